@@ -1,0 +1,1 @@
+"""funcgrad: pure functions of arrays, traced, transformed and compiled."""
