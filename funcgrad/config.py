@@ -1,0 +1,102 @@
+"""Settings: each one exists here once, with its default, its environment variable and what it does.
+
+A setting is read as an attribute (`config.verify`), set by `config.update(name, value)`, and set for a
+while by `with config.using(name=value)`. JAX's names are understood where they mean the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Setting(NamedTuple):
+    """One setting: its default, the check that turns a given value into a stored one, and its meaning."""
+
+    default: Any
+    parse: Any
+    meaning: str
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "0", "false", "no", "off")
+    return bool(value)
+
+
+def _one_of(*dtypes: str):
+    def parse(value: Any) -> np.dtype:
+        dtype = np.dtype(value)
+        if dtype.name not in dtypes:
+            raise ValueError(f"expected one of {', '.join(dtypes)}, got {value!r}")
+        return dtype
+
+    return parse
+
+
+SETTINGS: dict[str, Setting] = {
+    "default_float": Setting(
+        np.dtype(np.float32), _one_of("float32", "float64"), "dtype of Python floats and of float creation"
+    ),
+    "default_int": Setting(
+        np.dtype(np.int64), _one_of("int32", "int64"), "dtype of Python ints and of integer creation"
+    ),
+    "verify": Setting(False, _flag, "verify each graph after every transform and pass"),
+    "disable_jit": Setting(False, _flag, "run functions under jit eagerly, operation by operation"),
+}
+
+_JAX_NAMES = {"jax_disable_jit": "disable_jit", "jax_enable_checks": "verify"}
+
+
+class Config:
+    """The settings of this process; see `SETTINGS` for the list."""
+
+    default_float: np.dtype
+    default_int: np.dtype
+    verify: bool
+    disable_jit: bool
+
+    def __init__(self) -> None:
+        for name, setting in SETTINGS.items():
+            given = os.environ.get("FUNCGRAD_" + name.upper())
+            object.__setattr__(self, name, setting.default if given is None else setting.parse(given))
+        object.__setattr__(self, "generation", 0)
+
+    def update(self, name: str, value: Any) -> None:
+        """Set one setting. `jax_enable_x64` sets the default float dtype. Raises ValueError for a wrong value."""
+        if name in ("jax_enable_x64", "enable_x64"):
+            name, value = "default_float", "float64" if _flag(value) else "float32"
+        name = _JAX_NAMES.get(name, name)
+        if name not in SETTINGS:
+            raise AttributeError(f"funcgrad has no setting {name!r}; the settings are {', '.join(SETTINGS)}")
+        try:
+            parsed = SETTINGS[name].parse(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"setting {name!r} cannot be {value!r}: {error}") from None
+        object.__setattr__(self, name, parsed)
+        object.__setattr__(self, "generation", self.generation + 1)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.update(name, value)
+
+    @contextmanager
+    def using(self, **settings: Any) -> Iterator[None]:
+        """Set settings inside a `with` block and put the old values back after it."""
+        before = {name: getattr(self, name) for name in settings}
+        try:
+            for name, value in settings.items():
+                self.update(name, value)
+            yield
+        finally:
+            for name, value in before.items():
+                self.update(name, value)
+
+    generation: int
+    """Counts the updates: compiled functions look it up to see whether a setting has changed."""
+
+
+config = Config()

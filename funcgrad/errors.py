@@ -1,0 +1,120 @@
+"""Every error and warning that funcgrad raises on purpose. Owns their classes and how a message is laid out.
+
+A message has up to four parts: what went wrong, where in the user's code, the types involved, and what to
+do. Each class also derives from the built-in exception that NumPy or JAX users would expect to catch.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from funcgrad.source import SourceLine, user_line, without_internal_frames
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class FuncgradError(Exception):
+    """Base of all errors of funcgrad.
+
+    `where` is the user's line; it is looked up on the stack when it is not given. `hint` says what to do.
+    """
+
+    def __init__(self, what: str, *, where: SourceLine | None = None, hint: str | None = None):
+        self.what = what
+        self.where = where if where is not None else user_line(2)
+        self.hint = hint
+        lines = [what]
+        if self.where is not None:
+            lines.append(f"  at {self.where}")
+        if hint:
+            lines.append(f"  fix: {hint}")
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self):
+        return (_rebuild, (type(self), self.what, self.where, self.hint))
+
+
+def _rebuild(
+    cls: type[FuncgradError], what: str, where: SourceLine | None, hint: str | None
+) -> FuncgradError:
+    return cls(what, where=where, hint=hint)
+
+
+class ShapeError(FuncgradError, TypeError, ValueError):
+    """Shapes do not fit together."""
+
+
+class DTypeError(FuncgradError, TypeError):
+    """A dtype that the operation does not take, or dtypes that do not fit together."""
+
+
+class AxisError(FuncgradError, ValueError, IndexError):
+    """An axis that the array does not have, or that is named twice."""
+
+
+class ArgumentError(FuncgradError, TypeError, ValueError):
+    """A wrong argument of a transform or function: argnums, in_axes, statics, tree structure."""
+
+
+class ConcretizationError(FuncgradError, TypeError):
+    """A traced value was used where Python needs its value now (bool, int, index, NumPy array)."""
+
+
+class LeakedTracerError(FuncgradError, RuntimeError):
+    """A traced value was used after the function that was being traced had returned."""
+
+
+class ImmutableError(FuncgradError, TypeError):
+    """An array was asked to change in place."""
+
+
+class UnhashableError(FuncgradError, TypeError):
+    """An array was hashed, or a static argument cannot be hashed."""
+
+
+class IndexingError(FuncgradError, IndexError, TypeError):
+    """An index that the array cannot take."""
+
+
+class NotDifferentiableError(FuncgradError, TypeError, NotImplementedError):
+    """A derivative was asked of something that has none."""
+
+
+class AxisNameError(FuncgradError, NameError):
+    """A collective named an axis that no surrounding vmap declares."""
+
+
+class GraphError(FuncgradError, ValueError):
+    """A graph that is not well formed (a bug in funcgrad or in a hand-written graph)."""
+
+
+class PrimitiveError(FuncgradError, TypeError):
+    """A primitive's record is incomplete or contradicts itself."""
+
+
+class FuncgradWarning(UserWarning):
+    """Base of all warnings of funcgrad."""
+
+
+class CacheWarning(FuncgradWarning):
+    """The kernel cache cannot be used as asked; work goes on without it."""
+
+
+class DonationWarning(FuncgradWarning):
+    """A donated buffer could not be used."""
+
+
+def boundary(function: F) -> F:
+    """Mark a public function: an error that leaves it shows the user's frames, not funcgrad's own."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            error.__traceback__ = without_internal_frames(error.__traceback__)
+            raise
+
+    return wrapper  # type: ignore[return-value]

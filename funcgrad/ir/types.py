@@ -1,0 +1,89 @@
+"""The type of a value in a graph: its shape and dtype, and whether it came from a Python scalar."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+
+
+class ArrayType:
+    """Shape, dtype and weakness of one value; immutable, hashable, printed as `f32[8,3]`.
+
+    `weak` marks values that come from Python scalars alone: in promotion they give way to the other operand.
+    """
+
+    __slots__ = ("_hash", "dtype", "shape", "weak")
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    weak: bool
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, weak: bool = False):
+        set_field = object.__setattr__
+        set_field(self, "shape", shape)
+        set_field(self, "dtype", dtype)
+        set_field(self, "weak", weak)
+        set_field(self, "_hash", hash((shape, dtype.num if dtype.num < 256 else dtype, weak)))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("an ArrayType does not change")
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(other) is ArrayType
+            and self.shape == other.shape
+            and self.dtype == other.dtype
+            and self.weak == other.weak
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self):
+        return (ArrayType, (self.shape, self.dtype, self.weak))
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def weak_type(self) -> bool:
+        """JAX's name of `weak`."""
+        return self.weak
+
+    def with_shape(self, shape: tuple[int, ...]) -> ArrayType:
+        return ArrayType(shape, self.dtype, self.weak)
+
+    def with_dtype(self, dtype: np.dtype, weak: bool = False) -> ArrayType:
+        return ArrayType(self.shape, dtype, weak)
+
+    def strong(self) -> ArrayType:
+        """The same type without weakness."""
+        return ArrayType(self.shape, self.dtype) if self.weak else self
+
+    def tangent(self) -> ArrayType:
+        """The type of a tangent or cotangent of a value of this type."""
+        return ArrayType(self.shape, dtypes.tangent_dtype(self.dtype), self.weak)
+
+    def matches(self, other: ArrayType) -> bool:
+        """Equal up to weakness."""
+        return self.shape == other.shape and self.dtype == other.dtype
+
+    def __str__(self) -> str:
+        return f"{dtypes.name(self.dtype)}[{','.join(map(str, self.shape))}]{'~' if self.weak else ''}"
+
+    def str_short(self, short_dtypes: bool = True) -> str:
+        return f"{dtypes.name(self.dtype) if short_dtypes else self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+    __repr__ = __str__

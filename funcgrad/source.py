@@ -1,0 +1,64 @@
+"""Where in the user's code we are. Owns the rule which frames are funcgrad's own; never raises."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, FrameType, TracebackType
+from typing import NamedTuple
+
+_PACKAGE_DIRS = (
+    os.path.dirname(os.path.abspath(__file__)) + os.sep,
+    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kernels") + os.sep,
+)
+_internal: dict[CodeType, bool] = {}
+
+
+class SourceLine(NamedTuple):
+    """One line of the user's program: `file:line (function)`."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} ({self.function})"
+
+
+def is_internal(code: CodeType) -> bool:
+    """Whether a code object is funcgrad's own, or generated without a file."""
+    known = _internal.get(code)
+    if known is None:
+        name = code.co_filename
+        known = name.startswith(_PACKAGE_DIRS) or name.startswith(("<frozen", "<string>"))
+        _internal[code] = known
+    return known
+
+
+def user_line(skip: int = 1) -> SourceLine | None:
+    """The innermost line of the user's code on the stack, or None when there is none."""
+    frame: FrameType | None = sys._getframe(skip)
+    internal = _internal
+    while frame is not None:
+        code = frame.f_code
+        known = internal.get(code)
+        if known is None:
+            known = is_internal(code)
+        if not known:
+            return SourceLine(code.co_filename, frame.f_lineno, code.co_name)
+        frame = frame.f_back
+    return None
+
+
+def without_internal_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback with funcgrad's own frames taken out; unchanged when nothing else would be left."""
+    kept = []
+    step = traceback
+    while step is not None:
+        if not is_internal(step.tb_frame.f_code):
+            kept.append(step)
+        step = step.tb_next
+    rebuilt = None
+    for step in reversed(kept):
+        rebuilt = TracebackType(rebuilt, step.tb_frame, step.tb_lasti, step.tb_lineno)
+    return rebuilt if rebuilt is not None else traceback
