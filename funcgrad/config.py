@@ -67,7 +67,7 @@ class Config:
         object.__setattr__(self, "generation", 0)
 
     def update(self, name: str, value: Any) -> None:
-        """Set one setting. `jax_enable_x64` sets the default float dtype. Raises ValueError for a wrong value."""
+        """Set one setting; ValueError for a wrong value. `jax_enable_x64` sets the default float dtype."""
         if name in ("jax_enable_x64", "enable_x64"):
             name, value = "default_float", "float64" if _flag(value) else "float32"
         name = _JAX_NAMES.get(name, name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -44,11 +44,11 @@ class Literal:
         return f"{self.value}:{self.type}"
 
     def key(self) -> tuple[Any, ...]:
-        """What makes two literals the same: type and bits (so that -0.0 differs from 0.0, and NaN equals NaN)."""
+        """What makes two literals the same: type and bits, so that -0.0 differs from 0.0 and NaN equals NaN."""
         return (self.type, self.value.tobytes())
 
 
-Atom = Union[Var, Literal]
+Atom = Var | Literal
 
 
 class Equation:

@@ -1,23 +1,31 @@
 """The record of an operation: everything that funcgrad knows of it, in one place.
 
 A `Primitive` is made once, at import, by a module of `funcgrad/prims/`, and enters `PRIMITIVES` by name. An
-incomplete record is refused then, not when it is used. Nothing else in funcgrad has a table keyed by primitive.
+incomplete record is refused then, not when it is used. Nothing else in funcgrad has a table keyed by
+primitive.
 
 The rules, and how each is called (`params` are the equation's keyword parameters):
 
-========== ==================================================================================================
-type_rule  `type_rule(*types, **params)` -> ArrayType, or a tuple of them where `multiple_results`; raises
-           ShapeError, DTypeError, AxisError for operands that do not fit
-evaluate   `evaluate(xp, *arrays, **params)` -> array(s) of exactly the types of `type_rule`; `xp` is NumPy or CuPy
-jvp        `jvp(primals, tangents, **params)` -> (out, tangent) (lists where `multiple_results`). A tangent is a
-           `Zero` or a value; written with ordinary operations, so that it composes
-transpose  `transpose(cotangents, *operands, **params)` -> one cotangent or None per operand. Operands in which
-           the equation is linear are `Linear(type)`; a cotangent may be `Zero`. None where nothing is linear
-batch      `batch(size, operands, axes, **params)` -> (outs, out_axes); an axis is an int, or None (not batched)
-partial    for primitives with sub-graphs only: split into known and linear parts (see transforms/partial.py)
-lower      how it becomes loop IR: see lower/to_loops.py; None for primitives that passes inline away
-samples    `samples()` -> iterable of `Sample`; they generate the test matrix
-========== ==================================================================================================
+`type_rule(*types, **params)`
+    gives an ArrayType, or a tuple of them where `multiple_results`; raises ShapeError, DTypeError or AxisError
+    for operands that do not fit.
+`evaluate(xp, *arrays, **params)`
+    gives the array, or a list of them, of exactly the types of `type_rule`; `xp` is NumPy or CuPy.
+`jvp(primals, tangents, **params)`
+    gives (out, tangent), lists where `multiple_results`. A tangent is a `Zero` or a value. Written with
+    ordinary operations, so that it composes.
+`transpose(cotangents, *operands, **params)`
+    gives one cotangent, or None, per operand. `cotangents` is the output's cotangent, or a list where
+    `multiple_results`. Operands in which the equation is linear are `Linear(type)`. None where the operation
+    is linear in nothing.
+`batch(size, operands, axes, **params)`
+    gives (out, out_axis), lists where `multiple_results`; an axis is an int, or None for not batched.
+`partial(unknown, operands, record, **params)`
+    only for primitives with sub-graphs: split into a known and a linear part (transforms/partial.py).
+`lower(in_types, out_types, **params)`
+    gives the Definition of the outputs in the language of ir/expr.py; None for what passes inline away.
+`samples()`
+    gives the `Sample`s that generate the test matrix.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -84,6 +85,13 @@ class ArrayType:
         return f"{dtypes.name(self.dtype)}[{','.join(map(str, self.shape))}]{'~' if self.weak else ''}"
 
     def str_short(self, short_dtypes: bool = True) -> str:
-        return f"{dtypes.name(self.dtype) if short_dtypes else self.dtype.name}[{','.join(map(str, self.shape))}]"
+        name = dtypes.name(self.dtype) if short_dtypes else self.dtype.name
+        return f"{name}[{','.join(map(str, self.shape))}]"
 
     __repr__ = __str__
+
+
+@functools.lru_cache(maxsize=16384)
+def array_type(shape: tuple[int, ...], dtype: np.dtype, weak: bool = False) -> ArrayType:
+    """The ArrayType of these fields; the same object for the same fields as a rule, so that lookups are fast."""
+    return ArrayType(shape, dtype, weak)

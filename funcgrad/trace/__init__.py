@@ -1,0 +1,1 @@
+"""Tracing: the current trace, abstract tracers, and graphs made by running functions on them."""

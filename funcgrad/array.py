@@ -1,0 +1,231 @@
+"""`Array`: an immutable, thin wrapper over a NumPy buffer.
+
+Owns storage, conversion to and from other libraries, printing and pickling. Operators and methods that
+compute are defined by the `numpy` face, above, which installs them on `ArrayMethods`; tracers share them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import ArgumentError, ImmutableError, UnhashableError
+from funcgrad.ir.types import ArrayType, array_type
+
+
+class ArrayMethods:
+    """What arrays and traced values have in common; `install_methods` fills in what computes."""
+
+    __slots__ = ()
+    __array_priority__ = 1000
+    type: ArrayType
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
+    @property
+    def size(self) -> int:
+        return self.type.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.type.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        return self.type.dtype.itemsize
+
+    @property
+    def weak_type(self) -> bool:
+        return self.type.weak
+
+    @property
+    def aval(self) -> ArrayType:
+        """JAX's name of `type`."""
+        return self.type
+
+    def __len__(self) -> int:
+        if not self.type.shape:
+            raise TypeError("len() of an array without axes")
+        return self.type.shape[0]
+
+    def __hash__(self) -> int:
+        raise UnhashableError(
+            f"arrays have no hash: {self.type}",
+            hint="key by a tuple of Python numbers, or by id(x); arrays cannot be static arguments of jit",
+        )
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ImmutableError(
+            f"arrays do not change in place: {self.type}",
+            hint="write x = x.at[index].set(value), which gives a new array (jit makes it in place)",
+        )
+
+    def __delitem__(self, index: Any) -> None:
+        raise ImmutableError("arrays do not change in place", hint="use funcgrad.numpy.delete")
+
+
+def install_methods(methods: dict[str, Any]) -> None:
+    """Give arrays and tracers the operators and methods that compute."""
+    for name, method in methods.items():
+        setattr(ArrayMethods, name, method)
+
+
+class Array(ArrayMethods):
+    """An immutable array of numbers, of any shape and of one dtype, on the CPU.
+
+    Made by `funcgrad.numpy.array` and by every operation; not called directly. Read it back with
+    `numpy.asarray(x)` (no copy, read-only), `x.item()`, `x.tolist()` or `float(x)`.
+    """
+
+    __slots__ = ("__weakref__", "_data", "_type")
+    _data: np.ndarray
+    _type: ArrayType | None
+
+    def __init__(self, data: np.ndarray, type: ArrayType | None = None):
+        self._data = data
+        self._type = type
+
+    @property
+    def type(self) -> ArrayType:
+        known = self._type
+        if known is None:
+            data = self._data
+            known = self._type = array_type(data.shape, data.dtype)
+        return known
+
+    # Conversions. The buffer that leaves is read-only, so that the array stays as it is.
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        data = self._data
+        if dtype is not None and dtype != data.dtype:
+            if copy is False:
+                raise ValueError(f"a change of dtype from {data.dtype} to {dtype} needs a copy")
+            return data.astype(dtype)
+        if copy:
+            return data.copy()
+        view = data.view()
+        view.flags.writeable = False
+        return view
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        return _namespace[0]
+
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None):
+        if self._data.dtype == dtypes.bfloat16:
+            raise BufferError("bfloat16 arrays do not leave by DLPack; convert to float32 first")
+        data = self._data if max_version is None and not copy else self.__array__()
+        return data.__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ArgumentError(
+                f"an array of {self._data.size} elements has no single truth value: {self.type}",
+                hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice",
+            )
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self._scalar("float"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("int"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex"))
+
+    def __index__(self) -> int:
+        if self._data.ndim or not (dtypes.is_integer(self._data.dtype) or dtypes.is_bool(self._data.dtype)):
+            raise ArgumentError(
+                f"only an integer array without axes can be used as an index or a range: {self.type}",
+                hint="use x.astype(int), or int(x)",
+            )
+        return int(self._data)
+
+    def _scalar(self, what: str) -> Any:
+        if self._data.size != 1:
+            raise ArgumentError(
+                f"{what}() takes an array of one element, and this one has {self._data.size}: {self.type}",
+                hint="index it or reduce it first, or use .tolist()",
+            )
+        return self._data.reshape(())[()]
+
+    def item(self, *index: int) -> Any:
+        """The one element (or the element at `index`) as a Python scalar."""
+        return self._data.item(*index)
+
+    def tolist(self) -> Any:
+        return self._data.tolist()
+
+    def __iter__(self):
+        if not self._data.ndim:
+            raise TypeError("iteration over an array without axes")
+        return (Array(np.asarray(row)) for row in self._data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data[()], spec) if not self._data.ndim else format(str(self), spec)
+
+    def __str__(self) -> str:
+        return str(self._data)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self._data, separator=", ", prefix="Array(")
+        if not self._data.size:
+            body = f"[], shape={self._data.shape}".replace(",)", ",)")
+        weak = ", weak_type=True" if self.type.weak else ""
+        return f"Array({body}, dtype={self._data.dtype.name}{weak})"
+
+    def __reduce__(self):
+        return (_rebuild, (self._data, self.type.weak))
+
+    def __copy__(self) -> Array:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Array:
+        return self
+
+    def block_until_ready(self) -> Array:
+        """The array itself: on the CPU a value is ready when it is returned."""
+        return self
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return self._data.strides
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def devices(self) -> set[str]:
+        return {"cpu"}
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Array:
+        if device not in ("cpu", None):
+            raise ArgumentError(f"no device {device!r}; the devices are: 'cpu'")
+        return self
+
+
+_namespace: list[Any] = [None]
+"""The module that `__array_namespace__` gives; set by the numpy face."""
+
+
+def _rebuild(data: np.ndarray, weak: bool) -> Array:
+    return Array(data, array_type(data.shape, data.dtype, weak))
+
+
+def array_of(value: Any, type: ArrayType | None = None) -> Array:
+    """An Array over `value` (a NumPy array or scalar) without a copy."""
+    return Array(value if value.__class__ is np.ndarray else np.asarray(value), type)

@@ -1,0 +1,244 @@
+"""Binding an operation in the current trace.
+
+Owns the one piece of mutable state of tracing: which trace is current in this thread. `bind` hands a
+primitive and its operands to that trace. Outside every transform the current trace is `EAGER`, which calls
+NumPy. Each transform pushes a trace of its own for the time of a call, and each trace hands what it does not
+care about to its `parent`.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.array import Array, ArrayMethods, array_of
+from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, LeakedTracerError
+from funcgrad.ir.primitive import Primitive
+from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.source import SourceLine
+
+
+class Trace:
+    """What happens to an operation. `alive` turns false when the traced function has returned."""
+
+    parent: Trace
+    alive: bool = True
+
+    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def call_custom_jvp(self, call: Any, operands: Sequence[Any]) -> Any:
+        """Apply a function with a derivative rule of its own; see prims/custom.py."""
+        return call.stage(operands)
+
+    call_custom_vjp = call_custom_jvp
+
+
+class Tracer(ArrayMethods):
+    """A value inside a traced function. It has a type; whether it has a value at hand depends on the trace."""
+
+    __slots__ = ("source", "trace")
+    trace: Trace
+    source: SourceLine | None
+
+    def concrete(self, wanted: str, hint: str) -> Array:
+        """The value at hand, as an Array. Abstract tracers raise ConcretizationError."""
+        where = f"\n  the value was computed at {self.source}" if self.source else ""
+        raise ConcretizationError(
+            f"{wanted} needs the value of a traced array of type {self.type}, but inside jit or vmap only its "
+            f"shape and dtype are known{where}",
+            hint=hint,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.concrete(
+                "a Python condition (if, while, and, or, not, assert)",
+                "use funcgrad.numpy.where or funcgrad.lax.cond for the choice, & | ~ instead of and/or/not, or "
+                "make the argument static (static_argnums)",
+            )
+        )
+
+    def __float__(self) -> float:
+        return float(self.concrete("float()", "keep the array, or use x.astype(float)"))
+
+    def __int__(self) -> int:
+        return int(self.concrete("int()", "keep the array, or use x.astype(int)"))
+
+    def __complex__(self) -> complex:
+        return complex(self.concrete("complex()", "keep the array, or use x.astype(complex)"))
+
+    def __index__(self) -> int:
+        return self.concrete(
+            "a Python index, range or shape",
+            "index with funcgrad arrays (x[i] works with a traced i), use lax.fori_loop or lax.scan for the loop, "
+            "or make the argument static (static_argnums)",
+        ).__index__()
+
+    def item(self, *index: int) -> Any:
+        return self.concrete(".item()", "return the array from the function and read it outside").item(*index)
+
+    def tolist(self) -> Any:
+        return self.concrete(".tolist()", "return the array from the function and read it outside").tolist()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        raise ConcretizationError(
+            f"a traced array of type {self.type} cannot become a NumPy array: NumPy would compute outside the "
+            "trace, and derivatives and compiled code would miss it",
+            hint="use the function of the same name in funcgrad.numpy",
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over an array without axes")
+        return (self[i] for i in range(self.shape[0]))  # type: ignore[index]
+
+    def block_until_ready(self) -> Any:
+        return self
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec if not spec or spec[-1] in "s<>^" else "")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}<{self.type}>"
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+
+class _State(threading.local):
+    trace: Trace
+
+
+state: _State
+
+
+def bind(primitive: Primitive, *operands: Any, **params: Any) -> Any:
+    """Apply `primitive` in the current trace. Gives one value, or a list where it has several results."""
+    return state.trace.apply(primitive, operands, params)
+
+
+@contextmanager
+def current(trace: Trace) -> Iterator[Trace]:
+    """Make `trace` the current one inside a `with` block."""
+    before = state.trace
+    state.trace = trace
+    try:
+        yield trace
+    finally:
+        state.trace = before
+
+
+def check_alive(tracer: Tracer) -> None:
+    """Raise LeakedTracerError for a value whose traced function has returned."""
+    if not tracer.trace.alive:
+        made = f"; it was computed at {tracer.source}" if tracer.source else ""
+        raise LeakedTracerError(
+            f"a traced value of type {tracer.type} is used after the function that made it has returned{made}",
+            hint="return it from the traced function, instead of keeping it in a global, an attribute, a list or "
+            "a closure",
+        )
+
+
+PYTHON_SCALARS = (bool, int, float, complex)
+_SCALAR_KINDS = frozenset(PYTHON_SCALARS)
+
+
+def type_of(value: Any) -> ArrayType:
+    """The ArrayType of anything that can be an operand; DTypeError for anything else."""
+    if isinstance(value, ArrayMethods):
+        return value.type
+    kind = value.__class__
+    if kind in _SCALAR_KINDS:
+        return array_type((), dtypes.of_python_scalar(kind), kind is not bool)
+    if isinstance(value, np.ndarray | np.generic):
+        dtype = value.dtype
+        return array_type(value.shape, dtype if dtype == dtypes.float0 else dtypes.as_dtype(dtype))
+    if hasattr(value, "__array__"):
+        return type_of(np.asarray(value))
+    raise DTypeError(
+        f"{value!r} of type {kind.__name__} is not an array or a number",
+        hint="pass arrays and numbers; a list becomes an array by funcgrad.numpy.array(...)"
+        if isinstance(value, list | tuple)
+        else "pass an array or a Python number; other Python objects can be static arguments of jit",
+    )
+
+
+def is_operand(value: Any) -> bool:
+    """Whether `type_of` would give a type: arrays, tracers, NumPy arrays and scalars, Python numbers."""
+    kind = value.__class__
+    return (
+        isinstance(value, ArrayMethods | np.ndarray | np.generic)
+        or kind in _SCALAR_KINDS
+        or (hasattr(value, "__array__") and not isinstance(value, type))
+    )
+
+
+def data_of(value: Any) -> Any:
+    """The NumPy array or scalar of a concrete operand, in one of funcgrad's dtypes."""
+    kind = value.__class__
+    if kind is Array:
+        return value._data
+    if kind in _SCALAR_KINDS:
+        return dtypes.of_python_scalar(kind).type(value)
+    if isinstance(value, Tracer):
+        check_alive(value)
+        raise LeakedTracerError(
+            f"a traced value of type {value.type} is used outside the trace that it belongs to",
+            hint="pass it as an argument, or return it from the traced function",
+        )
+    data = np.asarray(value)
+    dtype = type_of(data).dtype
+    return data if data.dtype == dtype else data.astype(dtype)
+
+
+def out_types(primitive: Primitive, types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
+    """What `primitive` gives for operands of these types; remembered, since it is asked again and again."""
+    try:
+        return _out_types(primitive, types, tuple(params.items()))
+    except TypeError as error:
+        if isinstance(error, FuncgradError):
+            raise
+        return primitive.type_rule(*types, **params)
+
+
+@functools.lru_cache(maxsize=8192)
+def _out_types(primitive: Primitive, types: tuple[ArrayType, ...], items: tuple[Any, ...]) -> Any:
+    return primitive.type_rule(*types, **dict(items))
+
+
+class EagerTrace(Trace):
+    """The trace outside every transform: calls NumPy and wraps the result."""
+
+    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        types = out_types(primitive, tuple([type_of(x) for x in operands]), params)
+        out = primitive.evaluate(np, *[data_of(x) for x in operands], **params)
+        if primitive.multiple_results:
+            return [array_of(o, t) for o, t in zip(out, types)]
+        return array_of(out, types)
+
+    def call_custom_jvp(self, call: Any, operands: Sequence[Any]) -> Any:
+        return call.function(*operands)
+
+    call_custom_vjp = call_custom_jvp
+
+
+EAGER = EagerTrace()
+EAGER.parent = EAGER
+_State.trace = EAGER
+state = _State()
+
+
+def eager() -> bool:
+    """Whether no transform is under way in this thread."""
+    return state.trace is EAGER
+

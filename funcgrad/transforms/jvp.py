@@ -1,0 +1,169 @@
+"""Forward-mode differentiation: each operation also pushes a tangent forward.
+
+`JvpTrace` does it while a function runs, with the values at hand where there are any; `jvp_graph` runs the
+same interpreter over a graph inside a fresh trace. The rules are the primitives' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad.array import Array
+from funcgrad.ir.graph import ClosedGraph, Graph
+from funcgrad.ir.primitive import Primitive, Zero
+from funcgrad.ir.types import ArrayType
+from funcgrad.prims.ops import materialize
+from funcgrad.source import user_line
+from funcgrad.trace.core import Trace, Tracer, check_alive, current, state, type_of
+from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+
+
+class JvpTracer(Tracer):
+    """A primal value together with its tangent. The primal is at hand unless an outer trace hides it."""
+
+    __slots__ = ("primal", "tangent")
+
+    def __init__(self, trace: JvpTrace, primal: Any, tangent: Any):
+        self.trace = trace
+        self.primal = primal
+        self.tangent = tangent
+        self.source = None
+
+    @property
+    def type(self) -> ArrayType:
+        return type_of(self.primal)
+
+    def concrete(self, wanted: str, hint: str) -> Array:
+        check_alive(self)
+        primal = self.primal
+        return primal.concrete(wanted, hint) if isinstance(primal, Tracer) else primal
+
+    def __str__(self) -> str:
+        return str(self.primal)
+
+    def __repr__(self) -> str:
+        return f"Traced<{self.type}> with primal {self.primal!r}"
+
+
+class JvpTrace(Trace):
+    """Applies jvp rules to operands that carry a tangent; hands everything else to its parent."""
+
+    def __init__(self, parent: Trace):
+        self.parent = parent
+
+    def split(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]] | None:
+        """Primals and tangents of the operands; None where no operand has a tangent."""
+        found = False
+        for x in operands:
+            if x.__class__ is JvpTracer and x.trace is self:
+                found = True
+                break
+        if not found:
+            return None
+        primals, tangents = [], []
+        for x in operands:
+            if x.__class__ is JvpTracer and x.trace is self:
+                primals.append(x.primal)
+                tangents.append(x.tangent)
+            else:
+                primals.append(x)
+                tangents.append(Zero(type_of(x).tangent()))
+        return primals, tangents
+
+    def wrap(self, out: Any, tangent: Any) -> Any:
+        return out if tangent.__class__ is Zero else JvpTracer(self, out, tangent)
+
+    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        before = state.trace
+        state.trace = self.parent
+        try:
+            split = self.split(operands)
+            if split is None or primitive.jvp is None:
+                primals = operands if split is None else split[0]
+                return self.parent.apply(primitive, primals, params)
+            out, tangent = primitive.jvp(*split, **params)
+        finally:
+            state.trace = before
+        if primitive.multiple_results:
+            return [self.wrap(o, t) for o, t in zip(out, tangent)]
+        return self.wrap(out, tangent)
+
+    def _call_custom(self, call: Any, operands: Sequence[Any], parent_call: Callable[..., Any]) -> Any:
+        with current(self.parent):
+            split = self.split(operands)
+            if split is None:
+                return parent_call(call, operands)
+            outs, tangents = call.differentiate(*split)
+        return [self.wrap(o, t) for o, t in zip(outs, tangents)]
+
+    def call_custom_jvp(self, call: Any, operands: Sequence[Any]) -> Any:
+        return self._call_custom(call, operands, self.parent.call_custom_jvp)
+
+    def call_custom_vjp(self, call: Any, operands: Sequence[Any]) -> Any:
+        return self._call_custom(call, operands, self.parent.call_custom_vjp)
+
+
+def push_forward(
+    function: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
+    """Run `function` (flat values to flat values) on primals with tangents; gives outputs and their tangents.
+
+    Tangents may be `Zero`, and those of the result may be.
+    """
+    trace = JvpTrace(state.trace)
+    try:
+        with current(trace):
+            inputs = [trace.wrap(p, t) for p, t in zip(primals, tangents)]
+            outputs = function(*inputs)
+            return unwrap_outputs(trace, outputs)
+    finally:
+        trace.alive = False
+
+
+def unwrap_outputs(trace: JvpTrace, outputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Primals and tangents of a traced function's outputs."""
+    primals, tangents = [], []
+    for out in outputs:
+        if out.__class__ is JvpTracer and out.trace is trace:
+            primals.append(out.primal)
+            tangents.append(out.tangent)
+        else:
+            primals.append(out)
+            tangents.append(Zero(type_of(out).tangent()))
+    return primals, tangents
+
+
+def jvp_graph(graph: Graph, nonzero: tuple[bool, ...], instantiate: bool = False) -> tuple[Graph, list[bool]]:
+    """The graph (primals, tangents of the inputs where `nonzero`) -> (outputs, their nonzero tangents).
+
+    Gives also which outputs have a tangent; with `instantiate` all have.
+    """
+    key = ("jvp", nonzero, instantiate)
+    if key not in graph.memo:
+        out_nonzero: list[bool] = []
+
+        def pushed(*values: Any) -> list[Any]:
+            primals = values[: len(nonzero)]
+            given = iter(values[len(nonzero) :])
+            tangents = [next(given) if nz else Zero(v.type.tangent()) for nz, v in zip(nonzero, graph.inputs)]
+            outs, out_tangents = push_forward(lambda *xs: evaluate_graph(graph, xs), primals, tangents)
+            if instantiate:
+                out_tangents = [materialize(t) for t in out_tangents]
+            out_nonzero[:] = [t.__class__ is not Zero for t in out_tangents]
+            return [*outs, *(t for t in out_tangents if t.__class__ is not Zero)]
+
+        types = [*graph.in_types, *(v.type.tangent() for v, nz in zip(graph.inputs, nonzero) if nz)]
+        closed = closed_trace(pushed, types, graph.name + ".jvp")
+        graph.memo[key] = closed, out_nonzero
+    return graph.memo[key]
+
+
+def closed_trace(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str) -> Graph:
+    """Trace a function that closes over no arrays (a transform of a graph)."""
+    closed: ClosedGraph = trace_to_graph(function, types, name)
+    assert not closed.constants, "a transformed graph closed over a value"
+    return closed.graph
+
+
+__all__ = ["JvpTrace", "JvpTracer", "closed_trace", "jvp_graph", "push_forward", "unwrap_outputs", "user_line"]
