@@ -121,7 +121,9 @@ class Array(ArrayMethods):
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
         return _namespace[0]
 
-    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None):
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ):
         if self._data.dtype == dtypes.bfloat16:
             raise BufferError("bfloat16 arrays do not leave by DLPack; convert to float32 first")
         data = self._data if max_version is None and not copy else self.__array__()

@@ -19,11 +19,17 @@ The rules, and how each is called (`params` are the equation's keyword parameter
     `multiple_results`. Operands in which the equation is linear are `Linear(type)`. None where the operation
     is linear in nothing.
 `batch(size, operands, axes, **params)`
-    gives (out, out_axis), lists where `multiple_results`; an axis is an int, or None for not batched.
+    gives (out, out_axis), lists where `multiple_results`; an axis is an int, or None for not batched. `size`
+    is the length of the batch axis, an `AxisSize`.
 `partial(unknown, operands, record, **params)`
     only for primitives with sub-graphs: split into a known and a linear part (transforms/partial.py).
+`collective(size, operands, axes, **params)`
+    only for primitives with a parameter `axis_name`: what they do at the vmap that declares that name; called
+    and answering like `batch`, with operands that are not batched too.
 `lower(in_types, out_types, **params)`
-    gives the Definition of the outputs in the language of ir/expr.py; None for what passes inline away.
+    gives the Definition of the outputs in the language of ir/expr.py.
+`expand(*operands, **params)`
+    instead of `lower`: the same outputs by other operations; a pass puts them in the equation's place.
 `samples()`
     gives the `Sample`s that generate the test matrix.
 """
@@ -50,6 +56,17 @@ class Linear:
     """In a transpose rule: an operand in which the equation is linear, known by its type only."""
 
     type: ArrayType
+
+
+class AxisSize(int):
+    """The length of a batch axis, which also knows the name that vmap gave it (or None)."""
+
+    name: Any
+
+    def __new__(cls, value: int, name: Any = None) -> AxisSize:
+        self = super().__new__(cls, value)
+        self.name = name
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,8 +96,9 @@ class Primitive:
     lower: Any
     samples: Callable[[], Iterable[Sample]]
     multiple_results: bool = False
+    expand: Callable[..., Any] | None = None
     partial: Callable[..., Any] | None = None
-    effect: str | None = None
+    collective: Callable[..., Any] | None = None
     not_differentiable: str | None = None
 
     def __post_init__(self) -> None:
@@ -91,6 +109,8 @@ class Primitive:
         for rule in ("type_rule", "evaluate", "batch", "samples"):
             if not callable(getattr(self, rule)):
                 raise PrimitiveError(f"primitive {self.name!r} has no {rule}")
+        if (self.lower is None) == (self.expand is None) and self.collective is None:
+            raise PrimitiveError(f"primitive {self.name!r} needs a rule to lower it or one to expand it")
         if self.name in PRIMITIVES:
             raise PrimitiveError(f"a primitive named {self.name!r} exists already")
         PRIMITIVES[self.name] = self

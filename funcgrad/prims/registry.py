@@ -16,7 +16,7 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir import expr
 from funcgrad.ir.primitive import Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims import ops
+from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 
 Rule = Callable[..., Any]
@@ -187,7 +187,9 @@ def is_linear(operand: Any) -> bool:
 def batch_by_moving_first(name: str, rule: Rule) -> Rule:
     """The batching rule of a unary operation: move the batch axis to the front and apply `rule(x, **params)`."""
 
-    def batch(size: int, operands: Sequence[Any], axes: Sequence[int | None], **params: Any) -> tuple[Any, int]:
+    def batch(
+        size: int, operands: Sequence[Any], axes: Sequence[int | None], **params: Any
+    ) -> tuple[Any, int]:
         (x,), (axis,) = operands, axes
         assert axis is not None
         return rule(ops.moveaxis(x, axis, 0), **params), 0

@@ -203,6 +203,8 @@ def data_of(value: Any) -> Any:
 
 def out_types(primitive: Primitive, types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
     """What `primitive` gives for operands of these types; remembered, since it is asked again and again."""
+    if primitive.partial is not None:  # its parameters are graphs, which should not be kept alive here
+        return primitive.type_rule(*types, **params)
     try:
         return _out_types(primitive, types, tuple(params.items()))
     except TypeError as error:
@@ -241,4 +243,3 @@ state = _State()
 def eager() -> bool:
     """Whether no transform is under way in this thread."""
     return state.trace is EAGER
-

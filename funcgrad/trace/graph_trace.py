@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from funcgrad import dtypes
 from funcgrad.config import config
 from funcgrad.ir.graph import Atom, ClosedGraph, Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import Primitive
-from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.ir.types import ArrayType
 from funcgrad.ir.verify import verify
 from funcgrad.source import SourceLine, user_line
 from funcgrad.trace.core import (
@@ -160,6 +162,46 @@ def literal_value(literal: Literal) -> Any:
     return literal.value
 
 
-def strong(type: ArrayType) -> ArrayType:
-    """`type` without weakness, interned."""
-    return array_type(type.shape, type.dtype)
+@dataclass(frozen=True)
+class Derived:
+    """What a transform makes of a graph: another graph, the constants that it closes over, and flags that say
+    which of its optional inputs or outputs are there."""
+
+    graph: Graph
+    constants: tuple[Any, ...]
+    flags: tuple[bool, ...] = ()
+
+
+def derive(
+    function: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str, flags: list[bool]
+) -> Derived:
+    """Trace `function`, which fills in `flags` as it runs."""
+    closed = trace_to_graph(function, types, name)
+    return Derived(closed.graph, closed.constants, tuple(flags))
+
+
+T = TypeVar("T")
+
+
+def remembered(transform: Callable[..., T]) -> Callable[..., T]:
+    """Keep on a graph what `transform(graph, *key)` derives from it, so that it is derived once.
+
+    What closed over a traced value belongs to one trace alone and is not kept.
+    """
+
+    @functools.wraps(transform)
+    def lookup(graph: Graph, *key: Any) -> T:
+        full_key = (transform.__name__, *key)
+        known = graph.memo.get(full_key)
+        if known is None:
+            known = transform(graph, *key)
+            if not has_tracers(known.constants):  # type: ignore[attr-defined]
+                graph.memo[full_key] = known
+        return known
+
+    return lookup
+
+
+def has_tracers(values: Sequence[Any]) -> bool:
+    """Whether any of the values is traced."""
+    return any(isinstance(v, Tracer) for v in values)

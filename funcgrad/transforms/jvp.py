@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.array import Array
-from funcgrad.ir.graph import ClosedGraph, Graph
+from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Primitive, Zero
 from funcgrad.ir.types import ArrayType
-from funcgrad.prims.ops import materialize
-from funcgrad.source import user_line
 from funcgrad.trace.core import Trace, Tracer, check_alive, current, state, type_of
-from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered
+from funcgrad.trace.ops import materialize
 
 
 class JvpTracer(Tracer):
@@ -134,36 +133,25 @@ def unwrap_outputs(trace: JvpTrace, outputs: Sequence[Any]) -> tuple[list[Any], 
     return primals, tangents
 
 
-def jvp_graph(graph: Graph, nonzero: tuple[bool, ...], instantiate: bool = False) -> tuple[Graph, list[bool]]:
-    """The graph (primals, tangents of the inputs where `nonzero`) -> (outputs, their nonzero tangents).
+@remembered
+def jvp_graph(
+    graph: Graph, nonzero: tuple[bool, ...], instantiate: bool | tuple[bool, ...] = False
+) -> Derived:
+    """The graph (inputs, tangents of those where `nonzero`) -> (outputs, their nonzero tangents).
 
-    Gives also which outputs have a tangent; with `instantiate` all have.
+    The flags say which outputs have a tangent; where `instantiate`, they have one in any case.
     """
-    key = ("jvp", nonzero, instantiate)
-    if key not in graph.memo:
-        out_nonzero: list[bool] = []
+    wanted = (instantiate,) * len(graph.outputs) if isinstance(instantiate, bool) else instantiate
+    found: list[bool] = []
 
-        def pushed(*values: Any) -> list[Any]:
-            primals = values[: len(nonzero)]
-            given = iter(values[len(nonzero) :])
-            tangents = [next(given) if nz else Zero(v.type.tangent()) for nz, v in zip(nonzero, graph.inputs)]
-            outs, out_tangents = push_forward(lambda *xs: evaluate_graph(graph, xs), primals, tangents)
-            if instantiate:
-                out_tangents = [materialize(t) for t in out_tangents]
-            out_nonzero[:] = [t.__class__ is not Zero for t in out_tangents]
-            return [*outs, *(t for t in out_tangents if t.__class__ is not Zero)]
+    def pushed(*values: Any) -> list[Any]:
+        primals = values[: len(nonzero)]
+        given = iter(values[len(nonzero) :])
+        tangents = [next(given) if nz else Zero(v.type.tangent()) for nz, v in zip(nonzero, graph.inputs)]
+        outs, out_tangents = push_forward(lambda *xs: evaluate_graph(graph, xs), primals, tangents)
+        out_tangents = [materialize(t) if w else t for t, w in zip(out_tangents, wanted)]
+        found[:] = [t.__class__ is not Zero for t in out_tangents]
+        return [*outs, *(t for t in out_tangents if t.__class__ is not Zero)]
 
-        types = [*graph.in_types, *(v.type.tangent() for v, nz in zip(graph.inputs, nonzero) if nz)]
-        closed = closed_trace(pushed, types, graph.name + ".jvp")
-        graph.memo[key] = closed, out_nonzero
-    return graph.memo[key]
-
-
-def closed_trace(function: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str) -> Graph:
-    """Trace a function that closes over no arrays (a transform of a graph)."""
-    closed: ClosedGraph = trace_to_graph(function, types, name)
-    assert not closed.constants, "a transformed graph closed over a value"
-    return closed.graph
-
-
-__all__ = ["JvpTrace", "JvpTracer", "closed_trace", "jvp_graph", "push_forward", "unwrap_outputs", "user_line"]
+    types = [*graph.in_types, *(v.type.tangent() for v, nz in zip(graph.inputs, nonzero) if nz)]
+    return derive(pushed, types, graph.name + ".jvp", found)

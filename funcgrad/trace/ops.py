@@ -101,9 +101,7 @@ def convert(x: Any, dtype: np.dtype, weak: bool = False) -> Any:
 def broadcast_in_dim(x: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
     if type_of(x).shape == tuple(shape):
         return x
-    return apply(
-        "broadcast_in_dim", x, shape=tuple(shape), broadcast_dimensions=tuple(broadcast_dimensions)
-    )
+    return apply("broadcast_in_dim", x, shape=tuple(shape), broadcast_dimensions=tuple(broadcast_dimensions))
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:

@@ -1,0 +1,196 @@
+"""Primitives that call a graph: `jit`, and `checkpoint`, which computes it again in the backward pass.
+
+Their rules apply the transforms to the graph and bind the result; `graph` closes over nothing, so that what a
+function closed over are ordinary operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from funcgrad import dtypes
+from funcgrad.array import Array
+from funcgrad.ir.graph import Graph
+from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
+from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.trace import ops
+from funcgrad.trace.core import bind
+from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+from funcgrad.transforms.jvp import jvp_graph
+from funcgrad.transforms.partial import partial_graph
+from funcgrad.transforms.transpose import transpose_graph
+from funcgrad.transforms.vmap import batch_graph
+
+
+def interpret(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+    """Run a graph operation by operation with NumPy: the oracle."""
+    return [_data(x) for x in evaluate_graph(graph, [Array(a, t) for a, t in zip(arrays, graph.in_types)])]
+
+
+def _data(x: Any) -> Any:
+    return x._data if x.__class__ is Array else x
+
+
+_executor: list[Callable[[Graph, Sequence[Any]], list[Any]]] = [interpret]
+
+
+def set_executor(execute: Callable[[Graph, Sequence[Any]], list[Any]]) -> None:
+    """Say what runs the graph of a jit call: the run time above installs its compiled execution here."""
+    _executor[0] = execute
+
+
+def _call_type(*types: ArrayType, graph: Graph, **params: Any) -> tuple[ArrayType, ...]:
+    return graph.out_types
+
+
+def _evaluate_jit(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
+    return _executor[0](graph, arrays)
+
+
+def _evaluate_checkpoint(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
+    return interpret(graph, arrays)
+
+
+def _expand(*operands: Any, graph: Graph, **params: Any) -> list[Any]:
+    return evaluate_graph(graph, operands)
+
+
+def _jvp(primitive: Callable[[], Primitive]):
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any], *, graph: Graph, **params: Any):
+        nonzero = tuple([t.__class__ is not Zero for t in tangents])
+        pushed = jvp_graph(graph, nonzero)
+        given = [t for t in tangents if t.__class__ is not Zero]
+        outs = bind(primitive(), *pushed.constants, *primals, *given, graph=pushed.graph, **params)
+        count = len(graph.outputs)
+        out_tangents = iter(outs[count:])
+        return outs[:count], [
+            next(out_tangents) if f else Zero(a.type.tangent()) for f, a in zip(pushed.flags, graph.outputs)
+        ]
+
+    return jvp
+
+
+def _batch(primitive: Callable[[], Primitive]):
+    def batch(
+        size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], *, graph: Graph, **params: Any
+    ):
+        batched = tuple([a is not None for a in axes])
+        moved = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
+        derived = batch_graph(graph, size, batched)
+        outs = bind(primitive(), *derived.constants, *moved, graph=derived.graph, **params)
+        return outs, [0 if f else None for f in derived.flags]
+
+    return batch
+
+
+def _partial_jit(
+    unknown: tuple[bool, ...],
+    operands: Sequence[Any],
+    record: Callable[..., Any],
+    *,
+    graph: Graph,
+    **params: Any,
+) -> list[Any]:
+    split = partial_graph(graph, unknown)
+    known = [x for x, u in zip(operands, unknown) if not u]
+    outs = bind(jit_p, *split.known.constants, *known, graph=split.known.graph, **params)
+    count = split.out_unknown.count(False)
+    residuals = outs[count:]
+    given = [x for x, u in zip(operands, unknown) if u]
+    tangents = record(jit_p, [*residuals, *given], {"graph": split.linear, **params})
+    sources = iter(outs[:count]), iter(tangents)
+    return [next(sources[u]) for u in split.out_unknown]
+
+
+def _transpose_jit(cotangents: Sequence[Any], *operands: Any, graph: Graph, **params: Any) -> list[Any]:
+    linear = tuple([x.__class__ is Linear for x in operands])
+    nonzero = tuple([c.__class__ is not Zero for c in cotangents])
+    pulled = transpose_graph(graph, linear, nonzero)
+    known = [x for x in operands if x.__class__ is not Linear]
+    given = [c for c in cotangents if c.__class__ is not Zero]
+    outs = iter(bind(jit_p, *pulled.constants, *known, *given, graph=pulled.graph, **params))
+    flags = iter(pulled.flags)
+    return [
+        (next(outs) if next(flags) else Zero(x.type)) if is_linear else None
+        for x, is_linear in zip(operands, linear)
+    ]
+
+
+jit_p = Primitive(
+    name="jit",
+    type_rule=_call_type,
+    evaluate=_evaluate_jit,
+    jvp=_jvp(lambda: jit_p),
+    transpose=_transpose_jit,
+    batch=_batch(lambda: jit_p),
+    partial=_partial_jit,
+    lower=None,
+    expand=_expand,
+    samples=lambda: _samples(),
+    multiple_results=True,
+)
+
+
+# checkpoint: the primal outputs are computed now; the tangent part keeps the inputs instead of residuals.
+def _partial_checkpoint(
+    unknown: tuple[bool, ...],
+    operands: Sequence[Any],
+    record: Callable[..., Any],
+    *,
+    graph: Graph,
+    **params: Any,
+) -> list[Any]:
+    split = partial_graph(graph, unknown)
+    known = [x for x, u in zip(operands, unknown) if not u]
+    count = split.out_unknown.count(False)
+    primal_graph = _only_outputs(split.known.graph, tuple(range(count)))
+    outs = bind(checkpoint_p, *split.known.constants, *known, graph=primal_graph, **params)
+    positions = tuple([i for i, u in enumerate(split.out_unknown) if u])
+    tangents = record(checkpoint_p, operands, {"graph": _only_outputs(graph, positions), **params})
+    sources = iter(outs), iter(tangents)
+    return [next(sources[u]) for u in split.out_unknown]
+
+
+def _only_outputs(graph: Graph, positions: tuple[int, ...]) -> Graph:
+    """The graph with some of its outputs only, and only the equations that they need."""
+    key = ("only_outputs", positions)
+    if key not in graph.memo:
+        outputs = tuple([graph.outputs[p] for p in positions])
+        needed, kept = set(outputs), []
+        for equation in reversed(graph.equations):
+            if any(v in needed for v in equation.outputs):
+                kept.append(equation)
+                needed.update(equation.inputs)
+        graph.memo[key] = Graph(graph.inputs, tuple(reversed(kept)), outputs, graph.name)
+    return graph.memo[key]
+
+
+def _transpose_checkpoint(
+    cotangents: Sequence[Any], *operands: Any, graph: Graph, **params: Any
+) -> list[Any]:
+    # The barrier keeps a compiler from finding that the forward pass has computed the same.
+    known = [x if x.__class__ is Linear else ops.optimization_barrier(x) for x in operands]
+    return _transpose_jit(cotangents, *known, graph=graph, name=graph.name)
+
+
+checkpoint_p = Primitive(
+    name="checkpoint",
+    type_rule=_call_type,
+    evaluate=_evaluate_checkpoint,
+    jvp=_jvp(lambda: checkpoint_p),
+    transpose=_transpose_checkpoint,
+    batch=_batch(lambda: checkpoint_p),
+    partial=_partial_checkpoint,
+    lower=None,
+    expand=_expand,
+    samples=lambda: _samples(),
+    multiple_results=True,
+)
+
+
+def _samples() -> Iterable[Sample]:
+    types = [array_type((3,), dtypes.float32), array_type((), dtypes.float32)]
+    body = trace_to_graph(lambda x, y: [ops.mul(ops.sin(x), y), ops.reduce_sum(x, (0,))], types, "sample")
+    draws = tuple(lambda rng, t=t: rng.standard_normal(t.shape).astype(t.dtype) for t in types)
+    return [Sample(draws, {"graph": body.graph, "name": "sample"}, (0, 1))]
