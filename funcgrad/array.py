@@ -6,6 +6,7 @@ compute are defined by the `numpy` face, above, which installs them on `ArrayMet
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,42 @@ class Array(ArrayMethods):
         if device not in ("cpu", None):
             raise ArgumentError(f"no device {device!r}; the devices are: 'cpu'")
         return self
+
+
+class ShapeDtypeStruct:
+    """A shape and a dtype that stand for an array: what `eval_shape` gives, and `lower` and `eval_shape` take.
+
+    >>> import funcgrad as fg
+    >>> fg.eval_shape(fg.numpy.sum, fg.ShapeDtypeStruct((3, 4), "float32"))
+    ShapeDtypeStruct(shape=(), dtype=float32)
+    """
+
+    __slots__ = ("type",)
+
+    def __init__(
+        self, shape: Sequence[int], dtype: Any, *, weak_type: bool = False, sharding: None = None
+    ):
+        self.type = array_type(tuple([int(n) for n in shape]), dtypes.as_dtype(dtype), weak_type)
+
+    @classmethod
+    def of(cls, type: ArrayType) -> ShapeDtypeStruct:
+        return cls(type.shape, type.dtype, weak_type=type.weak)
+
+    shape = property(lambda self: self.type.shape)
+    dtype = property(lambda self: self.type.dtype)
+    ndim = property(lambda self: self.type.ndim)
+    size = property(lambda self: self.type.size)
+    weak_type = property(lambda self: self.type.weak)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ShapeDtypeStruct) and self.type.matches(other.type)
+
+    def __hash__(self) -> int:
+        return hash((self.type.shape, self.type.dtype))
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.type.weak else ""
+        return f"ShapeDtypeStruct(shape={self.type.shape}, dtype={self.type.dtype.name}{weak})"
 
 
 _namespace: list[Any] = [None]

@@ -100,7 +100,7 @@ def batch_elementwise(name: str) -> Rule:
     """The batching rule of an elementwise operation: bring the batch axes together; scalars stay scalars."""
 
     def batch(
-        size: int, operands: Sequence[Any], axes: Sequence[int | None], **params: Any
+        size: int, operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any
     ) -> tuple[Any, int]:
         ranks = [type_of(x).ndim - (a is not None) for x, a in zip(operands, axes)]
         rank = max(ranks)
@@ -188,9 +188,9 @@ def batch_by_moving_first(name: str, rule: Rule) -> Rule:
     """The batching rule of a unary operation: move the batch axis to the front and apply `rule(x, **params)`."""
 
     def batch(
-        size: int, operands: Sequence[Any], axes: Sequence[int | None], **params: Any
+        size: int, operands: Sequence[Any], batch_axes: Sequence[int | None], /, **params: Any
     ) -> tuple[Any, int]:
-        (x,), (axis,) = operands, axes
+        (x,), (axis,) = operands, batch_axes
         assert axis is not None
         return rule(ops.moveaxis(x, axis, 0), **params), 0
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import Array, ArrayMethods, array_of
+from funcgrad.array import Array, ArrayMethods, ShapeDtypeStruct, array_of
 from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, LeakedTracerError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType, array_type
@@ -155,7 +155,7 @@ _SCALAR_KINDS = frozenset(PYTHON_SCALARS)
 
 def type_of(value: Any) -> ArrayType:
     """The ArrayType of anything that can be an operand; DTypeError for anything else."""
-    if isinstance(value, ArrayMethods):
+    if isinstance(value, ArrayMethods | ShapeDtypeStruct):
         return value.type
     kind = value.__class__
     if kind in _SCALAR_KINDS:
@@ -177,7 +177,7 @@ def is_operand(value: Any) -> bool:
     """Whether `type_of` would give a type: arrays, tracers, NumPy arrays and scalars, Python numbers."""
     kind = value.__class__
     return (
-        isinstance(value, ArrayMethods | np.ndarray | np.generic)
+        isinstance(value, ArrayMethods | np.ndarray | np.generic | ShapeDtypeStruct)
         or kind in _SCALAR_KINDS
         or (hasattr(value, "__array__") and not isinstance(value, type))
     )
@@ -195,6 +195,10 @@ def data_of(value: Any) -> Any:
         raise LeakedTracerError(
             f"a traced value of type {value.type} is used outside the trace that it belongs to",
             hint="pass it as an argument, or return it from the traced function",
+        )
+    if kind is ShapeDtypeStruct:
+        raise DTypeError(
+            f"{value} has no elements to compute with", hint="pass an array, or use eval_shape or lower"
         )
     data = np.asarray(value)
     dtype = type_of(data).dtype

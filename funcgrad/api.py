@@ -1,0 +1,674 @@
+"""The derivatives and `vmap`, for functions of trees: composition of the transforms, and checks of arguments.
+
+Names, argument order and meaning are JAX's.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes, tree
+from funcgrad.array import Array, ShapeDtypeStruct
+from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, boundary
+from funcgrad.flat import (
+    FlatFunction,
+    check_operands,
+    check_results,
+    describe_argument,
+    name_of,
+    normalize_argnums,
+    split_aux,
+)
+from funcgrad.ir.graph import ClosedGraph
+from funcgrad.ir.primitive import Linear, Zero
+from funcgrad.prims.calls import checkpoint_p
+from funcgrad.trace import ops
+from funcgrad.trace.core import Tracer, bind, data_of, is_operand, type_of
+from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+from funcgrad.transforms.jvp import push_forward
+from funcgrad.transforms.partial import LinearMap, linearize as linearize_flat
+from funcgrad.transforms.transpose import pull_back
+
+F = Callable[..., Any]
+
+
+def _require_function(function: Any, transform: str) -> None:
+    if not callable(function):
+        raise ArgumentError(
+            f"{transform} takes a function, got {type(function).__name__}",
+            hint=f"write {transform}(f)(x), not {transform}(f(x))",
+        )
+
+
+def _as_array(value: Any) -> Any:
+    """Numbers and NumPy values that leave a transform become Arrays; traced values stay."""
+    if value.__class__ is Array or isinstance(value, Tracer):
+        return value
+    t = type_of(value)
+    if t.dtype == dtypes.float0:
+        return value
+    return Array(np.asarray(data_of(value)), t)
+
+
+# Reverse mode.
+class Pullback:
+    """The function from cotangents of outputs to cotangents of inputs that `vjp` gives. It may be called again
+    and again, and inside other transforms."""
+
+    def __init__(self, linear: LinearMap, in_tree: Any, in_types: Sequence[Any], out_tree: Any, out_types: Sequence[Any]):
+        self._linear = linear
+        self._in_tree = in_tree
+        self._in_types = in_types
+        self._out_tree = out_tree
+        self._out_types = out_types
+
+    @boundary
+    def __call__(self, cotangents: Any) -> Any:
+        cts, ct_tree = tree.flatten(cotangents)
+        if ct_tree != self._out_tree:
+            raise ArgumentError(
+                f"the cotangent has structure {ct_tree}, and the function's output has {self._out_tree}",
+                hint="pass one cotangent for each output, in the same containers",
+            )
+        for ct, t in zip(cts, self._out_types):
+            _check_tangent(ct, t, "cotangent", "output")
+        return self._in_tree.unflatten(self.flat(cts))
+
+    def flat(self, cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the flat inputs; of integer inputs zeros of dtype float0."""
+        linear = self._linear
+        constants = linear.closed.constants
+        operands = [*constants, *(Linear(v.type) for v in linear.closed.graph.inputs[len(constants) :])]
+        given = [ct for ct, nz in zip(cotangents, linear.out_nonzero) if nz]
+        pulled = iter(pull_back(linear.closed.graph, operands, given))
+        result = []
+        for t, nonzero in zip(self._in_types, linear.in_nonzero):
+            ct = next(pulled) if nonzero else Zero(t.tangent())
+            result.append(_as_array(ops.zeros(ct.type) if ct.__class__ is Zero else ct))
+        return result
+
+
+def _check_tangent(value: Any, primal: Any, what: str, of: str) -> None:
+    """Raise unless `value` can be the tangent or cotangent of something of type `primal`."""
+    t, expected = type_of(value), primal.tangent()
+    if t.shape != expected.shape:
+        raise ShapeError(f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ")
+    if t.dtype != expected.dtype:
+        if expected.dtype == dtypes.float0:
+            hint = f"the {of} is {primal}: its {what} is numpy.zeros(shape, funcgrad.dtypes.float0)"
+        else:
+            hint = f"use x.astype({expected.dtype.name!r})"
+        if not (t.weak and dtypes.promote((t.dtype, True), (expected.dtype, False))[0] == expected.dtype):
+            raise DTypeError(
+                f"the {what} has type {t}, and the {of} that it belongs to needs {expected}", hint=hint
+            )
+
+
+def _linearized(fun: F, primals: tuple[Any, ...], has_aux: bool, transform: str):
+    leaves, in_tree = tree.flatten((primals, {}))
+    if not all(map(is_operand, leaves)):
+        check_operands(fun, primals, {}, transform)
+    flat = FlatFunction(fun, in_tree, has_aux)
+    outs, linear = linearize_flat(flat, leaves)
+    return outs, linear, flat, leaves
+
+
+@boundary
+def vjp(fun: F, *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `fun(*primals)` and its pullback: from cotangents of the output to cotangents of `primals`.
+
+    Args:
+        fun: a function of trees of arrays.
+        primals: where to differentiate. Integer leaves have cotangents of dtype float0.
+        has_aux: `fun` returns (output, aux), and aux comes back as a third result, not differentiated.
+
+    >>> import funcgrad as fg
+    >>> y, pull = fg.vjp(fg.numpy.sin, 0.0)
+    >>> pull(1.0)
+    (Array(1., dtype=float32, weak_type=True),)
+    """
+    _require_function(fun, "vjp")
+    outs, linear, flat, leaves = _linearized(fun, primals, has_aux, "vjp")
+    types = [type_of(x) for x in leaves]
+    pullback = Pullback(linear, tree.structure(primals), types, flat.out_tree, [type_of(o) for o in outs])
+    value = flat.out_tree.unflatten(map(_as_array, outs))
+    return (value, pullback, _plain_aux(flat.aux, linear)) if has_aux else (value, pullback)
+
+
+def _plain_aux(aux: Any, linear: Any) -> Any:
+    """Auxiliary output without this transform's tracers: primal values only."""
+    return tree.map(lambda x: getattr(x, "primal", x) if isinstance(x, Tracer) and not x.trace.alive else x, aux)
+
+
+def value_and_grad(
+    fun: F,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> F:
+    """The function that gives `fun`'s value and its gradient, in one pass each way.
+
+    Args:
+        fun: a function with a scalar output (of shape ()).
+        argnums: the positional argument, or arguments, to differentiate; with a tuple the gradients come as
+            a tuple. An argument may be any tree of arrays.
+        has_aux: `fun` returns (output, aux); the result is then ((value, aux), gradient).
+        holomorphic: `fun` is holomorphic, from complex arguments to a complex output.
+        allow_int: accept integer arguments, whose gradient is zeros of dtype float0.
+
+    Raises:
+        NotDifferentiableError: an integer argument, or an output that is no scalar.
+
+    >>> import funcgrad as fg
+    >>> fg.value_and_grad(lambda x: x**2)(3.0)
+    (Array(9., dtype=float32, weak_type=True), Array(6., dtype=float32, weak_type=True))
+    """
+    _require_function(fun, "grad")
+    single = isinstance(argnums, int)
+
+    @functools.wraps(fun)
+    @boundary
+    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        positions = normalize_argnums(fun, argnums, len(args), "argnums")
+        moving = tuple([args[p] for p in positions])
+
+        def of_moving(*values: Any) -> Any:
+            full = list(args)
+            for p, v in zip(positions, values):
+                full[p] = v
+            return fun(*full, **kwargs)
+
+        leaves, in_tree = tree.flatten((moving, {}))
+        if not all(map(is_operand, leaves)):
+            check_operands(fun, args, kwargs, "grad")
+        types = [type_of(x) for x in leaves]
+        for t in types:
+            _check_grad_input(fun, args, positions, moving, t, holomorphic, allow_int)
+        flat = FlatFunction(of_moving, in_tree, has_aux)
+        outs, linear = linearize_flat(flat, leaves)
+        value = _check_grad_output(fun, outs, flat, holomorphic)
+        pullback = Pullback(linear, tree.structure(moving), types, flat.out_tree, ())
+        one = type_of(value).dtype.type(1)
+        gradients = tree.unflatten(pullback._in_tree, pullback.flat([one]))
+        value = flat.out_tree.unflatten([_as_array(value)])
+        if has_aux:
+            value = (value, _plain_aux(flat.aux, linear))
+        return value, gradients[0] if single else gradients
+
+    value_and_gradient.__name__ = f"value_and_grad_{name_of(fun)}"
+    return value_and_gradient
+
+
+def _check_grad_input(
+    fun: F, args: Any, positions: Any, moving: Any, t: Any, holomorphic: bool, allow_int: bool
+) -> None:
+    if dtypes.is_float(t.dtype) and not holomorphic or allow_int and not dtypes.is_inexact(t.dtype):
+        return
+    if dtypes.is_complex(t.dtype) and holomorphic:
+        return
+    for p, value in zip(positions, moving):  # find the leaf, to name it
+        for path, leaf in tree.leaves_with_path(value):
+            if type_of(leaf) == t:
+                place = describe_argument(fun, args, p) + tree.keystr(path)
+                if holomorphic:
+                    raise DTypeError(f"grad(holomorphic=True) needs complex arguments; {place} is {t}")
+                if dtypes.is_complex(t.dtype):
+                    raise DTypeError(
+                        f"grad needs real arguments; {place} is {t}",
+                        hint="use holomorphic=True for a holomorphic function, or differentiate with respect to "
+                        "real and imaginary parts",
+                    )
+                raise NotDifferentiableError(
+                    f"grad needs arguments of a float dtype; {place} is {t}, and integers have no derivative",
+                    hint="pass 3.0 instead of 3, or x.astype(float); argnums chooses other arguments; allow_int=True "
+                    "gives zeros of dtype float0",
+                )
+
+
+def _check_grad_output(fun: F, outs: Sequence[Any], flat: FlatFunction, holomorphic: bool) -> Any:
+    name = name_of(fun)
+    if len(outs) != 1 or type_of(outs[0]).shape != ():
+        got = ", ".join(str(type_of(o)) for o in outs) or "nothing (did it forget to return?)"
+        raise NotDifferentiableError(
+            f"grad needs a function with one scalar output; {name} returned {got}",
+            hint="reduce it, for example with .sum() or .mean(); use has_aux=True for further outputs, or jacrev or "
+            "vjp for outputs that are not scalars",
+        )
+    t = type_of(outs[0])
+    if holomorphic and not dtypes.is_complex(t.dtype):
+        raise DTypeError(f"grad(holomorphic=True) needs a complex output; {name} returned {t}")
+    if not holomorphic and not dtypes.is_float(t.dtype):
+        raise NotDifferentiableError(
+            f"grad needs a real float output; {name} returned {t}",
+            hint="take .real, or abs, of a complex output; make an integer output float",
+        )
+    return outs[0]
+
+
+def grad(
+    fun: F,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> F:
+    """The gradient of a scalar function; arguments as for `value_and_grad`. With has_aux, (gradient, aux).
+
+    >>> import funcgrad as fg
+    >>> fg.grad(fg.numpy.tanh)(0.0)
+    Array(1., dtype=float32, weak_type=True)
+    """
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+
+    @functools.wraps(fun)
+    @boundary
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, gradients = both(*args, **kwargs)
+        return (gradients, value[1]) if has_aux else gradients
+
+    gradient.__name__ = f"grad_{name_of(fun)}"
+    return gradient
+
+
+# Forward mode.
+@boundary
+def jvp(fun: F, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """The value of `fun(*primals)` and its directional derivative along `tangents`.
+
+    `primals` and `tangents` are tuples or lists of the same structure, shapes and dtypes. With has_aux `fun`
+    returns (output, aux), and the result is (value, tangent, aux).
+
+    >>> import funcgrad as fg
+    >>> fg.jvp(fg.numpy.sin, (0.0,), (2.0,))
+    (Array(0., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True))
+    """
+    _require_function(fun, "jvp")
+    for what, given in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(given, tuple | list):
+            raise ArgumentError(
+                f"{what} of jvp has to be a tuple or a list of arguments, got {type(given).__name__}",
+                hint=f"write jvp(f, (x,), (t,)): {what} has one entry per argument",
+            )
+    leaves, in_tree = tree.flatten((tuple(primals), {}))
+    tangent_leaves, tangent_tree = tree.flatten((tuple(tangents), {}))
+    if in_tree != tangent_tree:
+        raise ArgumentError(
+            f"primals and tangents of jvp differ in structure: {tree.structure(tuple(primals))} and "
+            f"{tree.structure(tuple(tangents))}"
+        )
+    check_operands(fun, tuple(primals), {}, "jvp")
+    check_operands(fun, tuple(tangents), {}, "jvp")
+    pushed = []
+    for primal, tangent in zip(leaves, tangent_leaves):
+        t = type_of(primal)
+        _check_tangent(tangent, t, "tangent", "primal")
+        pushed.append(tangent if dtypes.is_inexact(t.dtype) else Zero(t.tangent()))
+    flat = FlatFunction(fun, in_tree, has_aux)
+    outs, out_tangents = push_forward(flat, leaves, pushed)
+    value = flat.out_tree.unflatten(map(_as_array, outs))
+    tangent = flat.out_tree.unflatten([_as_array(ops.materialize(t)) for t in out_tangents])
+    return (value, tangent, _plain_aux(flat.aux, None)) if has_aux else (value, tangent)
+
+
+@boundary
+def linearize(fun: F, *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `fun(*primals)` and the linear function from tangents of `primals` to those of the output.
+
+    The primal part is computed once; calling the linear function again costs the tangent part only.
+
+    >>> import funcgrad as fg
+    >>> y, f_jvp = fg.linearize(fg.numpy.sin, 0.0)
+    >>> f_jvp(3.0)
+    Array(3., dtype=float32, weak_type=True)
+    """
+    _require_function(fun, "linearize")
+    outs, linear, flat, leaves = _linearized(fun, primals, has_aux, "linearize")
+    types = [type_of(x) for x in leaves]
+    out_types = [type_of(o) for o in outs]
+    out_tree, in_tree = flat.out_tree, tree.structure(primals)
+
+    @boundary
+    def linear_function(*tangents: Any) -> Any:
+        given, given_tree = tree.flatten(tangents)
+        if given_tree != in_tree:
+            raise ArgumentError(
+                f"the tangents have structure {given_tree}, and the primals of linearize had {in_tree}"
+            )
+        for tangent, t in zip(given, types):
+            _check_tangent(tangent, t, "tangent", "primal")
+        moving = [x for x, nz in zip(given, linear.in_nonzero) if nz]
+        pushed = iter(evaluate_graph(linear.closed.graph, [*linear.closed.constants, *moving]))
+        return out_tree.unflatten(
+            [
+                _as_array(next(pushed) if nz else ops.zeros(t.tangent()))
+                for nz, t in zip(linear.out_nonzero, out_types)
+            ]
+        )
+
+    value = out_tree.unflatten(map(_as_array, outs))
+    return (value, linear_function, _plain_aux(flat.aux, linear)) if has_aux else (value, linear_function)
+
+
+@boundary
+def linear_transpose(fun: F, *primals: Any) -> F:
+    """The transpose of a linear function: from cotangents of its output to cotangents of its inputs.
+
+    `primals` give types only: arrays or ShapeDtypeStructs. Raises NotDifferentiableError where `fun` is not
+    linear in them.
+
+    >>> import funcgrad as fg
+    >>> fg.linear_transpose(lambda x: 2 * x, 1.0)(5.0)
+    (Array(10., dtype=float32, weak_type=True),)
+    """
+    _require_function(fun, "linear_transpose")
+    leaves, in_tree = tree.flatten((primals, {}))
+    check_operands(fun, primals, {}, "linear_transpose")
+    types = [type_of(x) for x in leaves]
+    flat = FlatFunction(fun, in_tree)
+    closed = trace_to_graph(flat, types, name_of(fun))
+
+    @boundary
+    def transposed(cotangents: Any) -> Any:
+        cts, ct_tree = tree.flatten(cotangents)
+        if ct_tree != flat.out_tree:
+            raise ArgumentError(
+                f"the cotangent has structure {ct_tree}, and the function's output has {flat.out_tree}"
+            )
+        for ct, t in zip(cts, closed.out_types):
+            _check_tangent(ct, t, "cotangent", "output")
+        operands = [*closed.constants, *map(Linear, types)]
+        pulled = pull_back(closed.graph, operands, cts)
+        return tree.structure(primals).unflatten([_as_array(ops.materialize(c)) for c in pulled])
+
+    return transposed
+
+
+# Jacobians.
+def _basis(leaves: Sequence[Any]) -> list[Any]:
+    """For each leaf the standard basis of all leaves together: arrays of shape (total size, *leaf shape)."""
+    types = [type_of(x) for x in leaves]
+    total = sum(t.size for t in types)
+    start, result = 0, []
+    for t in types:
+        eye = np.zeros((total, t.size), t.dtype)
+        eye[start : start + t.size] = np.eye(t.size, dtype=t.dtype)
+        result.append(Array(eye.reshape((total, *t.shape))))
+        start += t.size
+    return result
+
+
+def _check_jacobian_leaf(leaf: Any, holomorphic: bool, transform: str, what: str) -> None:
+    t = type_of(leaf)
+    ok = dtypes.is_complex(t.dtype) if holomorphic else dtypes.is_float(t.dtype)
+    if not ok:
+        kind = "complex" if holomorphic else "real float"
+        raise DTypeError(f"{transform} needs {kind} {what}, got {t}", hint="see holomorphic, or use .astype(float)")
+
+
+def _split(stacked: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
+    """Cut the basis axis of `stacked` into one piece per leaf, shaped like the leaf."""
+    shape, pieces, start = type_of(stacked).shape, [], 0
+    for leaf in leaves:
+        t = type_of(leaf)
+        piece = ops.slice_in_dim(stacked, start, start + t.size, axis=axis)
+        pieces.append(_as_array(ops.reshape(piece, shape[:axis] + t.shape + shape[axis + 1 :])))
+        start += t.size
+    return pieces
+
+
+def _partial_on(fun: F, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]):
+    positions = normalize_argnums(fun, argnums, len(args), "argnums")
+    moving: Any = tuple([args[p] for p in positions])
+
+    def of_moving(*values: Any) -> Any:
+        full = list(args)
+        for p, v in zip(positions, values):
+            full[p] = v
+        return fun(*full, **kwargs)
+
+    of_moving.__name__ = name_of(fun)
+    return of_moving, moving
+
+
+def jacfwd(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
+    """The Jacobian by forward mode: one pass per input element, all at once. Best for tall Jacobians.
+
+    Its leaves have shape `output.shape + input.shape`; the tree is the output's, and at each leaf the
+    argument's (or a tuple of them, for a tuple of argnums). With has_aux, (jacobian, aux).
+
+    >>> import funcgrad as fg
+    >>> fg.jacfwd(lambda x: x**2)(fg.numpy.array([1.0, 2.0]))
+    Array([[2., 0.],
+           [0., 4.]], dtype=float32)
+    """
+    _require_function(fun, "jacfwd")
+    single = isinstance(argnums, int)
+
+    @functools.wraps(fun)
+    @boundary
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        of_moving, moving = _partial_on(fun, argnums, args, kwargs)
+        leaves, in_tree = tree.flatten(moving)
+        for leaf in leaves:
+            _check_jacobian_leaf(leaf, holomorphic, "jacfwd", "inputs")
+
+        def push(*direction: Any) -> Any:
+            out = jvp(of_moving, moving, in_tree.unflatten(direction), has_aux=has_aux)
+            return (out[1], out[2]) if has_aux else out[1]
+
+        out_axes: Any = (-1, None) if has_aux else -1
+        result = vmap(push, out_axes=out_axes)(*_basis(leaves))
+        stacked, aux = result if has_aux else (result, None)
+        in_single = in_tree.children()[0] if single else in_tree
+
+        def per_output(column: Any) -> Any:
+            return in_single.unflatten(_split(column, leaves, type_of(column).ndim - 1))
+
+        value = tree.map(per_output, stacked)
+        return (value, aux) if has_aux else value
+
+    return jacobian
+
+
+def jacrev(
+    fun: F,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> F:
+    """The Jacobian by reverse mode: one pass per output element, all at once. Best for wide Jacobians.
+
+    The result's layout is that of `jacfwd`.
+
+    >>> import funcgrad as fg
+    >>> fg.jacrev(lambda x: x**2)(fg.numpy.array([1.0, 2.0]))
+    Array([[2., 0.],
+           [0., 4.]], dtype=float32)
+    """
+    _require_function(fun, "jacrev")
+    single = isinstance(argnums, int)
+
+    @functools.wraps(fun)
+    @boundary
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        of_moving, moving = _partial_on(fun, argnums, args, kwargs)
+        if not allow_int:
+            for leaf in tree.leaves(moving):
+                _check_jacobian_leaf(leaf, holomorphic, "jacrev", "inputs")
+        value, pullback, *aux = vjp(of_moving, *moving, has_aux=has_aux)
+        outs, out_tree = tree.flatten(value)
+        for out in outs:
+            _check_jacobian_leaf(out, holomorphic, "jacrev", "outputs")
+        rows = vmap(lambda *cts: pullback(out_tree.unflatten(cts)))(*_basis(outs))
+        rows = rows[0] if single else rows
+        in_leaves, in_tree = tree.flatten(rows)
+        per_leaf = [_split(leaf, outs, 0) for leaf in in_leaves]
+        per_output = [in_tree.unflatten(pieces) for pieces in zip(*per_leaf)]
+        result = out_tree.unflatten(per_output)
+        return (result, aux[0]) if has_aux else result
+
+    return jacobian
+
+
+jacobian = jacrev
+
+
+def hessian(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
+    """The Hessian of a function, as forward mode over reverse mode.
+
+    >>> import funcgrad as fg
+    >>> fg.hessian(lambda x: (x**3).sum())(fg.numpy.array([1.0, 2.0]))
+    Array([[ 6.,  0.],
+           [ 0., 12.]], dtype=float32)
+    """
+    return jacfwd(jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
+
+
+# Types and graphs.
+@boundary
+def eval_shape(fun: F, *args: Any, **kwargs: Any) -> Any:
+    """The shapes and dtypes of `fun(*args, **kwargs)` without computing it: a tree of ShapeDtypeStructs.
+
+    Arguments may be arrays or ShapeDtypeStructs.
+    """
+    closed, flat = _closed_graph(fun, args, kwargs, "eval_shape")
+    return flat.out_tree.unflatten([ShapeDtypeStruct.of(t) for t in closed.out_types])
+
+
+def _closed_graph(fun: F, args: tuple[Any, ...], kwargs: dict[str, Any], transform: str):
+    _require_function(fun, transform)
+    leaves, in_tree = tree.flatten((args, kwargs))
+    check_operands(fun, args, kwargs, transform)
+    flat = FlatFunction(fun, in_tree)
+    return trace_to_graph(flat, [type_of(x) for x in leaves], name_of(fun)), flat
+
+
+def make_graph(fun: F, static_argnums: int | Sequence[int] = (), return_shape: bool = False) -> F:
+    """The function that gives `fun`'s graph for given arguments; print it to read it.
+
+    With return_shape also a tree of ShapeDtypeStructs of the output. JAX's name is `make_jaxpr`.
+
+    >>> import funcgrad as fg
+    >>> print(fg.make_graph(lambda x: x + 1)(2.0))  # doctest: +SKIP
+    """
+    _require_function(fun, "make_graph")
+
+    @functools.wraps(fun)
+    @boundary
+    def graph_of(*args: Any, **kwargs: Any) -> Any:
+        statics = normalize_argnums(fun, static_argnums, len(args), "static_argnums")
+
+        def of_dynamic(*values: Any, **named: Any) -> Any:
+            rest = iter(values)
+            return fun(*[args[i] if i in statics else next(rest) for i in range(len(args))], **named)
+
+        of_dynamic.__name__ = name_of(fun)
+        dynamic = tuple([a for i, a in enumerate(args) if i not in statics])
+        closed, flat = _closed_graph(of_dynamic, dynamic, kwargs, "make_graph")
+        if not return_shape:
+            return closed
+        return closed, flat.out_tree.unflatten([ShapeDtypeStruct.of(t) for t in closed.out_types])
+
+    return graph_of
+
+
+make_jaxpr = make_graph
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x` as a constant to derivatives, for each leaf of a tree.
+
+    >>> import funcgrad as fg
+    >>> fg.grad(lambda x: x * fg.lax.stop_gradient(x))(3.0)
+    Array(3., dtype=float32, weak_type=True)
+    """
+
+    def stop(leaf: Any) -> Any:
+        if not dtypes.is_inexact(type_of(leaf).dtype):
+            return leaf
+        return ops.apply("stop_gradient", leaf)
+
+    return tree.map(stop, x)
+
+
+def checkpoint(
+    fun: F | None = None,
+    *,
+    prevent_cse: bool = True,
+    policy: Any = None,
+    static_argnums: int | Sequence[int] = (),
+) -> Any:
+    """`fun`, whose intermediate values are computed again in the backward pass instead of being kept.
+
+    Memory of the backward pass then holds only the arguments of `fun`; see Griewank and Walther, "Algorithm
+    799: revolve", 2000. `static_argnums` are passed to `fun` as they are. JAX's other name is `remat`.
+
+    >>> import funcgrad as fg
+    >>> fg.grad(fg.checkpoint(lambda x: fg.numpy.sin(fg.numpy.sin(x))))(0.0)
+    Array(1., dtype=float32, weak_type=True)
+    """
+    if fun is None:
+        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
+    _require_function(fun, "checkpoint")
+    if policy is not None:
+        raise ArgumentError("checkpoint policies are not there yet", hint="leave policy out")
+
+    @functools.wraps(fun)
+    @boundary
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        statics = normalize_argnums(fun, static_argnums, len(args), "static_argnums")
+
+        def of_dynamic(*values: Any, **named: Any) -> Any:
+            rest = iter(values)
+            return fun(*[args[i] if i in statics else next(rest) for i in range(len(args))], **named)
+
+        of_dynamic.__name__ = name_of(fun)
+        dynamic = tuple([a for i, a in enumerate(args) if i not in statics])
+        closed, flat = _closed_graph(of_dynamic, dynamic, kwargs, "checkpoint")
+        leaves = tree.leaves((dynamic, kwargs))
+        outs = bind(checkpoint_p, *closed.constants, *leaves, graph=closed.graph, name=closed.graph.name)
+        return flat.out_tree.unflatten(outs)
+
+    return checkpointed
+
+
+remat = checkpoint
+
+
+def block_until_ready(x: Any) -> Any:
+    """`x` itself, when its arrays are computed. On the CPU they are when they are returned."""
+    return x
+
+
+from funcgrad.batching import vmap  # noqa: E402
+
+__all__ = [
+    "Pullback",
+    "block_until_ready",
+    "check_results",
+    "checkpoint",
+    "eval_shape",
+    "grad",
+    "hessian",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
+    "linear_transpose",
+    "linearize",
+    "make_graph",
+    "make_jaxpr",
+    "remat",
+    "split_aux",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+    "ClosedGraph",
+]

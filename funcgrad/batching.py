@@ -1,0 +1,163 @@
+"""`vmap` for functions of trees: checks and spreads `in_axes` and `out_axes`, then batches."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad import tree
+from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
+from funcgrad.flat import FlatFunction, check_operands, describe_argument, name_of
+from funcgrad.trace.core import is_operand, type_of
+from funcgrad.transforms.vmap import batch, move_batch_axis
+
+F = Callable[..., Any]
+
+
+def vmap(
+    fun: F,
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: Any = None,
+    axis_size: int | None = None,
+    spmd_axis_name: Any = None,
+) -> F:
+    """The function that applies `fun` to each example of a batch, all at once.
+
+    Args:
+        fun: a function of one example.
+        in_axes: for each positional argument the axis that runs over examples: an int (negative ones count
+            from the end), None for an argument shared by all, or a tree of these that is a prefix of the
+            argument's. Keyword arguments are batched over axis 0.
+        out_axes: where the batch axis goes in the outputs; None for outputs that do not depend on it.
+        axis_name: a name for the batch axis, for collectives such as `lax.psum`.
+        axis_size: the length of the batch axis, needed where no argument is batched.
+        spmd_axis_name: accepted for JAX's sake; without effect here.
+
+    Raises:
+        ShapeError: batch axes of different lengths.
+        AxisError: an axis that an argument or output does not have.
+        ArgumentError: `in_axes` that do not fit the arguments.
+
+    >>> import funcgrad as fg
+    >>> fg.vmap(lambda a, b: a * b, in_axes=(0, None))(fg.numpy.arange(3.0), 2.0)
+    Array([0., 2., 4.], dtype=float32)
+    """
+    if not callable(fun):
+        raise ArgumentError(
+            f"vmap takes a function, got {type(fun).__name__}", hint="write vmap(f)(x), not vmap(f(x))"
+        )
+    if isinstance(in_axes, list):
+        in_axes = tuple(in_axes)
+    for what, axes in (("in_axes", in_axes), ("out_axes", out_axes)):
+        wrong = [a for a in tree.leaves(axes) if isinstance(a, bool) or not isinstance(a, int)]
+        if wrong:
+            raise ArgumentError(
+                f"{what} of vmap holds ints and None, got {wrong[0]!r} in {axes!r}",
+                hint="0 maps over the leading axis, None shares the argument",
+            )
+
+    @functools.wraps(fun)
+    @boundary
+    def batched(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(in_axes, tuple) and len(in_axes) != len(args):
+            raise ArgumentError(
+                f"in_axes={in_axes} has {len(in_axes)} entries, and {name_of(fun)} was called with {len(args)} "
+                "positional arguments",
+                hint="give one entry per positional argument; keyword arguments are always batched over axis 0",
+            )
+        leaves, in_tree = tree.flatten((args, kwargs))
+        if not all(map(is_operand, leaves)):
+            check_operands(fun, args, kwargs, "vmap")
+        axes = _spread((in_axes, 0), (args, kwargs), "in_axes", fun)
+        axes = _normalize(axes, leaves, lambda i: _place(fun, args, kwargs, i))
+        size = _batch_size(fun, args, kwargs, leaves, axes, axis_size)
+        flat = FlatFunction(fun, in_tree)
+        outs = batch(flat, leaves, axes, size, axis_name)
+        result = flat.out_tree.unflatten([o for o, _ in outs])
+        targets = _spread(out_axes, result, "out_axes", fun)
+        return flat.out_tree.unflatten(
+            [_place_output(fun, v, a, t, size) for (v, a), t in zip(outs, targets)]
+        )
+
+    batched.__name__ = f"vmap_{name_of(fun)}"
+    return batched
+
+
+def _spread(axes: Any, full: Any, what: str, fun: F) -> list[int | None]:
+    """One axis for each leaf of `full`, from a prefix tree of axes."""
+    try:
+        return tree.broadcast_prefix(axes, full, is_leaf=lambda x: x is None)
+    except ValueError as error:
+        given = axes[0] if what == "in_axes" else axes
+        raise ArgumentError(
+            f"{what}={given!r} does not fit the {'arguments' if what == 'in_axes' else 'result'} of "
+            f"{name_of(fun)}: {error}",
+            hint="use an int, None, or containers of the same structure down to where they stop",
+        ) from None
+
+
+def _normalize(axes: Sequence[int | None], leaves: Sequence[Any], place: Callable[[int], str]):
+    normal: list[int | None] = []
+    for i, (axis, leaf) in enumerate(zip(axes, leaves)):
+        if axis is not None:
+            ndim = type_of(leaf).ndim
+            if not -ndim <= axis < ndim:
+                raise AxisError(
+                    f"vmap was asked to map over axis {axis} of {place(i)}, which is {type_of(leaf)}",
+                    hint="use None in in_axes for an argument that is not batched"
+                    if ndim == 0
+                    else f"its axes are {-ndim} to {ndim - 1}",
+                )
+            axis %= ndim
+        normal.append(axis)
+    return normal
+
+
+def _place(fun: F, args: Any, kwargs: Any, position: int) -> str:
+    """The words for the leaf at a flat position."""
+    path, _ = tree.leaves_with_path((args, kwargs))[position]
+    if path[0].idx == 1:
+        return f"keyword argument {path[1].key!r} of {name_of(fun)}{tree.keystr(path[2:])}"
+    return describe_argument(fun, args, path[1].idx) + tree.keystr(path[2:])
+
+
+def _batch_size(
+    fun: F, args: Any, kwargs: Any, leaves: Sequence[Any], axes: Sequence[int | None], given: int | None
+) -> int:
+    sizes = [(i, type_of(x).shape[a]) for i, (x, a) in enumerate(zip(leaves, axes)) if a is not None]
+    if not sizes and given is None:
+        raise ArgumentError(
+            f"vmap of {name_of(fun)} has no batched argument: every entry of in_axes is None"
+            if leaves
+            else f"vmap of {name_of(fun)} was called without arrays",
+            hint="map over at least one argument, or give axis_size",
+        )
+    size = sizes[0][1] if given is None else given
+    if any(s != size for _, s in sizes):
+        words = "; ".join(
+            f"{_place(fun, args, kwargs, i)} is {type_of(leaves[i])}, axis {axes[i]} of length {s}" for i, s in sizes[:8]
+        )
+        asked = f" and axis_size={given}" if given is not None else ""
+        raise ShapeError(
+            f"vmap needs batch axes of one length{asked}, got: {words}",
+            hint="use in_axes to say which axis of each argument is the batch, or None for one that is shared",
+        )
+    return size
+
+
+def _place_output(fun: F, value: Any, axis: int | None, target: int | None, size: int) -> Any:
+    if target is None:
+        if axis is not None:
+            raise ArgumentError(
+                f"out_axes is None for an output of {name_of(fun)} that depends on the batch: {type_of(value)}",
+                hint="use out_axes=0, or reduce over the batch",
+            )
+        return value
+    ndim = type_of(value).ndim + (axis is None)
+    if not -ndim <= target < ndim:
+        raise AxisError(
+            f"out_axes puts the batch at axis {target}, and the output of {name_of(fun)} has {ndim} axes with it"
+        )
+    return move_batch_axis(value, axis, target % ndim, size)

@@ -1,0 +1,261 @@
+"""`custom_jvp` and `custom_vjp` for functions of trees: what users decorate with; the machinery is in
+prims/custom.py."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad import dtypes, tree
+from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.flat import FlatFunction, check_operands, name_of
+from funcgrad.ir.primitive import Zero
+from funcgrad.prims.custom import CustomJvp, CustomVjp
+from funcgrad.trace import ops
+from funcgrad.trace.core import state, type_of
+
+F = Callable[..., Any]
+
+
+class _Custom:
+    """What both decorators share: resolving arguments and separating those that are not differentiated."""
+
+    def __init__(self, fun: F, nondiff_argnums: Sequence[int] = (), nondiff_argnames: Sequence[str] = ()):
+        if not callable(fun):
+            raise ArgumentError(f"{type(self).__name__} takes a function, got {type(fun).__name__}")
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        self._name = name_of(fun)
+        self._nondiff = tuple(nondiff_argnums)
+        if nondiff_argnames:
+            names = list(inspect.signature(fun).parameters)
+            self._nondiff += tuple(names.index(n) for n in nondiff_argnames)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def _resolve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments by position, defaults filled in."""
+        if not kwargs:
+            try:
+                bound = inspect.signature(self.fun).bind(*args)
+            except ValueError:
+                return args
+        else:
+            bound = inspect.signature(self.fun).bind(*args, **kwargs)
+        bound.apply_defaults()
+        if bound.kwargs:
+            raise ArgumentError(
+                f"{self._name} has a derivative rule of its own and takes keyword-only arguments "
+                f"({', '.join(bound.kwargs)}), which its rule could not receive",
+                hint="make them positional",
+            )
+        return bound.args
+
+    def _separate(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...], F]:
+        """The differentiable arguments, the others, and the function of the former."""
+        nondiff = tuple(n % len(args) for n in self._nondiff)
+        if not nondiff:
+            return args, (), self.fun
+        fixed = {n: args[n] for n in nondiff}
+
+        def function(*values: Any) -> Any:
+            rest = iter(values)
+            return self.fun(*[fixed[i] if i in fixed else next(rest) for i in range(len(args))])
+
+        function.__name__ = self._name
+        dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
+        return dynamic, tuple(fixed[n] for n in nondiff), function
+
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]):
+        dynamic, fixed, function = self._separate(self._resolve(args, kwargs))
+        check_operands(self.fun, dynamic, {}, type(self).__name__)
+        leaves, in_tree = tree.flatten((dynamic, {}))
+        return leaves, in_tree, fixed, FlatFunction(function, in_tree)
+
+
+class custom_jvp(_Custom):
+    """A function with a forward derivative rule of its own.
+
+    The rule `jvp(*nondiff, primals, tangents)` gives (output, output tangent). It is used for every
+    derivative, of any order and mode; the tangent has to be linear in `tangents`.
+
+    >>> import funcgrad as fg
+    >>> @fg.custom_jvp
+    ... def f(x):
+    ...     return fg.numpy.sin(x)
+    >>> @f.defjvp
+    ... def f_jvp(primals, tangents):
+    ...     (x,), (t,) = primals, tangents
+    ...     return f(x), fg.numpy.cos(x) * t
+    >>> fg.grad(f)(0.0)
+    Array(1., dtype=float32, weak_type=True)
+    """
+
+    _rule: F | None = None
+
+    def defjvp(self, jvp: F, symbolic_zeros: bool = False) -> F:
+        """Give the rule; usable as a decorator."""
+        self._rule = jvp
+        return jvp
+
+    def defjvps(self, *jvps: F | None) -> None:
+        """Give one rule per argument, `rule(tangent, output, *primals)`; None where the derivative is zero."""
+
+        def rule(primals: Any, tangents: Any) -> Any:
+            out = self(*primals)
+            total = ops.zeros(type_of(out).tangent())
+            for one, t in zip(jvps, tangents):
+                if one is not None:
+                    total = ops.add(total, one(t, out, *primals))
+            return out, total
+
+        self._rule = rule
+
+    @boundary
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._rule is None:
+            raise ArgumentError(
+                f"custom_jvp function {self._name} has no rule yet", hint=f"define one with @{self._name}.defjvp"
+            )
+        leaves, in_tree, fixed, flat = self._prepare(args, kwargs)
+        rule_tree: list[Any] = []
+
+        def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+            given, given_tangents = in_tree.unflatten(primals)[0], in_tree.unflatten(tangents)[0]
+            result = self._rule(*fixed, given, given_tangents)  # type: ignore[misc]
+            if not isinstance(result, tuple | list) or len(result) != 2:
+                raise ArgumentError(
+                    f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}"
+                )
+            outs, out_tree = tree.flatten(result[0])
+            out_tangents, tangent_tree = tree.flatten(result[1])
+            if out_tree != tangent_tree:
+                raise ArgumentError(
+                    f"the jvp rule of {self._name} returned an output of structure {out_tree} and a tangent of "
+                    f"structure {tangent_tree}"
+                )
+            rule_tree[:] = [out_tree]
+            return outs, [_rule_tangent(self._name, o, t) for o, t in zip(outs, out_tangents)]
+
+        outs = state.trace.call_custom_jvp(CustomJvp(flat, rule, self._name), leaves)
+        return (flat.out_tree if hasattr(flat, "out_tree") else rule_tree[0]).unflatten(outs)
+
+
+def _rule_tangent(name: str, out: Any, tangent: Any) -> Any:
+    """A rule's tangent, checked against its output."""
+    t, expected = type_of(tangent), type_of(out).tangent()
+    if expected.dtype == dtypes.float0:
+        return Zero(expected)
+    if t.shape != expected.shape:
+        raise ShapeError(
+            f"the jvp rule of {name} returned a tangent of type {t} for an output of type {type_of(out)}",
+            hint="output and tangent have one shape and dtype",
+        )
+    if t.dtype != expected.dtype:
+        if not t.weak:
+            raise DTypeError(
+                f"the jvp rule of {name} returned a tangent of type {t} for an output of type {type_of(out)}",
+                hint="output and tangent have one shape and dtype",
+            )
+        return ops.convert(tangent, expected.dtype)
+    return tangent
+
+
+class custom_vjp(_Custom):
+    """A function with a reverse derivative rule of its own.
+
+    `defvjp(fwd, bwd)`: `fwd(*args)` gives (output, residuals); `bwd(*nondiff, residuals, cotangent)` gives a
+    tuple with one cotangent per differentiable argument (None for zero).
+
+    >>> import funcgrad as fg
+    >>> @fg.custom_vjp
+    ... def clip_gradient(x):
+    ...     return x
+    >>> clip_gradient.defvjp(lambda x: (x, None), lambda _, g: (fg.numpy.clip(g, -1, 1),))
+    >>> fg.grad(lambda x: 3 * clip_gradient(x))(1.0)
+    Array(1., dtype=float32, weak_type=True)
+    """
+
+    _rules: tuple[F, F] | None = None
+
+    def defvjp(self, fwd: F, bwd: F, symbolic_zeros: bool = False, optimize_remat: bool = False) -> None:
+        """Give the two rules."""
+        self._rules = (fwd, bwd)
+
+    @boundary
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._rules is None:
+            raise ArgumentError(
+                f"custom_vjp function {self._name} has no rules yet",
+                hint=f"define them with {self._name}.defvjp(fwd, bwd)",
+            )
+        fwd, bwd = self._rules
+        leaves, in_tree, fixed, flat = self._prepare(args, kwargs)
+        types = [type_of(x) for x in leaves]
+        trees: dict[str, Any] = {}
+
+        def forward(*values: Any) -> tuple[list[Any], list[Any]]:
+            dynamic = in_tree.unflatten(values)[0]
+            nondiff = sorted(zip([n % (len(dynamic) + len(fixed)) for n in self._nondiff], fixed))
+            full = list(dynamic)
+            for position, value in nondiff:
+                full.insert(position, value)
+            result = fwd(*full)
+            if not isinstance(result, tuple | list) or len(result) != 2:
+                raise ArgumentError(
+                    f"the forward rule of {self._name} has to return (output, residuals), got "
+                    f"{type(result).__name__}"
+                )
+            outs, trees["out"] = tree.flatten(result[0])
+            residuals, trees["residuals"] = tree.flatten(result[1])
+            return outs, residuals
+
+        def backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+            held = trees["residuals"].unflatten(residuals)
+            result = bwd(*fixed, held, trees["out"].unflatten(cotangents))
+            return self._input_cotangents(result, in_tree, types)
+
+        outs = state.trace.call_custom_vjp(CustomVjp(flat, forward, backward, self._name), leaves)
+        return (flat.out_tree if hasattr(flat, "out_tree") else trees["out"]).unflatten(outs)
+
+    def _input_cotangents(self, result: Any, in_tree: Any, types: Sequence[Any]) -> list[Any]:
+        """The flat cotangents from what the backward rule returned, checked against the inputs."""
+        count = len(in_tree.children()[0].children())
+        if not isinstance(result, tuple | list) or len(result) != count:
+            got = f"{len(result)} entries" if isinstance(result, tuple | list) else type(result).__name__
+            raise ArgumentError(
+                f"the backward rule of {self._name} has to return a tuple with one cotangent per differentiable "
+                f"argument ({count}), got {got}",
+                hint="return (ct,) for one argument; None stands for zero",
+            )
+        flat: list[Any] = []
+        start = 0
+        for child, given in zip(in_tree.children()[0].children(), result):
+            own = types[start : start + child.num_leaves]
+            start += child.num_leaves
+            if given is None:
+                flat += [Zero(t.tangent()) for t in own]
+                continue
+            leaves, structure = tree.flatten(given, is_leaf=lambda x: x is None)
+            if structure.num_leaves != child.num_leaves:
+                raise ArgumentError(
+                    f"the backward rule of {self._name} returned a cotangent of structure {structure} for an argument "
+                    f"of structure {child}"
+                )
+            flat += [self._cotangent(ct, t) for ct, t in zip(leaves, own)]
+        return flat
+
+    def _cotangent(self, cotangent: Any, primal: Any) -> Any:
+        expected = primal.tangent()
+        if cotangent is None or expected.dtype == dtypes.float0:
+            return Zero(expected)
+        t = type_of(cotangent)
+        if t.shape != expected.shape:
+            raise ShapeError(
+                f"the backward rule of {self._name} returned a cotangent of type {t} for an argument of type {primal}",
+                hint="an argument and its cotangent have one shape; sum over what was broadcast",
+            )
+        return ops.convert(cotangent, expected.dtype) if t.dtype != expected.dtype else cotangent

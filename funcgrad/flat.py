@@ -1,0 +1,119 @@
+"""From functions of trees to functions of flat lists of values, and checks of what goes in and comes out.
+
+Shared by every public transform; owns the wording of errors about arguments and results.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad import tree
+from funcgrad.errors import ArgumentError, DTypeError
+from funcgrad.trace.core import is_operand
+from funcgrad.tree import TreeDef
+
+
+def name_of(function: Any) -> str:
+    """The name under which a user knows the function."""
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def describe_argument(function: Any, args: Sequence[Any], position: int) -> str:
+    """`argument 'x' of f`, or by position where the signature does not tell."""
+    try:
+        names = list(inspect.signature(function).parameters)
+        return f"argument {names[position]!r} of {name_of(function)}"
+    except (TypeError, ValueError, IndexError):
+        return f"argument {position} of {name_of(function)}"
+
+
+class FlatFunction:
+    """`function(*args, **kwargs)` as a function of the flat leaves of (args, kwargs).
+
+    After a call, `out_tree` is the structure of the result; with `has_aux`, `aux` holds the second part of it.
+    """
+
+    __slots__ = ("aux", "function", "has_aux", "in_tree", "out_tree")
+    out_tree: TreeDef
+    aux: Any
+
+    def __init__(self, function: Callable[..., Any], in_tree: TreeDef, has_aux: bool = False):
+        self.function = function
+        self.in_tree = in_tree
+        self.has_aux = has_aux
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        args, kwargs = self.in_tree.unflatten(leaves)
+        result = self.function(*args, **kwargs)
+        if self.has_aux:
+            result, self.aux = split_aux(self.function, result)
+        outs, self.out_tree = tree.flatten(result)
+        check_results(self.function, outs, result)
+        return outs
+
+
+def split_aux(function: Any, result: Any) -> tuple[Any, Any]:
+    """The two parts of a has_aux function's result."""
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(
+            f"with has_aux=True {name_of(function)} has to return a pair (output, aux); it returned "
+            f"{type(result).__name__}",
+            hint="return (output, aux), or leave has_aux out",
+        )
+    return result
+
+
+def check_results(function: Any, outs: Sequence[Any], result: Any) -> None:
+    """Raise for a result that holds something other than arrays and numbers."""
+    for out in outs:
+        if not is_operand(out):
+            path = next(p for p, leaf in tree.leaves_with_path(result) if leaf is out)
+            where = f" at result{tree.keystr(path)}" if path else ""
+            raise DTypeError(
+                f"{name_of(function)} returned {out!r} of type {type(out).__name__}{where}; a traced function "
+                "returns arrays, numbers, and trees of them",
+                hint="return arrays only (None is allowed as an empty tree); use has_aux=True for other data "
+                "under grad, or compute it outside",
+            )
+
+
+def check_operands(function: Any, args: Any, kwargs: Any, transform: str) -> None:
+    """Raise for an argument that is no array, number or tree of them."""
+    for path, leaf in tree.leaves_with_path((args, kwargs)):
+        if not is_operand(leaf):
+            which = path[1]
+            if path[0].idx == 0:
+                place = describe_argument(function, args, which.idx)
+            else:
+                place = f"keyword argument {which.key!r} of {name_of(function)}"
+            place += tree.keystr(path[2:])
+            kind = type(leaf).__name__
+            raise DTypeError(
+                f"{transform} traces arrays and numbers, but {place} is {leaf!r} of type {kind}",
+                hint="close over it, or mark it static: jit(..., static_argnums=..., static_argnames=...)"
+                if transform == "jit"
+                else "close over it: functools.partial or a lambda",
+            )
+
+
+def normalize_argnums(function: Any, argnums: int | Sequence[int], count: int, what: str) -> tuple[int, ...]:
+    """Positions as non-negative integers; raises where the function was not called with so many arguments."""
+    single = isinstance(argnums, int)
+    try:
+        positions = (argnums,) if single else tuple(argnums)
+        normal = tuple([p.__index__() + (count if p < 0 else 0) for p in positions])
+    except (TypeError, AttributeError):
+        raise ArgumentError(
+            f"{what} has to be an integer or a tuple of integers, got {argnums!r}"
+        ) from None
+    if any(not 0 <= p < count for p in normal):
+        raise ArgumentError(
+            f"{what}={argnums} asks for an argument that {name_of(function)} was not given: it was called with "
+            f"{count} positional arguments",
+            hint=f"{what} counts positional arguments from 0; pass the argument by position",
+        )
+    if len(set(normal)) != len(normal):
+        raise ArgumentError(f"{what}={argnums} names an argument twice")
+    return normal

@@ -1,0 +1,291 @@
+"""`jit`: trace a function once per signature and run what the compiler makes of it.
+
+Owns the signature (tree structure, types, static values), the cache of traced functions, and the choice
+between running compiled code (outside other transforms) and binding the `jit` primitive (inside them).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad import tree
+from funcgrad.array import Array, ShapeDtypeStruct
+from funcgrad.config import config
+from funcgrad.errors import ArgumentError, UnhashableError, boundary
+from funcgrad.flat import FlatFunction, check_operands, name_of
+from funcgrad.ir.graph import ClosedGraph
+from funcgrad.prims.calls import jit_p
+from funcgrad.runtime.executable import Executable, executable_for
+from funcgrad.runtime.report import Lowered
+from funcgrad.trace.core import EAGER, bind, is_operand, state, type_of
+from funcgrad.trace.graph_trace import has_tracers, trace_to_graph
+from funcgrad.tree import TreeDef
+
+
+class Traced:
+    """A function traced for one signature."""
+
+    __slots__ = ("_executable", "closed", "donated", "out_tree")
+
+    def __init__(self, closed: ClosedGraph, out_tree: TreeDef, donated: tuple[int, ...]):
+        self.closed = closed
+        self.out_tree = out_tree
+        self.donated = donated
+        self._executable: Executable | None = None
+
+    @property
+    def executable(self) -> Executable:
+        if self._executable is None:
+            shift = len(self.closed.constants)
+            self._executable = executable_for(self.closed.graph, tuple([d + shift for d in self.donated]))
+        return self._executable
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        """The result for these leaves, by compiled code."""
+        constants = self.closed.constants
+        outs = self.executable([*constants, *leaves] if constants else leaves)
+        return self.out_tree.unflatten(outs)
+
+    def bind(self, leaves: Sequence[Any]) -> Any:
+        """The result for these leaves, as an equation of the current trace."""
+        graph = self.closed.graph
+        outs = bind(jit_p, *self.closed.constants, *leaves, graph=graph, name=graph.name)
+        return self.out_tree.unflatten(outs)
+
+
+class Jitted:
+    """A function under `jit`; see there."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static_argnums: Sequence[int],
+        static_argnames: Sequence[str],
+        donate_argnums: Sequence[int],
+        donate_argnames: Sequence[str],
+    ):
+        self.function = function
+        self.__wrapped__ = function
+        functools.update_wrapper(self, function, updated=())
+        self._name = name_of(function)
+        try:
+            self._signature: inspect.Signature | None = inspect.signature(function)
+        except (TypeError, ValueError):
+            self._signature = None
+        self._static_argnums, self._static_argnames = self._complete(static_argnums, static_argnames, "static")
+        self._donate_argnums, self._donate_argnames = self._complete(donate_argnums, donate_argnames, "donate")
+        both = set(self._static_argnums) & set(self._donate_argnums)
+        if both:
+            raise ArgumentError(f"argument {min(both)} of {self._name} cannot be both static and donated")
+        self._cache: dict[Any, Traced] = {}
+
+    def _complete(
+        self, argnums: Sequence[int], argnames: Sequence[str], what: str
+    ) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Positions and names of the same parameters, each completed from the other by the signature."""
+        if self._signature is None:
+            return tuple(argnums), tuple(argnames)
+        parameters = list(self._signature.parameters.values())
+        positional = [
+            p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        keywords = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        numbers, names = set(), set(argnames)
+        for number in argnums:
+            normal = number + len(positional) if number < 0 else number
+            if not 0 <= normal < len(positional) and not variadic:
+                raise ArgumentError(
+                    f"{what}_argnums={tuple(argnums)}: {self._name} has {len(positional)} positional parameters "
+                    f"({', '.join(positional)}), so there is no number {number}"
+                )
+            numbers.add(normal)
+            if normal < len(positional) and parameters[normal].kind is not inspect.Parameter.POSITIONAL_ONLY:
+                names.add(positional[normal])
+        for name in argnames:
+            if name in positional:
+                numbers.add(positional.index(name))
+            elif name not in self._signature.parameters and not keywords:
+                raise ArgumentError(
+                    f"{what}_argnames={tuple(argnames)}: {self._name} has no parameter {name!r}; it has "
+                    f"{', '.join(self._signature.parameters)}"
+                )
+        return tuple(sorted(numbers)), tuple(sorted(names))
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<jit of {self._name}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if state.trace is EAGER and not kwargs and not self._static_argnums:
+            leaves, in_tree = tree.flatten(args)
+            try:
+                types = tuple([(x._type or x.type) if x.__class__ is Array else type_of(x) for x in leaves])
+                traced = self._cache.get((in_tree, types, config.generation))
+            except TypeError:
+                traced = None
+            if traced is not None:
+                return traced.run(leaves)
+        return self._call(args, kwargs)
+
+    @boundary
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if config.disable_jit:
+            return self.function(*args, **kwargs)
+        traced, leaves = self._traced(args, kwargs)
+        return traced.run(leaves) if state.trace is EAGER else traced.bind(leaves)
+
+    def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Traced, list[Any]]:
+        """The traced function for this call, from the cache where it is there, and the flat operands."""
+        function, key, args, kwargs = self._without_statics(args, kwargs)
+        if kwargs or key:
+            leaves, in_tree = tree.flatten((args, kwargs))
+            full_tree = in_tree
+        else:
+            leaves, in_tree = tree.flatten(args)
+            full_tree = tree.structure((args, {}))
+        if not all(map(is_operand, leaves)):
+            check_operands(self.function, args, kwargs, "jit")
+        types = tuple([type_of(x) for x in leaves])
+        full_key = (in_tree, types, config.generation, *key, *_axis_names())
+        traced = self._cache.get(full_key)
+        if traced is None:
+            flat = FlatFunction(function, full_tree)
+            closed = trace_to_graph(flat, types, self._name)
+            traced = Traced(closed, flat.out_tree, self._donated_leaves(args, kwargs))
+            if not has_tracers(closed.constants):
+                self._cache[full_key] = traced
+        return traced, leaves
+
+    def _without_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]):
+        """The function with its static arguments filled in, a key for them, and the arguments that are left."""
+        static_positions = [p for p in self._static_argnums if p < len(args)]
+        static_names = [n for n in self._static_argnames if n in kwargs]
+        if not static_positions and not static_names:
+            return self.function, (), args, kwargs
+        fixed = {p: args[p] for p in static_positions}
+        fixed_names = {n: kwargs[n] for n in static_names}
+        for place, value in [*fixed.items(), *fixed_names.items()]:
+            try:
+                hash(value)
+            except TypeError as error:
+                which = f"argument {place!r}" if isinstance(place, str) else f"argument {place}"
+                raise UnhashableError(
+                    f"static {which} of {self._name} has to be hashable, and {type(value).__name__} is not "
+                    f"({value!r:.80})",
+                    hint="make it a tuple or a frozen dataclass, or pass arrays as ordinary arguments",
+                ) from error
+
+        def function(*dynamic: Any, **named: Any) -> Any:
+            rest = iter(dynamic)
+            full = [fixed[i] if i in fixed else next(rest) for i in range(len(dynamic) + len(fixed))]
+            return self.function(*full, **named, **fixed_names)
+
+        function.__name__ = self._name
+        key = (tuple((p, type(v), v) for p, v in [*fixed.items(), *fixed_names.items()]),)
+        dynamic = tuple([a for i, a in enumerate(args) if i not in fixed])
+        return function, key, dynamic, {k: v for k, v in kwargs.items() if k not in fixed_names}
+
+    def _donated_leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
+        """Positions, among the flat dynamic operands, of the leaves of donated arguments."""
+        if not self._donate_argnums and not self._donate_argnames:
+            return ()
+        statics = self._static_argnums
+        positions = [p - sum(s < p for s in statics) for p in self._donate_argnums]
+        flags = [tree.map(lambda _, d=i in positions: d, a) for i, a in enumerate(args)]
+        named = {k: tree.map(lambda _, d=k in self._donate_argnames: d, v) for k, v in kwargs.items()}
+        return tuple([i for i, f in enumerate(tree.leaves((flags, named))) if f])
+
+    @boundary
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """What the compiler makes of the function for these arguments (arrays or ShapeDtypeStructs): its graph,
+        its kernels and their source, its memory plan. Print it, or look at its parts."""
+        traced, _ = self._traced(args, kwargs)
+        return Lowered(traced.closed, traced.executable)
+
+    @boundary
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The types of the results, without computing them."""
+        traced, _ = self._traced(args, kwargs)
+        return traced.out_tree.unflatten([ShapeDtypeStruct.of(t) for t in traced.closed.out_types])
+
+    @boundary
+    def trace(self, *args: Any, **kwargs: Any) -> ClosedGraph:
+        """The graph of the function for these arguments."""
+        return self._traced(args, kwargs)[0].closed
+
+    def clear_cache(self) -> None:
+        """Forget what was traced."""
+        self._cache.clear()
+
+
+def _axis_names() -> tuple[Any, ...]:
+    """The names and sizes of the batch axes in scope, on which a trace may depend."""
+    names, trace = [], state.trace
+    while trace is not EAGER:
+        name = getattr(trace, "axis_name", None)
+        if name is not None:
+            names.append((name, int(trace.size)))  # type: ignore[attr-defined]
+        trace = trace.parent
+    return tuple(names)
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Sequence[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Sequence[str] | None = None,
+    inline: bool = False,
+    keep_unused: bool = False,
+) -> Any:
+    """Compile a pure function of arrays.
+
+    The function is traced once for each new combination of argument structure, shapes, dtypes and static
+    values; its operations become fused native kernels. Kernels are shared between functions and kept on disk,
+    so a new shape costs a trace, not a compilation.
+
+    Args:
+        fun: a pure function whose arguments and results are arrays, numbers, or trees of them. Without it,
+            a decorator is returned.
+        static_argnums, static_argnames: arguments that are ordinary hashable Python values; each new value
+            is traced anew.
+        donate_argnums, donate_argnames: arguments whose memory the results may take over. A donated array
+            cannot be used afterwards.
+        inline, keep_unused: accepted for JAX's sake; without effect here.
+
+    Raises:
+        ArgumentError: a static or donated argument that the function does not have.
+        UnhashableError: a static value that cannot be hashed.
+        ConcretizationError: in a call, where Python needs the value of a traced array.
+
+    >>> import funcgrad as fg
+    >>> f = fg.jit(lambda x: x * 2 + 1)
+    >>> f(3.0)
+    Array(7., dtype=float32, weak_type=True)
+    """
+    if fun is None:
+        return functools.partial(
+            jit,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donate_argnums,
+            donate_argnames=donate_argnames,
+        )
+    if not callable(fun):
+        raise ArgumentError(f"jit takes a function, got {type(fun).__name__}", hint="write jit(f)(x), not jit(f(x))")
+    return Jitted(
+        fun, _as_tuple(static_argnums), _as_tuple(static_argnames), _as_tuple(donate_argnums), _as_tuple(donate_argnames)
+    )
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, int | str) else tuple(value)
