@@ -30,7 +30,8 @@ from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, bind, data_of, is_operand, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.jvp import push_forward
-from funcgrad.transforms.partial import LinearMap, linearize as linearize_flat
+from funcgrad.transforms.partial import LinearMap
+from funcgrad.transforms.partial import linearize as linearize_flat
 from funcgrad.transforms.transpose import pull_back
 
 F = Callable[..., Any]
@@ -59,7 +60,14 @@ class Pullback:
     """The function from cotangents of outputs to cotangents of inputs that `vjp` gives. It may be called again
     and again, and inside other transforms."""
 
-    def __init__(self, linear: LinearMap, in_tree: Any, in_types: Sequence[Any], out_tree: Any, out_types: Sequence[Any]):
+    def __init__(
+        self,
+        linear: LinearMap,
+        in_tree: Any,
+        in_types: Sequence[Any],
+        out_tree: Any,
+        out_types: Sequence[Any],
+    ):
         self._linear = linear
         self._in_tree = in_tree
         self._in_types = in_types
@@ -96,7 +104,9 @@ def _check_tangent(value: Any, primal: Any, what: str, of: str) -> None:
     """Raise unless `value` can be the tangent or cotangent of something of type `primal`."""
     t, expected = type_of(value), primal.tangent()
     if t.shape != expected.shape:
-        raise ShapeError(f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ")
+        raise ShapeError(
+            f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ"
+        )
     if t.dtype != expected.dtype:
         if expected.dtype == dtypes.float0:
             hint = f"the {of} is {primal}: its {what} is numpy.zeros(shape, funcgrad.dtypes.float0)"
@@ -141,7 +151,9 @@ def vjp(fun: F, *primals: Any, has_aux: bool = False) -> Any:
 
 def _plain_aux(aux: Any, linear: Any) -> Any:
     """Auxiliary output without this transform's tracers: primal values only."""
-    return tree.map(lambda x: getattr(x, "primal", x) if isinstance(x, Tracer) and not x.trace.alive else x, aux)
+    return tree.map(
+        lambda x: getattr(x, "primal", x) if isinstance(x, Tracer) and not x.trace.alive else x, aux
+    )
 
 
 def value_and_grad(
@@ -207,7 +219,7 @@ def value_and_grad(
 def _check_grad_input(
     fun: F, args: Any, positions: Any, moving: Any, t: Any, holomorphic: bool, allow_int: bool
 ) -> None:
-    if dtypes.is_float(t.dtype) and not holomorphic or allow_int and not dtypes.is_inexact(t.dtype):
+    if (dtypes.is_float(t.dtype) and not holomorphic) or (allow_int and not dtypes.is_inexact(t.dtype)):
         return
     if dtypes.is_complex(t.dtype) and holomorphic:
         return
@@ -407,7 +419,9 @@ def _check_jacobian_leaf(leaf: Any, holomorphic: bool, transform: str, what: str
     ok = dtypes.is_complex(t.dtype) if holomorphic else dtypes.is_float(t.dtype)
     if not ok:
         kind = "complex" if holomorphic else "real float"
-        raise DTypeError(f"{transform} needs {kind} {what}, got {t}", hint="see holomorphic, or use .astype(float)")
+        raise DTypeError(
+            f"{transform} needs {kind} {what}, got {t}", hint="see holomorphic, or use .astype(float)"
+        )
 
 
 def _split(stacked: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
@@ -614,7 +628,9 @@ def checkpoint(
     Array(1., dtype=float32, weak_type=True)
     """
     if fun is None:
-        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
+        return functools.partial(
+            checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums
+        )
     _require_function(fun, "checkpoint")
     if policy is not None:
         raise ArgumentError("checkpoint policies are not there yet", hint="leave policy out")
@@ -649,6 +665,7 @@ def block_until_ready(x: Any) -> Any:
 from funcgrad.batching import vmap  # noqa: E402
 
 __all__ = [
+    "ClosedGraph",
     "Pullback",
     "block_until_ready",
     "check_results",
@@ -670,5 +687,4 @@ __all__ = [
     "value_and_grad",
     "vjp",
     "vmap",
-    "ClosedGraph",
 ]

@@ -231,9 +231,7 @@ class ShapeDtypeStruct:
 
     __slots__ = ("type",)
 
-    def __init__(
-        self, shape: Sequence[int], dtype: Any, *, weak_type: bool = False, sharding: None = None
-    ):
+    def __init__(self, shape: Sequence[int], dtype: Any, *, weak_type: bool = False, sharding: None = None):
         self.type = array_type(tuple([int(n) for n in shape]), dtypes.as_dtype(dtype), weak_type)
 
     @classmethod

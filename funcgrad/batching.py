@@ -137,7 +137,8 @@ def _batch_size(
     size = sizes[0][1] if given is None else given
     if any(s != size for _, s in sizes):
         words = "; ".join(
-            f"{_place(fun, args, kwargs, i)} is {type_of(leaves[i])}, axis {axes[i]} of length {s}" for i, s in sizes[:8]
+            f"{_place(fun, args, kwargs, i)} is {type_of(leaves[i])}, axis {axes[i]} of length {s}"
+            for i, s in sizes[:8]
         )
         asked = f" and axis_size={given}" if given is not None else ""
         raise ShapeError(

@@ -118,7 +118,8 @@ class custom_jvp(_Custom):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._rule is None:
             raise ArgumentError(
-                f"custom_jvp function {self._name} has no rule yet", hint=f"define one with @{self._name}.defjvp"
+                f"custom_jvp function {self._name} has no rule yet",
+                hint=f"define one with @{self._name}.defjvp",
             )
         leaves, in_tree, fixed, flat = self._prepare(args, kwargs)
         rule_tree: list[Any] = []

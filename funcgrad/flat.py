@@ -105,9 +105,7 @@ def normalize_argnums(function: Any, argnums: int | Sequence[int], count: int, w
         positions = (argnums,) if single else tuple(argnums)
         normal = tuple([p.__index__() + (count if p < 0 else 0) for p in positions])
     except (TypeError, AttributeError):
-        raise ArgumentError(
-            f"{what} has to be an integer or a tuple of integers, got {argnums!r}"
-        ) from None
+        raise ArgumentError(f"{what} has to be an integer or a tuple of integers, got {argnums!r}") from None
     if any(not 0 <= p < count for p in normal):
         raise ArgumentError(
             f"{what}={argnums} asks for an argument that {name_of(function)} was not given: it was called with "

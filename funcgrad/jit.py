@@ -75,8 +75,12 @@ class Jitted:
             self._signature: inspect.Signature | None = inspect.signature(function)
         except (TypeError, ValueError):
             self._signature = None
-        self._static_argnums, self._static_argnames = self._complete(static_argnums, static_argnames, "static")
-        self._donate_argnums, self._donate_argnames = self._complete(donate_argnums, donate_argnames, "donate")
+        self._static_argnums, self._static_argnames = self._complete(
+            static_argnums, static_argnames, "static"
+        )
+        self._donate_argnums, self._donate_argnames = self._complete(
+            donate_argnums, donate_argnames, "donate"
+        )
         both = set(self._static_argnums) & set(self._donate_argnums)
         if both:
             raise ArgumentError(f"argument {min(both)} of {self._name} cannot be both static and donated")
@@ -89,9 +93,7 @@ class Jitted:
         if self._signature is None:
             return tuple(argnums), tuple(argnames)
         parameters = list(self._signature.parameters.values())
-        positional = [
-            p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
+        positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         keywords = any(p.kind is p.VAR_KEYWORD for p in parameters)
         numbers, names = set(), set(argnames)
@@ -279,9 +281,15 @@ def jit(
             donate_argnames=donate_argnames,
         )
     if not callable(fun):
-        raise ArgumentError(f"jit takes a function, got {type(fun).__name__}", hint="write jit(f)(x), not jit(f(x))")
+        raise ArgumentError(
+            f"jit takes a function, got {type(fun).__name__}", hint="write jit(f)(x), not jit(f(x))"
+        )
     return Jitted(
-        fun, _as_tuple(static_argnums), _as_tuple(static_argnames), _as_tuple(donate_argnums), _as_tuple(donate_argnames)
+        fun,
+        _as_tuple(static_argnums),
+        _as_tuple(static_argnames),
+        _as_tuple(donate_argnums),
+        _as_tuple(donate_argnames),
     )
 
 

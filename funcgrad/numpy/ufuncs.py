@@ -1,0 +1,151 @@
+"""Elementwise functions with NumPy's names: promotion and broadcasting around the strict operations.
+
+Outside every transform, operands of one dtype go straight to NumPy's ufunc, which broadcasts by itself: that
+is what makes an eager operation cost about what NumPy's costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcgrad.array import Array
+from funcgrad.errors import boundary
+from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
+from funcgrad.trace import ops
+from funcgrad.trace.core import EAGER, state
+
+_ndarray = np.ndarray
+_FAST_KINDS = frozenset("fc")  # dtypes to which a Python number of any kind but complex gives way
+_NUMBERS = {float: _FAST_KINDS, int: frozenset("fciu")}
+
+
+def _eager_binary(ufunc: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """`ufunc` on two operands when that is all there is to do, else None."""
+
+    @np.errstate(all="ignore")
+    def call(x: Any, y: Any) -> Any:
+        x_is_array, y_is_array = x.__class__ is Array, y.__class__ is Array
+        if x_is_array and y_is_array:
+            a, b = x._data, y._data
+            if (
+                a.dtype is not b.dtype
+                or (x._type is not None and x._type.weak)
+                or (y._type is not None and y._type.weak)
+            ):
+                return None
+            out = ufunc(a, b)
+        elif x_is_array:
+            a = x._data
+            if y.__class__ not in _NUMBERS or a.dtype.kind not in _NUMBERS[y.__class__]:
+                return None
+            if x._type is not None and x._type.weak:
+                return None
+            out = ufunc(a, y)
+        elif y_is_array:
+            b = y._data
+            if x.__class__ not in _NUMBERS or b.dtype.kind not in _NUMBERS[x.__class__]:
+                return None
+            if y._type is not None and y._type.weak:
+                return None
+            out = ufunc(x, b)
+        else:
+            return None
+        return Array(out if out.__class__ is _ndarray else np.asarray(out))
+
+    return call
+
+
+def binary(
+    name: str,
+    operation: Callable[..., Any],
+    ufunc: Callable[..., Any] | None,
+    doc: str,
+    promotion: Callable[..., list[Any]] = promote,
+) -> Callable[[Any, Any], Any]:
+    """The NumPy function `name` of two operands over a strict operation."""
+    fast = None if ufunc is None else _eager_binary(ufunc)
+
+    @boundary
+    def general(x1: Any, x2: Any) -> Any:
+        return operation(*broadcast(name, promotion(name, x1, x2)))
+
+    def function(x1: Any, x2: Any, /) -> Any:
+        if fast is not None and state.trace is EAGER:
+            try:
+                out = fast(x1, x2)
+            except (ValueError, OverflowError):
+                out = None
+            if out is not None:
+                return out
+        return general(x1, x2)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+def unary(
+    name: str, operation: Callable[..., Any], doc: str, promotion: Callable[..., list[Any]] = promote
+) -> Callable[[Any], Any]:
+    """The NumPy function `name` of one operand over a strict operation."""
+
+    @boundary
+    def function(x: Any, /) -> Any:
+        return operation(*promotion(name, x))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+add = binary("add", ops.add, np.add, "x1 + x2, element by element; of booleans, or.")
+subtract = binary("subtract", ops.sub, np.subtract, "x1 - x2, element by element.")
+multiply = binary("multiply", ops.mul, np.multiply, "x1 * x2, element by element; of booleans, and.")
+true_divide = divide = binary(
+    "true_divide", ops.div, None, "x1 / x2, element by element; of integers, as floats.", promote_inexact
+)
+equal = binary("equal", ops.eq, np.equal, "x1 == x2, element by element.")
+not_equal = binary("not_equal", ops.ne, np.not_equal, "x1 != x2, element by element.")
+less = binary("less", ops.lt, np.less, "x1 < x2, element by element.")
+less_equal = binary("less_equal", ops.le, np.less_equal, "x1 <= x2, element by element.")
+greater = binary("greater", ops.gt, np.greater, "x1 > x2, element by element.")
+greater_equal = binary("greater_equal", ops.ge, np.greater_equal, "x1 >= x2, element by element.")
+maximum = binary("maximum", ops.max_, np.maximum, "The larger of x1 and x2; NaN where either is NaN.")
+minimum = binary("minimum", ops.min_, np.minimum, "The smaller of x1 and x2; NaN where either is NaN.")
+
+
+# Of one operand, in its own dtype.
+negative = unary("negative", ops.neg, "-x, element by element.")
+absolute = abs = unary(
+    "absolute", ops.abs_, "The absolute value; of complex numbers, the modulus, as a real."
+)
+sign = unary("sign", ops.sign, "-1, 0 or 1; NaN of NaN.")
+square = unary("square", ops.square, "x * x.")
+conjugate = conj = unary("conjugate", ops.conj, "The complex conjugate.")
+
+# Of one operand, as floats where it is integer.
+exp = unary("exp", ops.exp, "e to the power x.", promote_inexact)
+exp2 = unary("exp2", ops.exp2, "2 to the power x.", promote_inexact)
+expm1 = unary("expm1", ops.expm1, "exp(x) - 1, without loss of accuracy near 0.", promote_inexact)
+log = unary("log", ops.log, "The natural logarithm.", promote_inexact)
+log1p = unary("log1p", ops.log1p, "log(1 + x), without loss of accuracy near 0.", promote_inexact)
+sqrt = unary("sqrt", ops.sqrt, "The square root.", promote_inexact)
+cbrt = unary("cbrt", ops.cbrt, "The cube root.", promote_inexact)
+sin = unary("sin", ops.sin, "The sine of x radians.", promote_inexact)
+cos = unary("cos", ops.cos, "The cosine of x radians.", promote_inexact)
+tan = unary("tan", ops.tan, "The tangent of x radians.", promote_inexact)
+arcsin = asin = unary("arcsin", ops.asin, "The angle in radians whose sine is x.", promote_inexact)
+arccos = acos = unary("arccos", ops.acos, "The angle in radians whose cosine is x.", promote_inexact)
+arctan = atan = unary("arctan", ops.atan, "The angle in radians whose tangent is x.", promote_inexact)
+sinh = unary("sinh", ops.sinh, "The hyperbolic sine.", promote_inexact)
+cosh = unary("cosh", ops.cosh, "The hyperbolic cosine.", promote_inexact)
+tanh = unary("tanh", ops.tanh, "The hyperbolic tangent.", promote_inexact)
+arcsinh = asinh = unary("arcsinh", ops.asinh, "The inverse hyperbolic sine.", promote_inexact)
+arccosh = acosh = unary("arccosh", ops.acosh, "The inverse hyperbolic cosine.", promote_inexact)
+arctanh = atanh = unary("arctanh", ops.atanh, "The inverse hyperbolic tangent.", promote_inexact)
+arctan2 = atan2 = binary(
+    "arctan2", ops.atan2, None, "The angle in radians of the point (x2, x1) in the plane.", promote_inexact
+)
