@@ -116,7 +116,10 @@ class Tracer(ArrayMethods):
 
 
 class _State(threading.local):
+    """The current trace of this thread, and the source line of the equation that is being interpreted."""
+
     trace: Trace
+    source: SourceLine | None = None
 
 
 state: _State

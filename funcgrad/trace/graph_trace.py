@@ -90,7 +90,7 @@ class GraphTrace(Trace):
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         atoms = [self.atom(x) for x in operands]
         types = out_types(primitive, tuple([a.type for a in atoms]), params)
-        return self.record(primitive, atoms, params, types, user_line(2))
+        return self.record(primitive, atoms, params, types, state.source or user_line(2))
 
     def graph(self, inputs: Sequence[Any], outputs: Sequence[Any], name: str = "f") -> ClosedGraph:
         """The finished graph from the `inputs` (tracers) to `outputs` (values)."""
@@ -128,15 +128,19 @@ def evaluate_graph(graph: Graph, operands: Sequence[Any]) -> list[Any]:
     def read(atom: Atom) -> Any:
         return env[atom] if atom.__class__ is Var else literal_value(atom)  # type: ignore[index,arg-type]
 
-    last_use = _last_uses(graph)
-    for index, equation in enumerate(graph.equations):
-        out = bind(equation.primitive, *[read(a) for a in equation.inputs], **equation.params)
-        if equation.primitive.multiple_results:
-            env.update(zip(equation.outputs, out))
-        else:
-            env[equation.outputs[0]] = out
-        for var in last_use[index]:
-            env.pop(var, None)
+    outer_source = state.source
+    try:
+        for equation, dead in zip(graph.equations, _last_uses(graph)):
+            state.source = equation.source or outer_source
+            out = bind(equation.primitive, *[read(a) for a in equation.inputs], **equation.params)
+            if equation.primitive.multiple_results:
+                env.update(zip(equation.outputs, out))
+            else:
+                env[equation.outputs[0]] = out
+            for var in dead:
+                env.pop(var, None)
+    finally:
+        state.source = outer_source
     return [read(a) for a in graph.outputs]
 
 
