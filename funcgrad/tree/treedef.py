@@ -293,17 +293,25 @@ def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], TreeDef]:
     return out, _flatten_until(tree, is_leaf, out)
 
 
+# Methods are bound once, and loops are no comprehensions (a call each, before Python 3.12): both show here.
+_only_leaves = LEAF_TYPES.issuperset
+_known_entry = _DICT_ENTRIES.get
+
+
 def _flatten(tree: Any, out: list[Any]) -> TreeDef:
     type_ = type(tree)
     if type_ is dict:
         keys = tuple(tree)
-        entry = _DICT_ENTRIES.get(keys) or _entry(keys)
+        entry = _known_entry(keys) or _entry(keys)
         if entry is not None:
             values = entry.values(tree)
-            if LEAF_TYPES.issuperset(map(type, values)):
-                out.extend(values)
+            if _only_leaves(map(type, values)):
+                out += values
                 return entry.flat
-            return _dict_node(entry, [_flatten(child, out) for child in values])
+            children = []
+            for value in values:
+                children.append(_flatten(value, out))
+            return entry.by_children.get(tuple(map(id, children))) or _dict_node(entry, children)
     if type_ in LEAF_TYPES:
         out.append(tree)
         return LEAF
@@ -312,13 +320,16 @@ def _flatten(tree: Any, out: list[Any]) -> TreeDef:
         out.append(tree)
         return LEAF
     if kind.plain:
-        if LEAF_TYPES.issuperset(map(type, tree)):
-            out.extend(tree)
+        if _only_leaves(map(type, tree)):
+            out += tree
             width = len(tree)
             return kind.by_width.get(width) or _plain_flat(kind, width)
-        return plain_node(kind, [_flatten(child, out) for child in tree])
-    children, meta = kind.flatten(tree)
-    return _node(kind, meta, [_flatten(child, out) for child in children])
+        children = []
+        for item in tree:
+            children.append(_flatten(item, out))
+        return kind.by_children.get(tuple(map(id, children))) or plain_node(kind, children)
+    items, meta = kind.flatten(tree)
+    return _node(kind, meta, [_flatten(item, out) for item in items])
 
 
 def _flatten_until(tree: Any, is_leaf: Callable[[Any], bool], out: list[Any]) -> TreeDef:
