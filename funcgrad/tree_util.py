@@ -1,4 +1,4 @@
-"""The `tree_*` names of `jax.tree_util` for `funcgrad.tree`, and `Partial`. Owns no behaviour but `Partial`'s."""
+"""The `tree_*` names of `jax.tree_util` for `funcgrad.tree`. Owns no behaviour but `Partial`'s."""
 
 from __future__ import annotations
 
