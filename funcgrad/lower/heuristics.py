@@ -89,3 +89,17 @@ def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:
 
 
 GEMM_STAYS_APART = "matrix products are whole BLAS calls: what comes before and after runs as its own kernel"
+
+PIECE_NS = 10_000
+"""Predicted nanoseconds in one piece of a call that is split over threads; waking a thread costs a few thousand."""
+
+PIECES_PER_CORE = 4
+"""Pieces for each thread: some to spare, so that a thread that is held up does not hold up the others."""
+
+
+def parallel_grain(extent: int, work: float, cores: int) -> int:
+    """How many of a kernel's `extent` parallel iterations, of `work` nanoseconds each, make one piece."""
+    if cores < 2 or extent * work < 2 * PIECE_NS:
+        return max(extent, 1)
+    grain = max(-(-extent // (PIECES_PER_CORE * cores)), math.ceil(PIECE_NS / max(work, 1e-3)))
+    return -(-grain // 64) * 64 if grain > 256 else grain
