@@ -77,12 +77,14 @@ class Fusion:
         self.root_of: dict[Var, Root] = {}
         self.reasons: dict[str, None] = {}
         self._readers: dict[Var, list[Group]] = {}
+        self._number: dict[Root, int] = {}
         for number, root in enumerate(roots):
             self._place(number, root)
 
     # --------------------------------------------------------------------------------------- placing
 
     def _place(self, number: int, root: Root) -> None:
+        self._number[root] = number
         producers = list(
             {id(g): g for var, _ in root.reads if (g := self.group_of.get(var)) is not None}.values()
         )
@@ -172,8 +174,6 @@ class Fusion:
                 return f"the reduction {source.name} is complete only when the whole nest has run"
             if on_row and source.kind == MAP and source not in group.on_rows:
                 return f"it reads single elements of {source.name}, from outside the loop over rows"
-        if not on_row and group.shape == ELEMENTWISE and shape_of(root) == ROWS and not root.reduced:
-            return "its domain is empty of reduced axes"
         return None
 
     def _unprofitable(self, group: Group, root: Root) -> str | None:
@@ -220,36 +220,21 @@ class Fusion:
             after = sum(1 << n for n, before in self.before.items() if before & mine and n != b.number)
             if after & self.before[b.number]:
                 return
-        trial = Group(first.number, first.roots[0])
-        trial.roots, trial.on_rows, trial.shape = list(first.roots), set(first.on_rows), first.shape
-        trial.reduced, trial.operations, trial.reads = first.reduced, first.operations, dict(first.reads)
-        members = {*first.roots, *second.roots}
-        saved = {var: g for var, g in self.group_of.items() if g in (first, second)}
-        for var, g in saved.items():
-            if g is first:
-                self.group_of[var] = trial
-        merged = True
-        for root in sorted(second.roots, key=lambda r: list(self.root_of).index(r.var)):
+        roots = sorted((*first.roots, *second.roots), key=lambda r: self._number[r])
+        trial = Group(first.number, roots[0])
+        saved = {var: g for var, g in self.group_of.items() if g is first or g is second}
+        for root in roots:
             level = self._level(trial, root)
-            if level not in ("element", "row") or self._unready_read(trial, root, level == "row"):
-                merged = False
-            elif self._unprofitable(trial, root):
-                merged = False
-            if not merged:
-                break
-            self._join(trial, root)
-            for var in root.outputs or (root.var,):
-                self.group_of[var] = trial
-        if not merged:
-            self.group_of.update(saved)
-            return
-        assert set(trial.roots) == members
+            legal = level in ("element", "row") and not self._unready_read(trial, root, level == "row")
+            if root is not roots[0] and (not legal or self._unprofitable(trial, root)):
+                self.group_of.update(saved)
+                return
+            if root is not roots[0]:
+                self._join(trial, root)
+            self.group_of[root.var] = trial
         self._replace(first, second, trial)
 
     def _replace(self, first: Group, second: Group, merged: Group) -> None:
-        for root in merged.roots:
-            for var in root.outputs or (root.var,):
-                self.group_of[var] = merged
         self.groups[merged.number] = merged
         del self.groups[second.number]
         gone, mine = 1 << second.number, 1 << merged.number

@@ -80,6 +80,7 @@ class Roots:
         self.aliases: dict[Var, Var] = {}
         self.temporaries: list[Var] = []
         self.reasons: list[str] = []
+        self.gemm_steps: dict[Var, GemmStep] = {}
         self.cost: dict[Var, int] = {}
         self._depth: dict[Var, int] = {}
         for equation in graph.equations:
@@ -141,7 +142,9 @@ class Roots:
     ) -> E.Map | None:
         """Registers the reduction; gives what `var` itself then is, if it is not the reduction's own value."""
         ndim = var.type.ndim
-        if math.prod(reduce.extents) == 1 and reduce.kind not in ("argmax", "argmin"):
+        if math.prod(reduce.extents) == 1 and reduce.kind in ("argmax", "argmin"):
+            return E.Map(E.Const(0, var.type.dtype))
+        if math.prod(reduce.extents) == 1:
             zero = {ndim + k: E.Index(0) for k in range(len(reduce.extents))}
             return E.Map(_substitute_axes(reduce.expr, zero))
         target, final = var, None
@@ -202,7 +205,6 @@ class Roots:
         root = Root(var, OPAQUE, (lhs.value, rhs.value), equation, dot, (var,))
         root.reads = ((lhs.value, E.Index(0)), (rhs.value, E.Index(0)))
         self.opaque[var] = root
-        self.gemm_steps = getattr(self, "gemm_steps", {})
         self.gemm_steps[var] = step
         self.order.append(var)
 

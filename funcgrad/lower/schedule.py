@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Atom, Var
 from funcgrad.lower import heuristics, loopir
-from funcgrad.lower.codegen import Nest
+from funcgrad.lower.nest import Nest
 from funcgrad.lower.fuse import CHUNKS, COLUMNS, ELEMENTWISE, ROWS, Group
 from funcgrad.lower.loopir import HI, LO, PARALLEL, REDUCE, SEQUENTIAL, VECTOR, Name
 from funcgrad.lower.lowered import KernelStep, View
-from funcgrad.lower.nodes import LOAD, OP, ROW, Expander, Node, walk
+from funcgrad.lower.nodes import LOAD, OP, ROW, Expander, Node, flat_address, index_nodes, walk
 from funcgrad.lower.roots import MAP, Root
 from funcgrad.lower.roots import REDUCE as REDUCE_ROOT
 
@@ -179,6 +179,7 @@ class Scheduler:
         for root in group.roots:
             if root.kind == REDUCE_ROOT:
                 nest.loop_of[root.var] = nest.ready(self.values[root])
+                nest.compare_in(root.var, self.values[root].dtype)
         self._park()
         last = max(nest.ready(node) for node in self.values.values())
         for number in range(last + 1):
@@ -305,3 +306,35 @@ class Scheduler:
             nest.store_partial(root.var, Name("c"))
         nest.close(1)
         return extent
+
+
+def scatter_step(root: Root, definition: Definition, label: str, sources: tuple[str, ...]) -> KernelStep:
+    """The kernel that applies the updates of a scatter, in order, to a copy of its operand."""
+    scatter = root.definition
+    assert isinstance(scatter, E.Scatter)
+    expander = Expander(scatter.extents, definition)
+    axes = dict(enumerate(E.axes(len(scatter.extents))))
+    target = [expander.index(ix, root.inputs, axes) for ix in scatter.target]
+    address = E.simplify(flat_address(target, root.var.type.shape), scatter.extents)
+    bounds = [(expander.index(ix, root.inputs, axes), low, high) for ix, low, high in scatter.bounds]
+    value = expander.expr(scatter.value, root.inputs, axes)
+    stored = scatter.kind == "set"
+    value = expander.stored(value, root.var.type.dtype) if stored else value
+    seen = [value, *(n for ix in (address, *(b[0] for b in bounds)) for n in index_nodes(ix))]
+    indices = [address, *(b[0] for b in bounds)]
+    for node in walk(seen):
+        indices.extend(ix for ix in (node.address, *(b[0] for b in node.bounds)) if ix is not None)
+    nest = Nest(scatter.extents, [False] * len(scatter.extents), indices)
+    nest.count_uses(seen)
+    nest.output(root.var, "inout")
+    for k in range(len(nest.extents)):
+        nest.open(k, SEQUENTIAL)
+    nest.apply_update(root.var, address, bounds, scatter.kind, value)
+    nest.close(len(nest.extents))
+    kernel = loopir.Kernel(
+        tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), tuple(nest.blocks[0])
+    )
+    views = tuple(View(var, offset) for var, offset in nest.views)
+    work = math.prod(scatter.extents) * 1.0
+    values = tuple(nest.integers.values()), tuple(nest.scalar_args.values())
+    return KernelStep(kernel, views, *values, 1, work, (), label, sources)
