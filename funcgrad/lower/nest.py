@@ -14,7 +14,19 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Var
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.loopir import HI, LO, PARALLEL, Int, Lit, Name, Ref, Scalar
-from funcgrad.lower.nodes import ARGUMENT, CONST, GUARD, LOAD, OF_INDEX, OP, ROW, Node, children, index_axes, walk
+from funcgrad.lower.nodes import (
+    ARGUMENT,
+    CONST,
+    GUARD,
+    LOAD,
+    OF_INDEX,
+    OP,
+    ROW,
+    Node,
+    children,
+    index_axes,
+    walk,
+)
 
 INLINE_WEIGHT = 6
 """Operations in one line of a kernel, above which a part gets a name."""
@@ -27,7 +39,14 @@ def identity(kind: str, dtype: np.dtype) -> Lit:
     if kind == "mul":
         return Lit(dtype.type(1), dtype)
     if kind == "and":
-        return Lit(dtype.type(True) if dtype.kind == "b" else dtype.type(-1) if dtype.kind == "i" else ~dtype.type(0), dtype)
+        return Lit(
+            dtype.type(True)
+            if dtype.kind == "b"
+            else dtype.type(-1)
+            if dtype.kind == "i"
+            else ~dtype.type(0),
+            dtype,
+        )
     lowest = kind in ("max", "argmax")
     if dtype.kind == "b":
         return Lit(np.bool_(not lowest), dtype)
@@ -379,7 +398,9 @@ class Nest:
         return loopir.Apply(node.code, tuple(self.scalar(a) for a in node.args), node.dtype)
 
     def _choose(self, node: Node, depth: int) -> Ref:
-        bounds = tuple((self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in node.bounds)
+        bounds = tuple(
+            (self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in node.bounds
+        )
         sides = []
         for side in node.args:
             before = self._floor, self._at

@@ -176,7 +176,9 @@ class Roots:
             self.opaque[var] = root
             self.equation[var] = equation
         self.order.append(outputs[0])
-        whole = equation.inputs if isinstance(definition, E.Extern) else (equation.inputs[definition.operand],)
+        whole = (
+            equation.inputs if isinstance(definition, E.Extern) else (equation.inputs[definition.operand],)
+        )
         for atom in whole:
             if isinstance(atom, Var):
                 self.store(atom)
@@ -241,7 +243,9 @@ class Roots:
         self.maps[copy] = (E.Read(0, index), (var,))
         self.order.append(copy)
         self.store(copy)
-        self.reasons.append(f"{equation.primitive.name} copies its operand {var.type}: no BLAS strides fit its axes")
+        self.reasons.append(
+            f"{equation.primitive.name} copies its operand {var.type}: no BLAS strides fit its axes"
+        )
         outer = tuple(math.prod(copy.type.shape[i + 1 :]) for i in range(len(batch)))
         return View(copy), outer, (columns, 1), rows, columns
 
@@ -373,7 +377,9 @@ class Roots:
         axes: list[E.Index] = [E.Index(0)] * len(shape)
         for position, k in enumerate(order):
             axes[k] = E.axis(position)
-        self._set_domain(root, axes, [shape[k] for k in order], {order.index(k) for k in range(ndim, len(shape))})
+        self._set_domain(
+            root, axes, [shape[k] for k in order], {order.index(k) for k in range(ndim, len(shape))}
+        )
         return root
 
     def _set_domain(
@@ -410,7 +416,11 @@ class Roots:
 
 
 def _loads(nodes: list[Node]) -> list[tuple[Var, E.Index]]:
-    return [(n.var, n.address) for n in walk(nodes) if n.kind == LOAD and n.var is not None and n.address is not None]
+    return [
+        (n.var, n.address)
+        for n in walk(nodes)
+        if n.kind == LOAD and n.var is not None and n.address is not None
+    ]
 
 
 def _expression_cost(expr: E.Expr) -> int:
@@ -442,7 +452,10 @@ def dot_as_reduce(dot: E.Dot, lhs: ArrayType, rhs: ArrayType, out: ArrayType) ->
     for a, b in zip(dot.lhs_batch, dot.rhs_batch):
         left[a] = right[b] = E.axis(number)
         number += 1
-    for side, used in ((left, dot.lhs_batch + dot.lhs_contracting), (right, dot.rhs_batch + dot.rhs_contracting)):
+    for side, used in (
+        (left, dot.lhs_batch + dot.lhs_contracting),
+        (right, dot.rhs_batch + dot.rhs_contracting),
+    ):
         for d in range(len(side)):
             if d not in used:
                 side[d] = E.axis(number)

@@ -90,13 +90,22 @@ class Scheduler:
     def step(self, label: str, sources: tuple[str, ...]) -> KernelStep:
         nest = self.nest
         nest.count_uses(list(self.values.values()))
-        build = {ELEMENTWISE: self._elementwise, ROWS: self._rows, COLUMNS: self._columns, CHUNKS: self._chunks}
+        build = {
+            ELEMENTWISE: self._elementwise,
+            ROWS: self._rows,
+            COLUMNS: self._columns,
+            CHUNKS: self._chunks,
+        }
         extent = build[self.group.shape]()
         kernel = loopir.Kernel(
             tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), tuple(nest.blocks[0])
         )
-        operations = sum(heuristics.operation_cost(n.code) for n in walk(list(self.values.values())) if n.kind == OP)
-        work = math.prod(self.group.domain) * (operations + len(nest.buffers)) * heuristics.NANOSECONDS_PER_COST
+        operations = sum(
+            heuristics.operation_cost(n.code) for n in walk(list(self.values.values())) if n.kind == OP
+        )
+        work = (
+            math.prod(self.group.domain) * (operations + len(nest.buffers)) * heuristics.NANOSECONDS_PER_COST
+        )
         return KernelStep(
             kernel,
             tuple(View(var, offset) for var, offset in nest.views),
@@ -124,7 +133,11 @@ class Scheduler:
                 var = load.var
                 assert var is not None
                 same = [n for n in self.loads if n.var is var]
-                if len(same) > 1 or load.address != address or var.type.dtype.itemsize != root.var.type.dtype.itemsize:
+                if (
+                    len(same) > 1
+                    or load.address != address
+                    or var.type.dtype.itemsize != root.var.type.dtype.itemsize
+                ):
                     continue
                 if var.type.size == root.var.type.size and self._last_loop(load) <= loop:
                     pairs.append((self.nest.buffer_number(load), self.nest.output_number(root.var)))
@@ -216,7 +229,9 @@ class Scheduler:
         for root in reductions:
             nest.finish_accumulator(root.var, root.reduce_kind)
             if self.stored(root.var):
-                nest.store(root.var, group.address(root), self.expander.node(ROW, root.var.type.dtype, var=root.var))
+                nest.store(
+                    root.var, group.address(root), self.expander.node(ROW, root.var.type.dtype, var=root.var)
+                )
         nest.flush()
 
     def _park(self) -> None:
@@ -229,9 +244,13 @@ class Scheduler:
                     passes.setdefault(inner, set()).add(nest.ready(node))
         self._parked_in: dict[Node, int] = {}
         outputs = [
-            r for r in self.group.roots if r.kind == MAP and r not in self.group.on_rows and self.stored(r.var)
+            r
+            for r in self.group.roots
+            if r.kind == MAP and r not in self.group.on_rows and self.stored(r.var)
         ]
-        candidates = [n for n, found in passes.items() if len(found) > 1 and n.kind == OP and nest.varies_in_row(n)]
+        candidates = [
+            n for n, found in passes.items() if len(found) > 1 and n.kind == OP and nest.varies_in_row(n)
+        ]
         candidates = [n for n in candidates if heuristics.operation_cost(n.code) >= heuristics.PARK_COST]
         taken: set[Root] = set()
         for node in reversed(candidates):

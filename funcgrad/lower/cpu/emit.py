@@ -57,7 +57,13 @@ def emit(kernel: Kernel) -> str:
         lines.append("from funcgrad.kernels.cpu import vmath as vm")
     buffers = _tuple(dtypes.name(b.dtype) for b in kernel.buffers)
     scalars = _tuple(dtypes.name(s.dtype) for s in kernel.scalars)
-    arguments = ["lo", "hi", *(b.name for b in kernel.buffers), *kernel.integers, *(s.name for s in kernel.scalars)]
+    arguments = [
+        "lo",
+        "hi",
+        *(b.name for b in kernel.buffers),
+        *kernel.integers,
+        *(s.name for s in kernel.scalars),
+    ]
     lines += [
         "",
         "",
@@ -280,7 +286,10 @@ def integer(value: Int) -> str:
     parts = [integer(a) for a in value.args]
     if value.code in _INT_INFIX:
         if value.code != "add":
-            parts = [f"({p})" if isinstance(a, IntOp) and a.code in _INT_INFIX else p for a, p in zip(value.args, parts)]
+            parts = [
+                f"({p})" if isinstance(a, IntOp) and a.code in _INT_INFIX else p
+                for a, p in zip(value.args, parts)
+            ]
         return _INT_INFIX[value.code].join(parts)
     if value.code == "neg":
         return f"-({parts[0]})"
