@@ -52,6 +52,8 @@ def identity(kind: str, dtype: np.dtype) -> Lit:
         return Lit(np.bool_(not lowest), dtype)
     if dtypes.is_float(dtype):
         return Lit(dtype.type(-np.inf if lowest else np.inf), dtype)
+    if dtype.kind == "c":
+        return Lit(dtype.type(complex(-np.inf, -np.inf) if lowest else complex(np.inf, np.inf)), dtype)
     info = np.iinfo(dtype)
     return Lit(dtype.type(info.min if lowest else info.max), dtype)
 
@@ -154,16 +156,18 @@ class Nest:
                 self._axis_depth[k] = len(self.blocks) - 1
                 if not outermost:
                     rest = loopir.IntOp("floordiv", (rest, self.extent(k)))
-        self._row_depth = len(self.blocks) - 1
 
     def open(self, axis: int, kind: str, start: Int = 0, stop: Int | None = None) -> None:
         self._push(f"i{axis}", start, self.extent(axis) if stop is None else stop, kind, 1)
         self._axis_depth[axis] = len(self.blocks) - 1
 
+    def start_rows(self) -> None:
+        """What is known once for each row is put into the loop that is open now."""
+        self._row_depth = len(self.blocks) - 1
+
     def open_range(self, var: str, start: Int, stop: Int, kind: str, step: int) -> None:
         """A loop over something else than an axis."""
         self._push(var, start, stop, kind, step)
-        self._row_depth = len(self.blocks) - 1
 
     def _push(self, var: str, start: Int, stop: Int, kind: str, step: Int) -> None:
         self._depths.clear()

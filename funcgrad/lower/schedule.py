@@ -189,6 +189,7 @@ class Scheduler:
             extent, opened = math.prod(nest.extents[k] for k in kept), 1
         else:
             extent, opened = 1, 0
+        nest.start_rows()
         for root in group.roots:
             if root.kind == REDUCE_ROOT:
                 nest.loop_of[root.var] = nest.ready(self.values[root])
@@ -308,6 +309,7 @@ class Scheduler:
         nest.blocks[-1].append(loopir.LetInt("start", start))
         stop = loopir.IntOp("min", (loopir.add(Name("start"), size), nest.extent(0)))
         nest.blocks[-1].append(loopir.LetInt("stop", stop))
+        nest.start_rows()
         for root in reductions:
             nest.start_accumulator(root.var, root.reduce_kind)
         last = len(nest.extents) - 1

@@ -74,6 +74,7 @@ class _Lowering:
                 steps.extend(self._opaque(group.roots[0]))
             else:
                 steps.append(self._kernel(group))
+        steps = [s for s in steps if any(v.type.size for v in s.writes)]
         written = {var for step in steps for var in step.writes}
         temporaries = tuple(v for v in self.roots.temporaries if v in written)
         reasons = tuple(dict.fromkeys((*self.roots.reasons, *self.fusion.reasons)))

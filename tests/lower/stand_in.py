@@ -14,6 +14,7 @@ import scipy.special
 import funcgrad.prims  # noqa: F401
 from funcgrad import dtypes
 from funcgrad.ir.graph import Graph, Literal, Var
+from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.kernels.cpu import abi
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.lowered import CopyStep, GemmStep, KernelStep, Lowered
@@ -58,13 +59,26 @@ def vector_math() -> types.ModuleType:
         "f32_to_f16": lambda x: np.float16(x).view(np.uint16),
         "bf16_to_f32": lambda b: (np.uint32(b) << np.uint32(16)).view(np.float32),
         "f32_to_bf16": lambda x: np.asarray(x).astype(dtypes.bfloat16).view(np.uint16)[()],
+        "round_away": lambda x: type(x)(np.copysign(np.floor(np.abs(x) + type(x)(0.5)), x)),
         "clamp": lambda low, x, high: np.minimum(np.maximum(x, low), high),
     }  # fmt: skip
     for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
-        table[f"to_{name}"] = getattr(np, name)
+        dtype = np.dtype(name)
+        table[f"to_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: ops_evaluate("convert_element_type", x, dtype)
+        table[f"bitcast_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: np.asarray(x).view(dtype)[()]
+    for name in ("float32", "float64"):
+        table[f"bitcast_{dtypes.name(np.dtype(name))}"] = lambda x, name=name: np.asarray(x).view(name)[()]
+    for name in (
+        "nextafter shift_left shift_right_arithmetic shift_right_logical population_count clz erf_inv digamma complex"
+    ).split():
+        table[name] = lambda *args, name=name: PRIMITIVES[name].evaluate(np, *args)
     for name, function in table.items():
         setattr(vm, name, function)
     return vm
+
+
+def ops_evaluate(name: str, x: Any, dtype: np.dtype) -> Any:
+    return np.asarray(PRIMITIVES[name].evaluate(np, x, new_dtype=dtype, weak_type=False))[()]
 
 
 def compile_in_python(source: str) -> Callable[..., None]:
@@ -73,7 +87,7 @@ def compile_in_python(source: str) -> Callable[..., None]:
     before = sys.modules.get(name), getattr(package, "vmath", None)
     sys.modules[name] = package.vmath = vector_math()  # type: ignore[attr-defined]
     try:
-        scope: dict[str, Any] = {}
+        scope: dict[str, Any] = {"range": lambda *bounds: map(np.int64, range(*map(int, bounds)))}
         exec(compile(source, "<kernel>", "exec"), scope)
         return scope["kernel"]
     finally:

@@ -208,14 +208,16 @@ def literal(value: Any, dtype: np.dtype) -> str:
     if dtype.kind == "b":
         return str(bool(value))
     if dtype.kind == "c":
-        return f"np.{dtype.name}({complex(value)!r})"
+        return f"np.{dtype.name}(complex({_float_text(value.real)}, {_float_text(value.imag)}))"
     if dtypes.is_float(dtype):
-        number = float(value)
-        text = repr(number)
-        if number != number or number in (float("inf"), float("-inf")):
-            text = {"nan": "np.nan", "inf": "np.inf", "-inf": "-np.inf"}[text]
+        text = _float_text(value)
         return text if dtype.itemsize == 8 else f"np.{dtype.name}({text})"
     return str(int(value)) if dtype == np.int64 else f"np.{dtype.name}({int(value)})"
+
+
+def _float_text(value: Any) -> str:
+    text = repr(float(value))
+    return {"nan": "np.nan", "inf": "np.inf", "-inf": "-np.inf"}.get(text, text)
 
 
 def _apply(expr: Apply, args: list[str]) -> str:
