@@ -60,7 +60,7 @@ def shape_of(root: Root) -> str:
         return OPAQUE
     if root.kind == MAP or not root.reduced:
         return ROWS if root.kind == REDUCE else ELEMENTWISE
-    if root.chunk:
+    if root.chunk and len(root.reduced) == len(root.domain):
         return CHUNKS
     if len(root.domain) - 1 in root.reduced or root.reduce_kind.startswith("arg"):
         return ROWS

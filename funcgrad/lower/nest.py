@@ -4,6 +4,7 @@ into the outermost loop in which it is known. What loops there are is decided in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -161,6 +162,37 @@ class Nest:
         self._push(f"i{axis}", start, self.extent(axis) if stop is None else stop, kind, 1)
         self._axis_depth[axis] = len(self.blocks) - 1
 
+    def open_tiled(self, axes: Sequence[int], across: int, edge: int) -> tuple[int, int]:
+        """Walks the innermost axis and axis `across` in squares; blocks of `across` and the other axes are parallel.
+        Gives the extent of the parallel axis, and how many loops were opened."""
+        inner = axes[-1]
+        blocks = -(-self.extents[across] // edge)
+        others = [k for k in axes[:-1] if k != across]
+        count = self.integer("blocks", blocks)
+        self._push("t", LO, HI, PARALLEL, 1)
+        depth = len(self.blocks) - 1
+        rest: Int = loopir.IntOp("floordiv", (Name("t"), count))
+        for k in reversed(others):
+            last = k == others[0]
+            value = rest if last else loopir.IntOp("mod", (rest, self.extent(k)))
+            self.blocks[-1].append(loopir.LetInt(f"i{k}", value))
+            self._axis_depth[k] = depth
+            rest = loopir.IntOp("floordiv", (rest, self.extent(k)))
+        which: Int = loopir.IntOp("mod", (Name("t"), count)) if others else Name("t")
+        self.blocks[-1].append(loopir.LetInt("top", loopir.mul(which, edge)))
+        bottom = loopir.IntOp("min", (loopir.add(Name("top"), edge), self.extent(across)))
+        self.blocks[-1].append(loopir.LetInt("bottom", bottom))
+        self._push("left", 0, self.extent(inner), loopir.SEQUENTIAL, edge)
+        right = loopir.IntOp("min", (loopir.add(Name("left"), edge), self.extent(inner)))
+        self.blocks[-1].append(loopir.LetInt("right", right))
+        self.open(across, loopir.SEQUENTIAL, Name("top"), Name("bottom"))
+        self.open(inner, loopir.VECTOR, Name("left"), Name("right"))
+        return math.prod(self.extents[k] for k in others) * blocks, 4
+
+    def strides(self, index: E.Index) -> dict[int, int]:
+        """The coefficients of the collapsed axes in `index`."""
+        return {self._last_of[a.number]: c for a, c in self._terms(index) if type(a) is E.Axis}
+
     def start_rows(self) -> None:
         """What is known once for each row is put into the loop that is open now."""
         self._row_depth = len(self.blocks) - 1
@@ -219,15 +251,17 @@ class Nest:
             due = named
         self.blocks[-1].extend(loopir.Store(*item) for item in due)
 
-    def initialise(self, var: Var, address: E.Index, kind: str) -> None:
-        buffer = self.output(var)
-        start = identity(kind, var.type.dtype)
-        self.blocks[-1].append(loopir.Store(buffer.name, self._address(address, buffer.name), start))
+    def initialise(self, var: Var, address: E.Index, kind: str, part: Int = 0) -> None:
+        """Starts a reduction in memory; `part` is where its partial result begins."""
+        name = self.output(var).name
+        where = loopir.add(part, self._address(address, name))
+        self.blocks[-1].append(loopir.Store(name, where, identity(kind, var.type.dtype)))
 
-    def update(self, var: Var, address: E.Index, kind: str, node: Node) -> None:
+    def update(self, var: Var, address: E.Index, kind: str, node: Node, part: Int = 0) -> None:
         expr = self.scalar(node)
-        buffer = self.output(var)
-        self.blocks[-1].append(loopir.Update(kind, buffer.name, self._address(address, buffer.name), expr))
+        name = self.output(var).name
+        where = loopir.add(part, self._address(address, name))
+        self.blocks[-1].append(loopir.Update(kind, name, where, expr))
 
     def apply_update(
         self, var: Var, address: E.Index, bounds: Sequence[tuple[E.Index, int, int]], kind: str, node: Node

@@ -153,12 +153,30 @@ class Scheduler:
     def _elementwise(self) -> int:
         nest = self.nest
         axes = list(range(len(nest.extents)))
-        extent, opened = self._open_parallel(axes, innermost_small=True)
+        across = self._contiguous_across(axes)
+        if across is None:
+            extent, opened = self._open_parallel(axes, innermost_small=True)
+        else:
+            extent, opened = nest.open_tiled(axes, across, heuristics.TILE)
         for root in self.group.roots:
             if self.stored(root.var):
                 nest.store(root.var, self.group.address(root), self.values[root])
         nest.close(opened)
         return extent
+
+    def _contiguous_across(self, axes: Sequence[int]) -> int | None:
+        """The axis, not the innermost, along which some operand is contiguous: then the nest is walked in tiles."""
+        nest = self.nest
+        if len(axes) < 2 or any(nest.extents[k] < heuristics.TILE for k in axes[-1:]):
+            return None
+        for load in self.loads:
+            assert load.address is not None
+            strides = nest.strides(load.address)
+            if abs(strides.get(axes[-1], 0)) > heuristics.SMALL_EXTENT:
+                for k in axes[:-1]:
+                    if abs(strides.get(k, 0)) == 1 and nest.extents[k] >= heuristics.TILE:
+                        return k
+        return None
 
     def _open_parallel(self, axes: Sequence[int], innermost_small: bool) -> tuple[int, int]:
         """Opens loops over `axes`: one alone is parallel itself; of several, all but the innermost are one parallel
@@ -269,6 +287,8 @@ class Scheduler:
 
     def _columns(self) -> int:
         nest, group = self.nest, self.group
+        if group.chunk:
+            return self._chunked_columns()
         kept = [k for k in range(len(nest.extents)) if not nest.reduced[k]]
         rows = [k for k in range(len(nest.extents)) if nest.reduced[k]]
         columns = kept[-1]
@@ -302,13 +322,7 @@ class Scheduler:
     def _chunks(self) -> int:
         nest, group = self.nest, self.group
         reductions = [r for r in group.roots if r.kind == REDUCE_ROOT]
-        extent = reductions[0].var.type.size
-        size = nest.integer("chunk", group.chunk * (nest.extents[0] // max(group.domain[0], 1)))
-        nest.open_range("c", LO, HI, PARALLEL, 1)
-        start = loopir.mul(Name("c"), size)
-        nest.blocks[-1].append(loopir.LetInt("start", start))
-        stop = loopir.IntOp("min", (loopir.add(Name("start"), size), nest.extent(0)))
-        nest.blocks[-1].append(loopir.LetInt("stop", stop))
+        extent = self._open_chunks(reductions)
         nest.start_rows()
         for root in reductions:
             nest.start_accumulator(root.var, root.reduce_kind)
@@ -326,6 +340,38 @@ class Scheduler:
             nest.finish_accumulator(root.var, root.reduce_kind)
             nest.store_partial(root.var, Name("c"))
         nest.close(1)
+        return extent
+
+    def _open_chunks(self, reductions: Sequence[Root]) -> int:
+        """The parallel loop over partial results, each of the outermost iterations `start..stop`."""
+        nest, group = self.nest, self.group
+        size = nest.integer("chunk", group.chunk * (nest.extents[0] // max(group.domain[0], 1)))
+        nest.open_range("c", LO, HI, PARALLEL, 1)
+        nest.blocks[-1].append(loopir.LetInt("start", loopir.mul(Name("c"), size)))
+        stop = loopir.IntOp("min", (loopir.add(Name("start"), size), nest.extent(0)))
+        nest.blocks[-1].append(loopir.LetInt("stop", stop))
+        return reductions[0].var.type.shape[0]
+
+    def _chunked_columns(self) -> int:
+        nest, group = self.nest, self.group
+        reductions = [r for r in group.roots if r.kind == REDUCE_ROOT]
+        extent = self._open_chunks(reductions)
+        kept = [k for k in range(len(nest.extents)) if not nest.reduced[k]]
+        part = {r: loopir.mul(Name("c"), nest.integer(f"size{n}", r.var.type.size // extent)) for n, r in enumerate(reductions)}
+        for k in kept:
+            nest.open(k, VECTOR if k == kept[-1] else SEQUENTIAL)
+        for root in reductions:
+            nest.initialise(root.var, group.address(root), root.reduce_kind, part[root])
+        nest.close(len(kept))
+        for k in range(len(nest.extents)):
+            bounds = (Name("start"), Name("stop")) if k == 0 else (0, nest.extent(k))
+            nest.open(k, VECTOR if k == kept[-1] else SEQUENTIAL, *bounds)
+        for root in group.roots:
+            if root.kind == REDUCE_ROOT:
+                nest.update(root.var, group.address(root), root.reduce_kind, self.values[root], part[root])
+            elif self.stored(root.var):
+                nest.store(root.var, group.address(root), self.values[root])
+        nest.close(1 + len(nest.extents))
         return extent
 
 
