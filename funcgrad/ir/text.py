@@ -113,7 +113,12 @@ def _value(value: Any, indent: str, sources: bool) -> str:
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, tuple):
-        return "(" + ", ".join(_value(v, indent, sources) for v in value) + ("," if len(value) == 1 else "") + ")"
+        return (
+            "("
+            + ", ".join(_value(v, indent, sources) for v in value)
+            + ("," if len(value) == 1 else "")
+            + ")"
+        )
     if isinstance(value, np.generic):
         return _scalar(value)
     if value is None or isinstance(value, bool | int | float | complex | str):

@@ -22,7 +22,9 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
     for equation in graph.equations:
         inputs = tuple([env.get(a, a) for a in equation.inputs])
         if inputs != equation.inputs:
-            equation = Equation(equation.primitive, inputs, equation.outputs, equation.params, equation.source)
+            equation = Equation(
+                equation.primitive, inputs, equation.outputs, equation.params, equation.source
+            )
             changed = True
         replaced = rule(equation, definitions)
         if isinstance(replaced, Equation):

@@ -7,6 +7,7 @@ what follows from its kind is derived here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,7 @@ def elementwise(
     samples: Callable[[], Iterable[Sample]],
     result: Callable[[np.dtype], np.dtype] | None = None,
     type_rule: Rule | None = None,
+    jvp: Rule | None = None,
     transpose: Rule | None = None,
     code: str | None = None,
     lower: Rule | None = None,
@@ -138,10 +140,12 @@ def elementwise(
     """The record of an elementwise operation.
 
     `partials` gives a derivative per operand, as `from_partials` takes them; None where the output does not
-    move. `result` maps the operands' dtype to the output's (itself by default). `code` names the scalar
-    opcode where it is not the primitive's name; `lower` replaces the lowering altogether.
+    move; `jvp` replaces them altogether. `result` maps the operands' dtype to the output's (itself by default).
+    `code` names the scalar opcode where it is not the primitive's name; `lower` replaces the lowering.
     """
-    jvp = zero_jvp(name) if partials is None else from_partials(name, *partials)
+    moves = jvp is not None or partials is not None
+    if jvp is None:
+        jvp = zero_jvp(name) if partials is None else from_partials(name, *partials)
     return Primitive(
         name=name,
         type_rule=type_rule or elementwise_type(name, accepts, result),
@@ -150,7 +154,7 @@ def elementwise(
         transpose=transpose,
         batch=batch_elementwise(name),
         lower=lower or expr.elementwise(code or name),
-        samples=samples,
+        samples=samples if moves else lambda: [replace(s, differentiable=()) for s in samples()],
     )
 
 

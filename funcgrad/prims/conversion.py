@@ -1,0 +1,172 @@
+"""Changes of dtype, and the parts of complex numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import DTypeError
+from funcgrad.ir import expr as E
+from funcgrad.ir.primitive import Primitive, Sample, Zero
+from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.prims.registry import elementwise, is_linear, transpose_linear
+from funcgrad.prims.samples import binary_samples, draw, unary_samples
+from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
+
+
+# convert_element_type. Floats to integers round towards zero and saturate; NaN gives 0.
+def _convert_type(x: ArrayType, *, new_dtype: np.dtype, weak_type: bool) -> ArrayType:
+    return array_type(x.shape, new_dtype, weak_type)
+
+
+def _evaluate_convert(xp: Any, x: Any, *, new_dtype: np.dtype, weak_type: bool) -> Any:
+    x = xp.asarray(x)
+    if x.dtype == new_dtype:
+        return x
+    with np.errstate(all="ignore"):
+        if dtypes.is_complex(x.dtype) and not dtypes.is_complex(new_dtype):
+            x = x.real if not dtypes.is_bool(new_dtype) else x != 0
+        if dtypes.is_float(x.dtype) and dtypes.is_integer(new_dtype):
+            return _saturate(xp, x, new_dtype)
+        return x.astype(new_dtype)
+
+
+def _saturate(xp: Any, x: Any, new_dtype: np.dtype) -> Any:
+    wide = x.astype(np.float64)
+    info = np.iinfo(new_dtype)
+    inside = xp.where((wide >= info.max) | (wide <= info.min) | xp.isnan(wide), 0, wide).astype(new_dtype)
+    return xp.where(wide >= info.max, info.max, xp.where(wide <= info.min, info.min, inside)).astype(
+        new_dtype
+    )
+
+
+def _convert_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+    out = ops.apply("convert_element_type", *primals, **params)
+    (t,) = tangents
+    if t.__class__ is Zero or not dtypes.is_inexact(params["new_dtype"]):
+        return out, Zero(type_of(out).tangent())
+    return out, ops.apply("convert_element_type", t, **params)
+
+
+def _convert_samples() -> Iterable[Sample]:
+    for old in dtypes.ALL:
+        for new in dtypes.ALL:
+            both = dtypes.is_inexact(old) and dtypes.is_inexact(new)
+            drops = dtypes.is_complex(old) and not dtypes.is_complex(new)
+            yield Sample(
+                (draw(3, dtype=old, scale=3.0),),
+                {"new_dtype": new, "weak_type": False},
+                (0,) if both and not drops else (),
+                f"{dtypes.name(old)} to {dtypes.name(new)}",
+            )
+
+
+convert_element_type_p = elementwise(
+    "convert_element_type",
+    _evaluate_convert,
+    None,
+    accepts=dtypes.ALL,
+    type_rule=_convert_type,
+    jvp=_convert_jvp,
+    transpose=transpose_linear(lambda ct, t, **params: ops.convert(ct, t.dtype, t.weak)),
+    lower=lambda in_types, out, **params: E.Map(
+        E.convert(E.read_all(0, in_types[0], E.one_type(out).ndim), E.one_type(out).dtype)
+    ),
+    samples=_convert_samples,
+)
+
+
+# bitcast_convert_type, between dtypes of one size.
+def _bitcast_type(x: ArrayType, *, new_dtype: np.dtype) -> ArrayType:
+    if x.dtype.itemsize != new_dtype.itemsize or dtypes.is_bool(x.dtype) != dtypes.is_bool(new_dtype):
+        raise DTypeError(
+            f"bitcast_convert_type keeps the bits, so {x} cannot become {dtypes.name(new_dtype)}",
+            hint="use a dtype of the same size, or convert_element_type to convert the numbers",
+        )
+    return array_type(x.shape, new_dtype)
+
+
+bitcast_convert_type_p = elementwise(
+    "bitcast_convert_type",
+    lambda xp, x, *, new_dtype: xp.asarray(x).view(new_dtype),
+    None,
+    accepts=dtypes.ALL,
+    type_rule=_bitcast_type,
+    lower=lambda in_types, out, **params: E.Map(
+        E.op("bitcast", E.read_all(0, in_types[0], E.one_type(out).ndim), dtype=E.one_type(out).dtype)
+    ),
+    samples=lambda: [
+        Sample((draw(3, dtype=a),), {"new_dtype": b}, ())
+        for a, b in [
+            (dtypes.float32, dtypes.int32),
+            (dtypes.uint64, dtypes.float64),
+            (dtypes.int16, dtypes.uint16),
+        ]
+    ],
+)
+
+
+# Complex numbers. Tangents are complex numbers too; a transpose is that of the complex-linear map, not
+# conjugated, as in JAX.
+def _part(name: str, transpose: Any) -> Primitive:
+    return elementwise(
+        name,
+        lambda xp, x: getattr(xp, name)(x),
+        [lambda g, out, x: ops.apply(name, g)],
+        accepts=dtypes.COMPLEX,
+        result=dtypes.real_of,
+        transpose=transpose_linear(transpose),
+        samples=unary_samples(dtypes.COMPLEX),
+    )
+
+
+real_p = _part("real", lambda ct, t: ops.complex_(ct, ops.full_like(ct, 0)))
+imag_p = _part("imag", lambda ct, t: ops.complex_(ops.full_like(ct, 0), ops.neg(ct)))
+
+
+def _complex_transpose(ct: Any, x: Any, y: Any) -> list[Any]:
+    from_ct = (ops.real(ct), ops.neg(ops.imag(ct)))
+    return [
+        ops.fit(part, operand.type.shape) if is_linear(operand) else None
+        for part, operand in zip(from_ct, (x, y))
+    ]
+
+
+def _evaluate_complex(xp: Any, x: Any, y: Any) -> Any:
+    shape = np.broadcast_shapes(xp.shape(x), xp.shape(y))
+    result = xp.empty(shape, dtypes.complex_of(x.dtype))
+    result.real, result.imag = x, y
+    return result
+
+
+def _complex_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    out = ops.apply("complex", *primals)
+    if all(t.__class__ is Zero for t in tangents):
+        return out, Zero(type_of(out).tangent())
+    zero = type_of(primals[0]).dtype.type(0)
+    given = [zero if t.__class__ is Zero else t for t in tangents]
+    return out, ops.broadcast_to(ops.apply("complex", *given), type_of(out).shape)
+
+
+complex_p = elementwise(
+    "complex",
+    _evaluate_complex,
+    None,
+    accepts=(dtypes.float32, dtypes.float64),
+    result=dtypes.complex_of,
+    jvp=_complex_jvp,
+    transpose=_complex_transpose,
+    samples=binary_samples((dtypes.float32, dtypes.float64)),
+)
+conj_p = elementwise(
+    "conj",
+    lambda xp, x: xp.conj(x),
+    [lambda g, out, x: ops.conj(g)],
+    accepts=dtypes.COMPLEX,
+    transpose=transpose_linear(lambda ct, t: ops.conj(ct)),
+    samples=unary_samples(dtypes.COMPLEX),
+)
