@@ -312,6 +312,9 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = int) 
     drawn = wanted
     if dtype is int or dtype is None:
         drawn = _default_draw(minval, maxval)
+    elif wanted.itemsize < 4:  # in 32 bits, where the bias of the remainder is small
+        info, drawn = dtypes.iinfo(wanted), dtypes.int32
+        minval, maxval = _limited(minval, info.min, info.max), _limited(maxval, info.min, info.max + 1)
     return ops.convert(_randint(key, sizes, minval, maxval, drawn), wanted)
 
 
@@ -321,6 +324,14 @@ def _default_draw(minval: Any, maxval: Any) -> np.dtype:
         return dtypes.default_int()
     fits = all(not isinstance(x, int) or -(2**31) <= x <= 2**31 for x in (minval, maxval))
     return dtypes.int32 if fits else dtypes.int64
+
+
+def _limited(x: Any, low: int, high: int) -> Any:
+    """An integer bound within low..high, as int32."""
+    if isinstance(x, int | np.integer):
+        return min(max(int(x), low), high)
+    x = ops.convert(x, dtypes.int32)
+    return ops.min_(ops.max_(x, low), high)
 
 
 def _bound(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Any, Any]:
