@@ -1,21 +1,226 @@
+"""A compiled graph: the program for the native driver, and the call that runs it.
+
+`executable_for` takes a graph through passes, lowering and placement, gets its kernels from the cache, and
+assembles the program. A call packs the operands' ids into a frame, allocates the results, and makes one native
+call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
 from funcgrad.array import Array
-from funcgrad.prims.calls import interpret
+from funcgrad.errors import DonationWarning
+from funcgrad.ir.graph import Graph
+from funcgrad.kernels.cpu import blas, program
+from funcgrad.lower.cpu.emit import emit
+from funcgrad.lower.heuristics import parallel_grain
+from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered
+from funcgrad.lower.placement import Buffer, Operand, Placement, place
+from funcgrad.lower.target import Target
+from funcgrad.lower.to_loops import lower
+from funcgrad.passes import pipeline
+from funcgrad.prims.calls import set_executor
+from funcgrad.runtime import cache
+from funcgrad.runtime.device import driver, words_address
 from funcgrad.trace.core import data_of
+
+LONG_PROGRAM_NS = 20_000
+"""Above this much predicted work a call lets other Python threads run."""
+
+_COPY = '''"""Copy bytes."""
+from funcgrad.kernels.cpu import abi
+
+
+@abi.kernel(buffers=("u8", "u8"))
+def kernel(lo, hi, source, target):
+    for i in range(lo, hi):
+        target[i] = source[i]
+'''
 
 
 class Executable:
-    def __init__(self, graph):
+    """A graph ready to run. Calling it with operands gives the list of results, as Arrays."""
+
+    def __init__(self, graph: Graph, donated: tuple[int, ...]):
         self.graph = graph
+        self.optimised = pipeline.run(graph)
+        self._driver = driver()
+        self._cores = self._driver.pool.threads
+        self.lowered: Lowered = lower(self.optimised, Target(cores=self._cores))
+        self.placement: Placement = place(self.lowered, donated)
+        self.sources: list[str] = []
+        self.work = 0.0
+        self._donated = donated
+        self._types = self.optimised.in_types
+        self._assemble()
 
-    def __call__(self, ops):
-        return [
-            Array(__import__("numpy").asarray(o), t)
-            for o, t in zip(
-                interpret(self.graph, [__import__("numpy").asarray(data_of(x)) for x in ops]),
-                self.graph.out_types,
+    def _assemble(self) -> None:
+        placement = self.placement
+        arena = placement.arena_slot
+        assembled = program.Program(arena, arena + 1)
+        for step in placement.steps:
+            self._append(assembled, step)
+        self._words = assembled.finish()
+        self._program = assembled
+        self._address = words_address(self._words)
+        self._frame_type = ctypes.c_int64 * assembled.frame_size
+        self._frames: list[Any] = []
+        self._arenas: list[Any] = []
+        count = placement.operands + len(placement.buffers)
+        self._pack = struct.Struct(f"{count + 1}q").pack_into
+        self._shapes = [(t.shape, t.dtype) for t in placement.buffers]
+        self._out_types = self.graph.out_types
+        self._plain = not placement.donated and all(
+            isinstance(r, Buffer) and placement.buffers[r.number].shape == t.shape
+            for r, t in zip(placement.results, self._out_types)
+        )
+        self._order = [r.number for r in placement.results] if self._plain else []
+        self._empty = len(assembled.words) == program.HEADER + 2
+        native = self._driver
+        self._run = native.run_long if self.work > LONG_PROGRAM_NS else native.run
+
+    def _append(self, assembled: program.Program, step: Any) -> None:
+        """Add one step to the program."""
+        address = self.placement.address
+        if isinstance(step, KernelStep):
+            if step.extent == 0:
+                return
+            text = emit(step.kernel)
+            self.sources.append(text)
+            values = [*step.integers, *map(_bits, step.scalars)]
+            grain = parallel_grain(step.extent, step.work, self._cores)
+            assembled.call(cache.load_kernel(text), step.extent, grain, list(map(address, step.views)), values)
+            self.work += step.extent * step.work
+        elif isinstance(step, GemmStep):
+            short = dtypes.name(step.dtype)
+            batch = int(np.prod(step.batch, dtype=np.int64))
+            if batch == 0 or step.m == 0 or step.n == 0:
+                return
+            values = blas.arguments(
+                short,
+                step.m,
+                step.n,
+                step.k,
+                step.lhs_strides,
+                step.rhs_strides,
+                step.batch,
+                (step.lhs_batch_strides, step.rhs_batch_strides, step.out_batch_strides),
+                step.dtype.itemsize,
             )
+            entry = cache.load_kernel(blas.source(short))
+            work = 2.0 * step.m * step.n * step.k / 50
+            pointers = list(map(address, (step.lhs, step.rhs, step.out)))
+            assembled.call(entry, batch, parallel_grain(batch, work, self._cores), pointers, values)
+            self.work += batch * work
+        elif isinstance(step, CopyStep):
+            source, target = self.placement.places[step.source], self.placement.places[step.target]
+            size = step.target.type.nbytes
+            if source == target or size == 0:
+                return
+            pointers = [(source.slot, source.offset), (target.slot, target.offset)]
+            assembled.call(cache.load_kernel(_COPY), size, parallel_grain(size, 0.05, self._cores), pointers)
+            self.work += size * 0.05
+        else:
+            assert isinstance(step, ExternStep)
+            raise NotImplementedError(f"there is no CPU routine named {step.name!r}")
+
+    def __call__(self, operands: Sequence[Any]) -> list[Array]:
+        arrays = [
+            x._data
+            if x.__class__ is Array and x._data.flags.c_contiguous
+            else np.ascontiguousarray(data_of(x), t.dtype).reshape(t.shape)
+            for x, t in zip(operands, self._types)
         ]
+        placement = self.placement
+        empty = np.empty
+        buffers = [empty(shape, dtype) for shape, dtype in self._shapes]
+        if placement.donated:
+            self._take_over(operands, arrays, buffers)
+        if not self._empty:
+            size = placement.plan.size
+            try:
+                arena = self._arenas.pop()
+            except IndexError:
+                arena = empty(size + 64, np.uint8) if size else _NOTHING
+            try:
+                frame = self._frames.pop()
+            except IndexError:
+                frame = self._frame_type()
+            self._pack(frame, 0, *map(id, arrays), *map(id, buffers), _aligned(arena) if size else 0)
+            status = self._run(self._address, ctypes.addressof(frame), self._driver.pool_address)
+            self._frames.append(frame)
+            self._arenas.append(arena)
+            assert status == 0, f"the driver met an unknown instruction {status}"
+        if self._plain:
+            return [Array(buffers[n], t) for n, t in zip(self._order, self._out_types)]
+        return self._results(operands, arrays, buffers)
+
+    def _results(self, operands: Sequence[Any], arrays: Sequence[Any], buffers: Sequence[Any]) -> list[Array]:
+        """The results where some are operands, literals, or other shapes of a buffer."""
+        results = []
+        for source, t in zip(self.placement.results, self._out_types):
+            if isinstance(source, Operand):
+                given = operands[source.number]
+                if given.__class__ is Array:
+                    data = arrays[source.number]
+                else:  # the user may change it later
+                    data = arrays[source.number].copy()
+                results.append(Array(data.reshape(t.shape), t))
+            elif isinstance(source, Buffer):
+                results.append(Array(buffers[source.number].reshape(t.shape), t))
+            else:
+                results.append(Array(np.asarray(source.value), t))
+        return results
+
+    def _take_over(self, operands: Sequence[Any], arrays: list[Any], buffers: list[Any]) -> None:
+        """Let results live in the memory of donated operands, which are gone after the call."""
+        for number, operand in self.placement.donated.items():
+            given = operands[operand]
+            if given.__class__ is Array and arrays[operand] is given._data and arrays[operand].flags.owndata:
+                buffers[number] = arrays[operand].reshape(self._shapes[number][0])
+            else:  # not ours to overwrite: work on a copy
+                warnings.warn(
+                    DonationWarning(f"operand {operand} could not be donated: it is a view or no Array"), stacklevel=4
+                )
+                arrays[operand] = arrays[operand].copy()
+                buffers[number] = arrays[operand].reshape(self._shapes[number][0])
 
 
-def executable_for(graph, donated=()):
-    return Executable(graph)
+_NOTHING = np.empty(0, np.uint8)
+
+
+def _aligned(arena: np.ndarray) -> int:
+    start = arena.ctypes.data
+    return start + -start % 64
+
+
+def _bits(scalar: Any) -> int:
+    """A scalar argument as the int64 that fills its slot."""
+    return int.from_bytes(scalar.tobytes().ljust(8, b"\0"), "little", signed=True)
+
+
+def executable_for(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
+    """The executable of a graph; remembered with it."""
+    key = ("executable", donated)
+    known = graph.memo.get(key)
+    if known is None:
+        known = graph.memo[key] = Executable(graph, donated)
+    return known
+
+
+def _execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+    """What evaluates a `jit` equation that is met outside every transform."""
+    results = executable_for(graph)([Array(np.asarray(a), t) for a, t in zip(arrays, graph.in_types)])
+    return [r._data for r in results]
+
+
+set_executor(_execute)
+

@@ -1,0 +1,287 @@
+"""Prints a kernel's loop IR as the source of a Numba function, by the ABI of funcgrad.kernels.cpu.abi.
+
+The text depends on the kernel alone, so that its hash is the kernel's key. Plain arithmetic is written as Python
+operators; everything else is a function of funcgrad.kernels.cpu.vmath by the name of its scalar opcode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.lower.loopir import (
+    Accumulator,
+    Apply,
+    Choose,
+    Combine,
+    CombineArg,
+    Int,
+    IntOf,
+    IntOp,
+    Kernel,
+    Let,
+    LetInt,
+    Lit,
+    Load,
+    Loop,
+    Name,
+    OfInt,
+    Ref,
+    Scalar,
+    Statement,
+    Store,
+    Update,
+    When,
+)
+from funcgrad.lower.nodes import is_half
+
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "and": "&", "or": "|", "xor": "^"}
+_COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_INT_INFIX = {"add": " + ", "mul": "*", "floordiv": "//", "mod": "%"}
+_RENAMED = {"max": "maximum", "min": "minimum", "round": "round_even"}
+_FLOAT32 = np.dtype(np.float32)
+
+
+def emit(kernel: Kernel) -> str:
+    """The source of a module that defines `kernel(lo, hi, buffers..., integers..., scalars...)`."""
+    body = list(_body(kernel.body, "    ")) or ["    pass"]
+    text = "\n".join(body)
+    lines = ['"""' + "\n".join(_outline(kernel.body, "")) + '"""', ""]
+    if "np." in text:
+        lines += ["import numpy as np", ""]
+    lines.append("from funcgrad.kernels.cpu import abi")
+    if "vm." in text:
+        lines.append("from funcgrad.kernels.cpu import vmath as vm")
+    buffers = _tuple(dtypes.name(b.dtype) for b in kernel.buffers)
+    scalars = _tuple(dtypes.name(s.dtype) for s in kernel.scalars)
+    arguments = ["lo", "hi", *(b.name for b in kernel.buffers), *kernel.integers, *(s.name for s in kernel.scalars)]
+    lines += [
+        "",
+        "",
+        f"@abi.kernel(buffers={buffers}, integers={len(kernel.integers)}, scalars={scalars}, "
+        f"reassociate={_reassociates(kernel.body)})",
+        f"def kernel({', '.join(arguments)}):",
+        text,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _tuple(names: Any) -> str:
+    quoted = [f'"{n}"' for n in names]
+    return f"({', '.join(quoted)}{',' if len(quoted) == 1 else ''})"
+
+
+def _outline(body: Sequence[Statement], indent: str) -> Iterator[str]:
+    """The loops, and what each writes."""
+    for s in body:
+        if isinstance(s, Loop):
+            yield f"{indent}{s.kind} {s.var}"
+            yield from _outline(s.body, indent + "    ")
+        elif isinstance(s, When):
+            yield from _outline(s.body, indent)
+        elif isinstance(s, Store):
+            yield f"{indent}-> {s.buffer}"
+        elif isinstance(s, Update):
+            yield f"{indent}-> {s.buffer} ({s.kind})"
+        elif isinstance(s, Combine):
+            yield f"{indent}{s.kind} into {s.accumulator}"
+        elif isinstance(s, CombineArg):
+            yield f"{indent}{s.kind} into {s.place}"
+
+
+def _reassociates(body: Sequence[Statement]) -> bool:
+    """Whether a sum or product is accumulated whose order is free."""
+    for s in body:
+        if isinstance(s, Combine) and s.kind in ("add", "mul"):
+            return True
+        if isinstance(s, (Loop, When)) and _reassociates(s.body):
+            return True
+    return False
+
+
+# ---------------------------------------------------------------------------------------------- statements
+
+
+def _body(body: Sequence[Statement], indent: str) -> Iterator[str]:
+    dtype_of = {s.name: s.start.dtype for s in body if isinstance(s, Accumulator)}
+    yield from _statements(body, indent, dtype_of)
+
+
+def _statements(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:
+    for s in body:
+        if isinstance(s, Let):
+            yield f"{indent}{s.name} = {scalar(s.expr)}"
+        elif isinstance(s, LetInt):
+            yield f"{indent}{s.name} = {integer(s.value)}"
+        elif isinstance(s, Store):
+            yield f"{indent}{s.buffer}[{integer(s.address)}] = {_as_stored(scalar(s.expr), _dtype(s.expr))}"
+        elif isinstance(s, Update):
+            yield f"{indent}{_update(s)}"
+        elif isinstance(s, Accumulator):
+            acc[s.name] = s.start.dtype
+            yield f"{indent}{s.name} = {scalar(s.start)}"
+        elif isinstance(s, Combine):
+            yield f"{indent}{s.accumulator} = {_combined(s.kind, s.accumulator, scalar(s.expr), acc[s.accumulator])}"
+        elif isinstance(s, CombineArg):
+            sign = ">" if s.kind == "argmax" else "<"
+            value = f"{s.best}_new"
+            better = f"{value} {sign} {s.best}"
+            if dtypes.is_float(acc[s.best]):
+                better += f" or ({value} != {value} and {s.best} == {s.best})"
+            yield f"{indent}{value} = {scalar(s.expr)}"
+            yield f"{indent}if {better}:"
+            yield f"{indent}    {s.best} = {value}"
+            yield f"{indent}    {s.place} = {integer(s.position)}"
+        elif isinstance(s, Choose):
+            yield f"{indent}if {_bounds(s.bounds)}:"
+            yield from _statements(s.inside_body, indent + "    ", dict(acc))
+            yield f"{indent}    {s.name} = {scalar(s.inside)}"
+            yield f"{indent}else:"
+            yield from _statements(s.outside_body, indent + "    ", dict(acc))
+            yield f"{indent}    {s.name} = {scalar(s.outside)}"
+        elif isinstance(s, When):
+            yield f"{indent}if {_bounds(s.bounds)}:"
+            yield from _statements(s.body, indent + "    ", dict(acc))
+        else:
+            bounds = [integer(s.start), integer(s.stop)]
+            if s.step != 1:
+                bounds.append(integer(s.step))
+            elif s.start == 0:
+                bounds = bounds[1:]
+            yield f"{indent}for {s.var} in range({', '.join(bounds)}):"
+            yield from _statements(s.body, indent + "    ", acc)
+
+
+def _bounds(bounds: Sequence[tuple[Int, Int, Int]]) -> str:
+    return " and ".join(f"{integer(low)} <= {integer(ix)} < {integer(high)}" for ix, low, high in bounds)
+
+
+def _as_stored(text: str, dtype: np.dtype) -> str:
+    return f"np.uint8({text})" if dtype.kind == "b" else text
+
+
+def _update(s: Update) -> str:
+    """`p[i] = p[i] op value`; 16-bit floats in memory are combined in float32."""
+    dtype = _dtype(s.expr)
+    place = f"{s.buffer}[{integer(s.address)}]"
+    old = f"({place} != 0)" if dtype.kind == "b" else place
+    return f"{place} = {_as_stored(_combined(s.kind, old, scalar(s.expr), dtype), dtype)}"
+
+
+def _combined(kind: str, old: str, new: str, dtype: np.dtype) -> str:
+    return _binary(kind, old, new, dtype)
+
+
+# ------------------------------------------------------------------------------------------------- scalars
+
+
+def _dtype(expr: Scalar) -> np.dtype:
+    return expr.dtype
+
+
+def scalar(expr: Scalar) -> str:
+    """The text of a scalar expression: a Numba value of exactly its dtype."""
+    if isinstance(expr, Ref):
+        return expr.name
+    if isinstance(expr, Lit):
+        return literal(expr.value, expr.dtype)
+    if isinstance(expr, Load):
+        text = f"{expr.buffer}[{integer(expr.address)}]"
+        return f"({text} != 0)" if expr.dtype.kind == "b" else text
+    if isinstance(expr, OfInt):
+        return _cast(integer(expr.index), np.dtype(np.int64), expr.dtype)
+    args = [scalar(a) for a in expr.args]
+    return _apply(expr, args)
+
+
+def literal(value: Any, dtype: np.dtype) -> str:
+    if dtype.kind == "b":
+        return str(bool(value))
+    if dtype.kind == "c":
+        return f"np.{dtype.name}({complex(value)!r})"
+    if dtypes.is_float(dtype):
+        number = float(value)
+        text = repr(number)
+        if number != number or number in (float("inf"), float("-inf")):
+            text = {"nan": "np.nan", "inf": "np.inf", "-inf": "-np.inf"}[text]
+        return text if dtype.itemsize == 8 else f"np.{dtype.name}({text})"
+    return str(int(value)) if dtype == np.int64 else f"np.{dtype.name}({int(value)})"
+
+
+def _apply(expr: Apply, args: list[str]) -> str:
+    code, dtype = expr.code, expr.dtype
+    source = _dtype(expr.args[0])
+    if code == "convert":
+        return _cast(args[0], source, dtype)
+    if code in _COMPARE:
+        return f"({args[0]} {_COMPARE[code]} {args[1]})"
+    if len(args) == 2:
+        return _binary(code, args[0], args[1], dtype)
+    if code == "neg":
+        return _wrapped(f"-{args[0]}", dtype)
+    if code == "not":
+        return f"(not {args[0]})" if dtype.kind == "b" else _wrapped(f"~{args[0]}", dtype)
+    if code == "real":
+        return f"{args[0]}.real"
+    if code == "imag":
+        return f"{args[0]}.imag"
+    if code == "bitcast":
+        return f"vm.bitcast_{dtypes.name(dtype)}({args[0]})"
+    return f"vm.{_RENAMED.get(code, code)}({', '.join(args)})"
+
+
+def _binary(code: str, a: str, b: str, dtype: np.dtype) -> str:
+    if code in _INFIX and not (dtype.kind == "b" and code not in ("and", "or", "xor")):
+        return _wrapped(f"{a} {_INFIX[code]} {b}", dtype)
+    if dtype.kind == "b" and code in ("add", "max", "mul", "min"):
+        return f"({a} {'|' if code in ('add', 'max') else '&'} {b})"
+    if code == "div" and dtypes.is_inexact(dtype):
+        return f"({a} / {b})"
+    return f"vm.{_RENAMED.get(code, code)}({a}, {b})"
+
+
+def _wrapped(text: str, dtype: np.dtype) -> str:
+    """Integers narrower than 64 bits are computed in 64 by Numba, and cut off again here."""
+    narrow = dtype.kind in "iu" and dtype.itemsize < 8
+    return f"np.{dtype.name}({text})" if narrow else f"({text})"
+
+
+def _cast(text: str, source: np.dtype, target: np.dtype) -> str:
+    if source == target:
+        return text
+    if is_half(source):
+        return _cast(f"vm.{dtypes.name(source)}_to_f32({text})", _FLOAT32, target)
+    if is_half(target):
+        return f"vm.f32_to_{dtypes.name(target)}({_cast(text, source, _FLOAT32)})"
+    if target.kind == "b":
+        return f"({text} != 0)"
+    if source.kind == "c" and target.kind != "c":
+        return _cast(f"{text}.real", dtypes.real_of(source), target)
+    if dtypes.is_float(source) and target.kind in "iu":
+        return f"vm.to_{dtypes.name(target)}({text})"
+    return f"np.{target.name}({text})"
+
+
+# ------------------------------------------------------------------------------------------------ integers
+
+
+def integer(value: Int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Name):
+        return value.name
+    if isinstance(value, IntOf):
+        return f"np.int64({scalar(value.expr)})"
+    assert isinstance(value, IntOp)
+    parts = [integer(a) for a in value.args]
+    if value.code in _INT_INFIX:
+        if value.code != "add":
+            parts = [f"({p})" if isinstance(a, IntOp) and a.code in _INT_INFIX else p for a, p in zip(value.args, parts)]
+        return _INT_INFIX[value.code].join(parts)
+    if value.code == "neg":
+        return f"-({parts[0]})"
+    return f"{value.code}({', '.join(parts)})"

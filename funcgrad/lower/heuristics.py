@@ -1,0 +1,105 @@
+"""Every threshold and score of lowering, and the words in which it refuses to fuse. Never asks what is legal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+SMALL_EXTENT = 8
+"""Inner extents and strides up to this are constants in a kernel's text, so that loops over them unroll."""
+
+CHUNK = 16384
+"""Elements in one partial result of a full reduction: fixed, so that no sum depends on the number of threads."""
+
+COLUMN_BLOCK = 1024
+"""Columns that a column reduction handles at a time, so that its accumulators stay in the first-level cache."""
+
+MAX_OPERATIONS = 400
+"""Scalar operations in one kernel: compile time grows with it, speed no longer does."""
+
+MAX_DEPTH = 100
+"""Length of a chain of operations after which a value is stored."""
+
+MAX_BUFFERS = 40
+"""Pointers of one kernel."""
+
+RECOMPUTE_ENLARGED = 8
+"""Cost above which a value is stored rather than recomputed for each element of a broadcast."""
+
+RECOMPUTE_SHARED = 16
+"""Cost above which a value that two kernels need is stored by one of them."""
+
+PARK_COST = 10
+"""Cost above which a row's element is kept between two passes over the row, in the row of a later output."""
+
+SMALL_CONTRACTION = 8
+"""Matrix products whose contracted extent is at most this are loops, so that they fuse; others go to BLAS."""
+
+SMALL_PRODUCT = 4096
+"""Matrix products of at most this many multiplications are loops if their output has at most as many elements as a row."""
+
+MIN_COLUMNS_TO_FUSE = 16
+"""Column reductions over fewer columns stay apart from elementwise work: their inner loop is too short."""
+
+NANOSECONDS_PER_COST = 0.02
+"""Rough time of one unit of cost in a vectorized loop, for the estimate by which the runtime picks threads."""
+
+_CHEAP = {
+    "add": 1, "sub": 1, "mul": 1, "neg": 1, "max": 1, "min": 1, "abs": 1, "select": 1, "convert": 1, "and": 1, "or": 1,
+    "xor": 1, "not": 1, "eq": 1, "ne": 1, "lt": 1, "le": 1, "gt": 1, "ge": 1, "sign": 2, "square": 1, "bitcast": 1,
+    "floor": 1, "ceil": 1, "round": 1, "shift_left": 1, "shift_right_arithmetic": 1, "shift_right_logical": 1,
+    "real": 0, "imag": 0, "conj": 1, "complex": 0, "is_finite": 1, "div": 5, "rem": 10, "sqrt": 5, "rsqrt": 6,
+    "clamp": 2, "population_count": 2, "clz": 2,
+}  # fmt: skip
+_TRANSCENDENTAL = 15
+_DEEP = {"pow": 40, "lgamma": 80, "digamma": 80, "erf_inv": 40, "cbrt": 25, "atan2": 30}
+
+
+def operation_cost(code: str) -> int:
+    """Cost of a scalar operation, in additions."""
+    return _CHEAP.get(code, _DEEP.get(code, _TRANSCENDENTAL))
+
+
+def literal_in_text(value: Any, dtype: np.dtype) -> bool:
+    """Whether a constant is part of a kernel's structure: 0, 1, -1, 2, 1/2, infinities, NaN, booleans."""
+    if dtype.kind == "b":
+        return True
+    if dtype.kind == "c":
+        return bool(value == 0 or value == 1)
+    number = float(value)
+    return math.isnan(number) or math.isinf(number) or number in (0.0, 1.0, -1.0, 2.0, 0.5)
+
+
+def static_stride(stride: int) -> bool:
+    """Whether a stride is a constant in a kernel's text."""
+    return -SMALL_EXTENT <= stride <= SMALL_EXTENT
+
+
+def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:
+    """Why a matrix product is a loop nest, or None where BLAS does it."""
+    if dtype.kind not in "fc" or dtype.itemsize < 4:
+        return f"no BLAS for {dtype.name}"
+    if k <= SMALL_CONTRACTION:
+        return f"the contracted extent {k} is at most {SMALL_CONTRACTION}"
+    if (m == 1 or n == 1) and m * n * k <= SMALL_PRODUCT:
+        return f"a product of a vector with {m * n * k} multiplications, at most {SMALL_PRODUCT}"
+    return None
+
+
+GEMM_STAYS_APART = "matrix products are whole BLAS calls: what comes before and after runs as its own kernel"
+
+PIECE_NS = 10_000
+"""Predicted nanoseconds in one piece of a call that is split over threads; waking a thread costs a few thousand."""
+
+PIECES_PER_CORE = 4
+"""Pieces for each thread: some to spare, so that a thread that is held up does not hold up the others."""
+
+
+def parallel_grain(extent: int, work: float, cores: int) -> int:
+    """How many of a kernel's `extent` parallel iterations, of `work` nanoseconds each, make one piece."""
+    if cores < 2 or extent * work < 2 * PIECE_NS:
+        return max(extent, 1)
+    grain = max(-(-extent // (PIECES_PER_CORE * cores)), math.ceil(PIECE_NS / max(work, 1e-3)))
+    return -(-grain // 64) * 64 if grain > 256 else grain

@@ -1,0 +1,403 @@
+"""Loop IR: nests of loops over scalar operations on buffers, and their text.
+
+It says which loop is parallel, which is a reduction, which has independent iterations, and which must run in
+order; it never says how a backend does that. Buffers are flat: an address is an integer expression in loop
+variables and run-time integers (sizes, strides). A `Kernel` names no array, no shape and no source line, so that
+equal text means equal code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import FuncgradError
+
+# ------------------------------------------------------------------------------------ integer expressions
+
+
+@dataclass(frozen=True)
+class Name:
+    """A loop variable, an integer argument, or an integer that a `LetInt` named."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class IntOp:
+    """`code` is add, mul, floordiv, mod, min, max or neg."""
+
+    code: str
+    args: tuple[Int, ...]
+
+
+@dataclass(frozen=True)
+class IntOf:
+    """A scalar expression as an integer (an index that was read from memory)."""
+
+    expr: Scalar
+
+
+Int = int | Name | IntOp | IntOf
+
+# ------------------------------------------------------------------------------------- scalar expressions
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A scalar that was named before: a `Let`, an accumulator, or a scalar argument."""
+
+    name: str
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class Lit:
+    value: Any
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class Load:
+    buffer: str
+    address: Int
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class Apply:
+    """`code` (the names of ir/expr.py) on scalars of the dtypes that they carry."""
+
+    code: str
+    args: tuple[Scalar, ...]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class OfInt:
+    """An integer expression as a scalar."""
+
+    index: Int
+    dtype: np.dtype
+
+
+Scalar = Ref | Lit | Load | Apply | OfInt
+
+# ---------------------------------------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True)
+class Let:
+    name: str
+    expr: Scalar
+
+
+@dataclass(frozen=True)
+class LetInt:
+    name: str
+    value: Int
+
+
+@dataclass(frozen=True)
+class Store:
+    buffer: str
+    address: Int
+    expr: Scalar
+
+
+@dataclass(frozen=True)
+class Update:
+    """`buffer[address] = kind(buffer[address], expr)`; kind is add, mul, max, min, and, or."""
+
+    kind: str
+    buffer: str
+    address: Int
+    expr: Scalar
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """A scalar variable that reductions combine into, with its start value."""
+
+    name: str
+    start: Lit
+
+
+@dataclass(frozen=True)
+class Combine:
+    """`accumulator = kind(accumulator, expr)`; the order of a reduce loop's combinations is free."""
+
+    kind: str
+    accumulator: str
+    expr: Scalar
+
+
+@dataclass(frozen=True)
+class CombineArg:
+    """Keeps in `best` the first extreme of `expr` (argmax or argmin; the first NaN), in `place` its position."""
+
+    kind: str
+    best: str
+    place: str
+    expr: Scalar
+    position: Int
+
+
+@dataclass(frozen=True)
+class Choose:
+    """`name = inside` where `low <= index < high` for all bounds, else `outside`; each side has its own body."""
+
+    name: str
+    dtype: np.dtype
+    bounds: tuple[tuple[Int, Int, Int], ...]
+    inside_body: tuple[Statement, ...]
+    inside: Scalar
+    outside_body: tuple[Statement, ...]
+    outside: Scalar
+
+
+@dataclass(frozen=True)
+class When:
+    """`body` only where the bounds hold."""
+
+    bounds: tuple[tuple[Int, Int, Int], ...]
+    body: tuple[Statement, ...]
+
+
+PARALLEL, VECTOR, REDUCE, SEQUENTIAL = "parallel", "vector", "reduce", "sequential"
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`for var in start..stop`, by `kind`.
+
+    parallel: iterations are independent, and `start..stop` is the part `lo..hi` that a thread was given.
+    vector: innermost, iterations independent. reduce: iterations meet only in accumulators. sequential: in order.
+    A parallel loop may stand inside a sequential one: each thread then runs its part again and again.
+    """
+
+    var: str
+    start: Int
+    stop: Int
+    kind: str
+    body: tuple[Statement, ...]
+    step: Int = 1
+
+
+Statement = Let | LetInt | Store | Update | Accumulator | Combine | CombineArg | Choose | When | Loop
+
+
+# ------------------------------------------------------------------------------------------------- kernels
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A pointer argument. `role` is in, out, or inout; out buffers do not overlap any other buffer, except as a
+    step's `inplace` says."""
+
+    name: str
+    dtype: np.dtype
+    role: str
+
+
+@dataclass(frozen=True)
+class ScalarArg:
+    name: str
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Arguments, in this order: range `lo`, `hi` of the parallel axis; buffers; integers; scalars."""
+
+    buffers: tuple[Buffer, ...]
+    integers: tuple[str, ...]
+    scalars: tuple[ScalarArg, ...]
+    body: tuple[Statement, ...]
+
+    def __str__(self) -> str:
+        return print_kernel(self)
+
+
+LO, HI = Name("lo"), Name("hi")
+
+
+# ------------------------------------------------------------------------------------ building integers
+
+
+def add(*terms: Int) -> Int:
+    constant, rest = 0, []
+    for term in terms:
+        if isinstance(term, int):
+            constant += term
+        else:
+            rest.append(term)
+    if constant or not rest:
+        rest.append(constant)
+    return rest[0] if len(rest) == 1 else IntOp("add", tuple(rest))
+
+
+def mul(a: Int, b: Int) -> Int:
+    if isinstance(a, int) and isinstance(b, int):
+        return a * b
+    if a == 0 or b == 0:
+        return 0
+    if a == 1:
+        return b
+    if b == 1:
+        return a
+    if a == -1:
+        return IntOp("neg", (b,))
+    if b == -1:
+        return IntOp("neg", (a,))
+    return IntOp("mul", (a, b))
+
+
+# ------------------------------------------------------------------------------------------------ printing
+
+_INFIX = {"add": " + ", "mul": "*", "floordiv": "//", "mod": "%"}
+
+
+def print_int(value: Int) -> str:
+    """The text of an integer expression; also right in Python and, but for // and min/max, in C."""
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Name):
+        return value.name
+    if isinstance(value, IntOf):
+        return f"int({print_scalar(value.expr)})"
+    parts = [print_int(a) for a in value.args]
+    if value.code in _INFIX:
+        if value.code != "add":
+            parts = [f"({p})" if isinstance(a, IntOp) and a.code in _INFIX else p for a, p in zip(value.args, parts)]
+        return _INFIX[value.code].join(parts)
+    if value.code == "neg":
+        return f"-({parts[0]})" if isinstance(value.args[0], IntOp) else f"-{parts[0]}"
+    return f"{value.code}({', '.join(parts)})"
+
+
+def print_scalar(expr: Scalar) -> str:
+    if isinstance(expr, Ref):
+        return expr.name
+    if isinstance(expr, Lit):
+        return f"{expr.value}:{dtypes.name(expr.dtype)}"
+    if isinstance(expr, Load):
+        return f"{expr.buffer}[{print_int(expr.address)}]"
+    if isinstance(expr, OfInt):
+        return f"{dtypes.name(expr.dtype)}({print_int(expr.index)})"
+    name = f"convert.{dtypes.name(expr.dtype)}" if expr.code == "convert" else expr.code
+    return f"{name}({', '.join(map(print_scalar, expr.args))})"
+
+
+def _print_bounds(bounds: Sequence[tuple[Int, Int, Int]]) -> str:
+    return " and ".join(f"{print_int(low)} <= {print_int(ix)} < {print_int(high)}" for ix, low, high in bounds)
+
+
+def print_body(body: Sequence[Statement], indent: str) -> Iterator[str]:
+    for s in body:
+        if isinstance(s, Let):
+            yield f"{indent}{s.name} = {print_scalar(s.expr)}"
+        elif isinstance(s, LetInt):
+            yield f"{indent}{s.name} = {print_int(s.value)}"
+        elif isinstance(s, Store):
+            yield f"{indent}{s.buffer}[{print_int(s.address)}] = {print_scalar(s.expr)}"
+        elif isinstance(s, Update):
+            yield f"{indent}{s.buffer}[{print_int(s.address)}] {s.kind}= {print_scalar(s.expr)}"
+        elif isinstance(s, Accumulator):
+            yield f"{indent}accumulator {s.name} = {print_scalar(s.start)}"
+        elif isinstance(s, Combine):
+            yield f"{indent}{s.accumulator} {s.kind}= {print_scalar(s.expr)}"
+        elif isinstance(s, CombineArg):
+            yield f"{indent}{s.best}, {s.place} {s.kind}= {print_scalar(s.expr)}, {print_int(s.position)}"
+        elif isinstance(s, Choose):
+            yield f"{indent}{s.name}: {dtypes.name(s.dtype)} = if {_print_bounds(s.bounds)}:"
+            yield from print_body(s.inside_body, indent + "    ")
+            yield f"{indent}    {print_scalar(s.inside)}"
+            yield f"{indent}else:"
+            yield from print_body(s.outside_body, indent + "    ")
+            yield f"{indent}    {print_scalar(s.outside)}"
+        elif isinstance(s, When):
+            yield f"{indent}if {_print_bounds(s.bounds)}:"
+            yield from print_body(s.body, indent + "    ")
+        else:
+            step = "" if s.step == 1 else f" step {print_int(s.step)}"
+            yield f"{indent}{s.kind} {s.var} in {print_int(s.start)}..{print_int(s.stop)}{step}:"
+            yield from print_body(s.body, indent + "    ")
+
+
+def print_kernel(kernel: Kernel) -> str:
+    buffers = ", ".join(f"{b.role} {b.name}: {dtypes.name(b.dtype)}*" for b in kernel.buffers)
+    lines = [f"kernel({buffers}; {', '.join(kernel.integers)}" + "; " * bool(kernel.scalars)]
+    lines[0] += ", ".join(f"{s.name}: {dtypes.name(s.dtype)}" for s in kernel.scalars) + ")"
+    lines.extend(print_body(kernel.body, "    "))
+    return "\n".join(lines) + "\n"
+
+
+# ------------------------------------------------------------------------------------------------ verifier
+
+
+class LoopError(FuncgradError):
+    """Loop IR that is ill formed: a defect of funcgrad, never of the user's program."""
+
+
+def verify(kernel: Kernel) -> Kernel:
+    """`kernel` itself; LoopError where a name is used before it is defined or a buffer is written against its role."""
+    names = {"lo", "hi", *kernel.integers, *(s.name for s in kernel.scalars)}
+    if len(names) != 2 + len(kernel.integers) + len(kernel.scalars):
+        raise LoopError(f"an argument's name is used twice in\n{kernel}")
+    _verify_body(kernel.body, names, {b.name: b for b in kernel.buffers}, kernel)
+    return kernel
+
+
+def _verify_body(
+    body: Sequence[Statement], outer: set[str], buffers: dict[str, Buffer], kernel: Kernel
+) -> None:
+    names = set(outer)
+
+    def use(*terms: Any) -> None:
+        for term in terms:
+            if isinstance(term, (Name, Ref)) and term.name not in names:
+                raise LoopError(f"{term.name} is used before it is defined in\n{kernel}")
+            if isinstance(term, Load):
+                if term.buffer not in buffers:
+                    raise LoopError(f"there is no buffer {term.buffer} in\n{kernel}")
+                use(term.address)
+            elif isinstance(term, (Apply, IntOp)):
+                use(*term.args)
+            elif isinstance(term, OfInt):
+                use(term.index)
+            elif isinstance(term, IntOf):
+                use(term.expr)
+
+    for s in body:
+        if isinstance(s, Let):
+            use(s.expr)
+            names.add(s.name)
+        elif isinstance(s, LetInt):
+            use(s.value)
+            names.add(s.name)
+        elif isinstance(s, (Store, Update)):
+            if s.buffer not in buffers or buffers[s.buffer].role == "in":
+                raise LoopError(f"{s.buffer} cannot be written in\n{kernel}")
+            use(s.address, s.expr)
+        elif isinstance(s, Accumulator):
+            names.add(s.name)
+        elif isinstance(s, Combine):
+            use(Name(s.accumulator), s.expr)
+        elif isinstance(s, CombineArg):
+            use(Name(s.best), Name(s.place), s.expr, s.position)
+        elif isinstance(s, Choose):
+            use(*(t for bound in s.bounds for t in bound))
+            for part, value in ((s.inside_body, s.inside), (s.outside_body, s.outside)):
+                _verify_body((*part, Let("_", value)), names, buffers, kernel)
+            names.add(s.name)
+        elif isinstance(s, When):
+            use(*(t for bound in s.bounds for t in bound))
+            _verify_body(s.body, names, buffers, kernel)
+        else:
+            use(s.start, s.stop, s.step)
+            _verify_body(s.body, names | {s.var}, buffers, kernel)

@@ -1,0 +1,153 @@
+"""What lowering gives: a list of steps that name values, not addresses.
+
+Memory (which value lies where, which may share) and the program that runs the steps are made from this by
+others. Every value is contiguous and row-major; a step that reads a part of one has a `View` with an offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ir.graph import Atom, Graph, Var
+from funcgrad.lower.loopir import Kernel
+
+
+@dataclass(frozen=True)
+class View:
+    """A pointer into `value`, `offset` elements from its start (which may lie outside of it)."""
+
+    value: Var
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class KernelStep:
+    """One call of a kernel, whole or split over its parallel axis `0..extent`.
+
+    `views` are the kernel's buffers in order, `integers` and `scalars` its further arguments. `work` estimates the
+    nanoseconds that one parallel iteration takes. `inplace` has pairs (input, output) of positions in `views`
+    that may be one memory; any other output must not overlap another view.
+    """
+
+    kernel: Kernel
+    views: tuple[View, ...]
+    integers: tuple[int, ...]
+    scalars: tuple[np.generic, ...]
+    extent: int
+    work: float
+    inplace: tuple[tuple[int, int], ...] = ()
+    label: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Var, ...]:
+        pairs = zip(self.kernel.buffers, self.views)
+        return tuple(dict.fromkeys(v.value for b, v in pairs if b.role != "out"))
+
+    @property
+    def writes(self) -> tuple[Var, ...]:
+        pairs = zip(self.kernel.buffers, self.views)
+        return tuple(dict.fromkeys(v.value for b, v in pairs if b.role != "in"))
+
+
+@dataclass(frozen=True)
+class GemmStep:
+    """`out[b] = lhs[b] @ rhs[b]` for each b in `batch` (row-major): m x k by k x n, of float or complex dtype.
+
+    Strides are in elements: (row, column) of each matrix, of which one is 1 (or the extent there is 1), and one
+    stride for each batch dimension. The output is row-major: strides (n, 1).
+    """
+
+    out: View
+    lhs: View
+    rhs: View
+    m: int
+    n: int
+    k: int
+    lhs_strides: tuple[int, int]
+    rhs_strides: tuple[int, int]
+    out_strides: tuple[int, int]
+    batch: tuple[int, ...] = ()
+    lhs_batch_strides: tuple[int, ...] = ()
+    rhs_batch_strides: tuple[int, ...] = ()
+    out_batch_strides: tuple[int, ...] = ()
+    dtype: np.dtype = field(default_factory=lambda: np.dtype("float32"))
+    label: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Var, ...]:
+        return (self.lhs.value, self.rhs.value)
+
+    @property
+    def writes(self) -> tuple[Var, ...]:
+        return (self.out.value,)
+
+
+@dataclass(frozen=True)
+class CopyStep:
+    """`size` bytes of `source` to `target`: both contiguous. May be left out where both share their memory."""
+
+    target: Var
+    source: Var
+    label: str = "copy"
+    sources: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Var, ...]:
+        return (self.source,)
+
+    @property
+    def writes(self) -> tuple[Var, ...]:
+        return (self.target,)
+
+
+@dataclass(frozen=True)
+class ExternStep:
+    """A named routine on whole values; literals stay literals."""
+
+    name: str
+    attributes: tuple[tuple[str, Any], ...]
+    inputs: tuple[Atom, ...]
+    outputs: tuple[Var, ...]
+    label: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Var, ...]:
+        return tuple(a for a in self.inputs if isinstance(a, Var))
+
+    @property
+    def writes(self) -> tuple[Var, ...]:
+        return self.outputs
+
+
+Step = KernelStep | GemmStep | CopyStep | ExternStep
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """Steps in an order that respects their reads and writes.
+
+    `aliases` maps a value to another with the same elements in the same order (a reshape), whose memory it is:
+    steps name only the latter. `temporaries` are values that lowering invented. `outputs` are the graph's, in
+    order: variables (perhaps inputs of the graph, or aliases) and literals. `reasons` says, a line each, why
+    neighbours were not fused.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    outputs: tuple[Atom, ...]
+    aliases: Mapping[Var, Var]
+    temporaries: tuple[Var, ...]
+    reasons: tuple[str, ...]
+
+    def storage(self, var: Var) -> Var:
+        """The value whose memory holds `var`."""
+        while var in self.aliases:
+            var = self.aliases[var]
+        return var

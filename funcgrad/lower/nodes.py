@@ -1,0 +1,251 @@
+"""Scalar expressions as a graph of shared nodes, and the substitution of definitions into each other.
+
+Equal expressions become one `Node`, so what is used twice is computed once. Arithmetic on 16-bit floats
+becomes arithmetic on float32 here: such values are converted where they are loaded and where they are stored.
+Knows nothing of loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.ir import expr as E
+from funcgrad.ir.graph import Atom, Literal, Var
+from funcgrad.lower import heuristics
+
+LOAD, CONST, ARGUMENT, OP, OF_INDEX, GUARD, ROW = "load", "const", "argument", "op", "of_index", "guard", "row"
+
+
+class Node:
+    """One scalar value. `kind` says which of the other fields mean something.
+
+    load: `var` at `address` (an Index over the domain's axes). const: `value`. argument: a scalar `value` that is
+    passed at run time. op: `code` on `args`. of_index: `address` as a scalar. guard: `bounds`, and args (inside,
+    outside). row: the reduced value of root `var`, known once for each row.
+    """
+
+    __slots__ = ("address", "args", "bounds", "code", "dtype", "kind", "value", "var")
+
+    def __init__(
+        self,
+        kind: str,
+        dtype: np.dtype,
+        args: tuple[Node, ...] = (),
+        code: str = "",
+        var: Var | None = None,
+        address: E.Index | None = None,
+        value: Any = None,
+        bounds: tuple[tuple[E.Index, int, int], ...] = (),
+    ):
+        self.kind, self.dtype, self.args, self.code = kind, dtype, args, code
+        self.var, self.address, self.value, self.bounds = var, address, value, bounds
+
+
+def is_half(dtype: np.dtype) -> bool:
+    return dtype.itemsize == 2 and dtypes.is_float(dtype)
+
+
+def compute_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype in which values of `dtype` are computed with."""
+    return np.dtype(np.float32) if is_half(dtype) else dtype
+
+
+Stop = Callable[[Var, tuple[E.Index, ...]], "Node | None"]
+
+
+class Expander:
+    """Makes nodes over one domain.
+
+    `definition(var)` gives (expr, inputs) of a variable that may be substituted, or None; `stop(var, index)`
+    is asked first and may give another node for it (a row's reduced value).
+    """
+
+    def __init__(
+        self,
+        domain: Sequence[int],
+        definition: Callable[[Var], tuple[E.Expr, tuple[Atom, ...]] | None],
+        stop: Stop = lambda var, index: None,
+    ):
+        self.domain = tuple(domain)
+        self.definition = definition
+        self.stop = stop
+        self.expanded: set[Var] = set()
+        self._nodes: dict[Any, Node] = {}
+        self._values: dict[Any, Node] = {}
+
+    def value(self, atom: Atom, index: tuple[E.Index, ...]) -> Node:
+        """The node of element `index` of `atom`."""
+        if isinstance(atom, Literal):
+            return self.literal(atom.value, atom.type.dtype)
+        key = (atom, index)
+        found = self._values.get(key)
+        if found is None:
+            found = self._values[key] = self._value(atom, index)
+        return found
+
+    def _value(self, var: Var, index: tuple[E.Index, ...]) -> Node:
+        stopped = self.stop(var, index)
+        if stopped is not None:
+            return stopped
+        definition = self.definition(var)
+        if definition is None:
+            return self.load(var, index)
+        self.expanded.add(var)
+        expr, inputs = definition
+        return self.expr(expr, inputs, dict(enumerate(index)))
+
+    def expr(self, expr: E.Expr, inputs: tuple[Atom, ...], axes: dict[int, E.Index]) -> Node:
+        """The node of `expr`, whose operands are `inputs` and whose axes are the given indices of the domain."""
+        if type(expr) is E.Read:
+            index = tuple(self.index(ix, inputs, axes) for ix in expr.index)
+            return self.value(inputs[expr.operand], index)
+        if type(expr) is E.Const:
+            return self.literal(expr.value, expr.dtype)
+        if type(expr) is E.FromIndex:
+            index = self.index(expr.index, inputs, axes)
+            if not index.terms:
+                return self.literal(index.constant, expr.dtype)
+            return self.node(OF_INDEX, compute_dtype(expr.dtype), address=index)
+        if type(expr) is E.Guard:
+            return self._guard(expr, inputs, axes)
+        args = tuple(self.expr(a, inputs, axes) for a in expr.args)
+        return self.op(expr.code, args, expr.dtype)
+
+    def index(self, index: E.Index, inputs: tuple[Atom, ...], axes: dict[int, E.Index]) -> E.Index:
+        if len(index.terms) == 1 and index.constant == 0:
+            atom, c = index.terms[0]
+            if c == 1 and type(atom) is E.Axis:
+                return axes[atom.number]
+        scalar = lambda e: e if isinstance(e, Node) else self.expr(e, inputs, axes)  # noqa: E731
+        return E.simplify(E.map_index(index, axes, scalar), self.domain)
+
+    def _guard(self, expr: E.Guard, inputs: tuple[Atom, ...], axes: dict[int, E.Index]) -> Node:
+        bounds = []
+        for index, low, high in expr.bounds:
+            index = self.index(index, inputs, axes)
+            least, most = E.index_range(index, self.domain)
+            if most < low or least >= high:
+                return self.expr(expr.outside, inputs, axes)
+            if least < low or most >= high:
+                bounds.append((index, low, high))
+        inside = self.expr(expr.inside, inputs, axes)
+        if not bounds:
+            return inside
+        outside = self.expr(expr.outside, inputs, axes)
+        return self.node(GUARD, inside.dtype, (inside, outside), bounds=tuple(bounds))
+
+    def load(self, var: Var, index: tuple[E.Index, ...]) -> Node:
+        """The element of `var` in memory, as a value to compute with."""
+        address = E.simplify(flat_address(index, var.type.shape), self.domain)
+        node = self.node(LOAD, var.type.dtype, var=var, address=address)
+        return self._widen(node)
+
+    def _widen(self, node: Node) -> Node:
+        if is_half(node.dtype):
+            return self.node(OP, np.dtype(np.float32), (node,), code="convert")
+        return node
+
+    def literal(self, value: Any, dtype: np.dtype) -> Node:
+        """A constant: in the kernel's text where it is a special number, else passed at run time."""
+        wide = compute_dtype(dtype)
+        value = wide.type(dtype.type(value))
+        kind = CONST if heuristics.literal_in_text(value, wide) else ARGUMENT
+        return self.node(kind, wide, value=value)
+
+    def op(self, code: str, args: tuple[Node, ...], dtype: np.dtype) -> Node:
+        if code == "convert":
+            if args[0].dtype == dtype:
+                return args[0]
+            return self._widen(self.node(OP, dtype, args, code=code))
+        if code == "bitcast":
+            narrow = self.node(OP, dtype, args, code=code)
+            return self._widen(narrow)
+        return self.node(OP, compute_dtype(dtype), args, code=code)
+
+    def stored(self, node: Node, dtype: np.dtype) -> Node:
+        """`node` as it is stored in an array of `dtype`."""
+        if node.dtype == dtype:
+            return node
+        if node.kind == OP and node.code == "convert" and node.args[0].dtype == dtype:
+            return node.args[0]
+        return self.node(OP, dtype, (node,), code="convert")
+
+    def node(
+        self,
+        kind: str,
+        dtype: np.dtype,
+        args: tuple[Node, ...] = (),
+        code: str = "",
+        var: Var | None = None,
+        address: E.Index | None = None,
+        value: Any = None,
+        bounds: tuple[tuple[E.Index, int, int], ...] = (),
+    ) -> Node:
+        bits = value.tobytes() if value is not None else None
+        key = (kind, dtype, args, code, var, address, bits, bounds)
+        found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = Node(kind, dtype, args, code, var, address, value, bounds)
+        return found
+
+
+def flat_address(index: Sequence[E.Index], shape: Sequence[int]) -> E.Index:
+    """The row-major position of `index` in an array of `shape`."""
+    flat = E.Index(0)
+    stride = 1
+    for ix, extent in zip(reversed(index), reversed(shape)):
+        flat = flat + ix * stride
+        stride *= extent
+    return flat
+
+
+def children(node: Node) -> list[Node]:
+    """The nodes that `node` needs: arguments, and scalars within its indices."""
+    found = list(node.args)
+    indices = [b[0] for b in node.bounds]
+    if node.address is not None:
+        indices.append(node.address)
+    for index in indices:
+        found.extend(index_nodes(index))
+    return found
+
+
+def index_nodes(index: E.Index) -> list[Node]:
+    found: list[Any] = []
+    for atom, _ in index.terms:
+        if type(atom) is E.FromScalar:
+            found.append(atom.expr)
+        elif type(atom) is not E.Axis:
+            found.extend(index_nodes(atom.index))
+    return found
+
+
+def index_axes(index: E.Index) -> set[int]:
+    """The axes on which `index` itself depends (not by way of scalars)."""
+    found: set[int] = set()
+    for atom, _ in index.terms:
+        if type(atom) is E.Axis:
+            found.add(atom.number)
+        elif type(atom) is not E.FromScalar:
+            found |= index_axes(atom.index)
+    return found
+
+
+def walk(roots: Sequence[Node]) -> list[Node]:
+    """Every node under `roots`, each once, operands first."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack = [(node, False) for node in reversed(roots)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(children(node)) if child not in seen)
+    return order

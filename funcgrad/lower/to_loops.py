@@ -1,0 +1,120 @@
+"""From a graph to steps: finds the roots, groups them, and schedules each group as one kernel.
+
+The graph has no calls of other graphs left (passes inline them). The result names values; memory and the program
+that runs the steps are made from it elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from funcgrad.ir import expr as E
+from funcgrad.ir.graph import Graph, Var
+from funcgrad.lower import heuristics, loopir
+from funcgrad.lower.fuse import OPAQUE, Fusion, Group
+from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, Step, View
+from funcgrad.lower.roots import Root, Roots
+from funcgrad.lower.schedule import Scheduler, scatter_step
+from funcgrad.lower.target import Target
+
+ROUNDS = 3
+"""How often values that several kernels would recompute are looked for; each round can only store more."""
+
+
+def lower(graph: Graph, target: Target | None = None) -> Lowered:
+    """The steps that compute `graph` on `target`."""
+    roots = Roots(graph)
+    for _ in range(ROUNDS):
+        fusion = Fusion(roots.build())
+        shared = _recomputed(roots, fusion)
+        if not shared:
+            break
+        for var in shared:
+            roots.store(var)
+    else:
+        fusion = Fusion(roots.build())
+    return _Lowering(graph, roots, fusion).result()
+
+
+def _recomputed(roots: Roots, fusion: Fusion) -> list[Var]:
+    """Costly values that more than one kernel would compute: the last of each chain of them."""
+    users: dict[Var, set[int]] = {}
+    for group in fusion.groups.values():
+        for root in group.roots:
+            for var in root.expanded:
+                users.setdefault(var, set()).add(group.number)
+    costly = {
+        var
+        for var, found in users.items()
+        if len(found) > 1 and roots.cost.get(var, 0) > heuristics.RECOMPUTE_SHARED and var not in roots.aliases
+    }
+    inner = {atom for var in costly for atom in roots.maps[var][1] if isinstance(atom, Var)}
+    return [var for var in costly if var not in inner]
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, roots: Roots, fusion: Fusion):
+        self.graph, self.roots, self.fusion = graph, roots, fusion
+        self.needed = {self._storage(a) for a in graph.outputs if isinstance(a, Var)}
+        for group in fusion.groups.values():
+            for root in group.roots:
+                self.needed.update(v for v, _ in root.reads if fusion.group_of.get(v) is not group)
+
+    def _storage(self, var: Var) -> Var:
+        while var in self.roots.aliases:
+            var = self.roots.aliases[var]
+        return var
+
+    def result(self) -> Lowered:
+        steps: list[Step] = []
+        for group in self.fusion.ordered():
+            if group.shape == OPAQUE:
+                steps.extend(self._opaque(group.roots[0]))
+            else:
+                steps.append(self._kernel(group))
+        written = {var for step in steps for var in step.writes}
+        temporaries = tuple(v for v in self.roots.temporaries if v in written)
+        reasons = tuple(dict.fromkeys((*self.roots.reasons, *self.fusion.reasons)))
+        return Lowered(self.graph, tuple(steps), self.graph.outputs, self.roots.aliases, temporaries, reasons)
+
+    def _kernel(self, group: Group) -> KernelStep:
+        scheduler = Scheduler(group, self.roots.definition, self.needed.__contains__)
+        step = scheduler.step(*self._origin(group.roots))
+        loopir.verify(step.kernel)
+        return step
+
+    def _origin(self, roots: list[Root]) -> tuple[str, tuple[str, ...]]:
+        """The primitives that a kernel implements, and the user's lines that they came from."""
+        equations = {id(r.equation): r.equation for r in roots if r.equation is not None}
+        for root in roots:
+            for var in root.expanded:
+                equation = self.roots.equation.get(var)
+                if equation is not None:
+                    equations[id(equation)] = equation
+        position = {id(e): k for k, e in enumerate(self.graph.equations)}
+        ordered = [equations[k] for k in sorted(equations, key=lambda k: position.get(k, -1))]
+        lines = dict.fromkeys(str(e.source) for e in ordered if e.source is not None)
+        return "+".join(e.primitive.name for e in ordered), tuple(lines)
+
+    def _opaque(self, root: Root) -> list[Step]:
+        label, sources = root.name, self._origin([root])[1]
+        if isinstance(root.definition, E.Dot):
+            step = self.roots.gemm_steps[root.var]
+            return [dataclasses.replace(step, lhs=self._view(step.lhs), rhs=self._view(step.rhs), sources=sources)]
+        if isinstance(root.definition, E.Scatter):
+            base = root.inputs[root.definition.operand]
+            step = scatter_step(root, self.roots.definition, label, sources)
+            loopir.verify(step.kernel)
+            if isinstance(base, Var):
+                return [CopyStep(root.var, self._storage(base), sources=sources), step]
+            return [step]
+        assert isinstance(root.definition, E.Extern)
+        inputs = tuple(self._storage(a) if isinstance(a, Var) else a for a in root.inputs)
+        extern = root.definition
+        return [ExternStep(extern.name, extern.attributes, inputs, root.outputs, label, sources)]
+
+    def _view(self, view: View) -> View:
+        return View(self._storage(view.value), view.offset)
+
+
+__all__ = ["GemmStep", "Target", "lower"]

@@ -1,0 +1,317 @@
+"""Making arrays: from data, filled, ranges, and matrices of simple structure."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes, tree
+from funcgrad.array import Array, ArrayMethods
+from funcgrad.errors import ArgumentError, DTypeError, boundary
+from funcgrad.ir.types import array_type
+from funcgrad.numpy.promotion import cast, result_dtype
+from funcgrad.trace import ops
+from funcgrad.trace.core import PYTHON_SCALARS, Tracer, is_operand, type_of
+
+Shape = int | Sequence[int]
+
+
+def canonical_shape(shape: Any) -> tuple[int, ...]:
+    """A shape as a tuple of Python ints; errors for negative or non-integer lengths."""
+    lengths = (shape,) if np.ndim(shape) == 0 and not isinstance(shape, Tracer) else tuple(shape)
+    try:
+        result = tuple([operator.index(n) for n in lengths])
+    except TypeError as error:
+        if isinstance(error, DTypeError) or type(error).__module__.startswith("funcgrad"):
+            raise
+        raise ArgumentError(f"a shape is made of integers, got {shape!r}") from None
+    if any(n < 0 for n in result):
+        raise ArgumentError(f"a shape has no negative lengths, got {result}")
+    return result
+
+
+@boundary
+def array(object: Any, dtype: Any = None, copy: bool = True, order: str = "K", ndmin: int = 0) -> Array:
+    """An array of the given data: numbers, nested lists of numbers or arrays, NumPy arrays, traced values.
+
+    Python floats become the default float (float32), ints the default int (int64); NumPy data keeps its dtype.
+
+    >>> import funcgrad.numpy as fnp
+    >>> fnp.array([1.0, 2.0])
+    Array([1., 2.], dtype=float32)
+    """
+    result = _array(object, None if dtype is None else dtypes.as_dtype(dtype), copy)
+    missing = ndmin - type_of(result).ndim
+    return ops.reshape(result, (1,) * missing + type_of(result).shape) if missing > 0 else result
+
+
+def _array(value: Any, dtype: np.dtype | None, copy: bool) -> Any:
+    if isinstance(value, ArrayMethods):
+        t = type_of(value)
+        return ops.convert(value, dtype if dtype is not None else t.dtype)
+    if value.__class__ in PYTHON_SCALARS:
+        wanted = dtype or dtypes.of_python_scalar(value.__class__)
+        return Array(np.asarray(_number(value, wanted)), array_type((), wanted, False))
+    if isinstance(value, list | tuple):
+        return _from_sequence(value, dtype)
+    if not is_operand(value):
+        try:
+            value = memoryview(value)
+        except TypeError:
+            raise DTypeError(
+                f"{value!r:.80} of type {type(value).__name__} cannot become an array",
+                hint="pass numbers, nested lists of numbers, or arrays",
+            ) from None
+    data = np.asarray(value)
+    wanted = dtype if dtype is not None else dtypes.as_dtype(data.dtype)
+    return Array(data.astype(wanted, order="C", copy=True))
+
+
+def _number(value: Any, dtype: np.dtype) -> Any:
+    if isinstance(value, int) and dtypes.is_integer(dtype):
+        info = np.iinfo(dtype)
+        if not info.min <= value <= info.max:
+            raise OverflowError(f"Python integer {value} does not fit into {dtype.name}")
+    return np.asarray(value).astype(dtype)
+
+
+def _from_sequence(value: Any, dtype: np.dtype | None) -> Any:
+    leaves = tree.leaves(value)
+    if any(isinstance(x, ArrayMethods) for x in leaves):
+        if any(isinstance(x, Tracer) for x in leaves):
+            parts = [_array(v, dtype, False) for v in value]
+            common, _ = result_dtype(*[type_of(p) for p in parts])
+            shapes = {type_of(p).shape for p in parts}
+            if len(shapes) > 1:
+                raise ArgumentError(f"rows of different shapes make no array: {sorted(shapes)}")
+            return ops.concatenate([ops.expand_dims(cast(p, common), (0,)) for p in parts], 0)
+        value = tree.map(lambda x: np.asarray(x) if isinstance(x, ArrayMethods) else x, value)
+    try:
+        data = np.array(value)
+    except ValueError as error:
+        raise ArgumentError(f"nested lists of different lengths make no array: {error}") from None
+    if data.dtype.kind not in "biufcV" or data.dtype == object:
+        raise DTypeError(f"a list with elements of type {data.dtype} cannot become an array of numbers")
+    if dtype is None:
+        kinds = {type(x) for x in leaves}
+        if not leaves:
+            dtype = dtypes.default_float()
+        elif kinds <= set(PYTHON_SCALARS):
+            dtype = {"b": dtypes.bool_, "i": dtypes.default_int(), "u": dtypes.uint64}.get(data.dtype.kind)
+            dtype = dtype or (dtypes.default_complex() if data.dtype.kind == "c" else dtypes.default_float())
+        else:
+            dtype = result_dtype(*[type_of(x) for x in leaves])[0]
+    return Array(data.astype(dtype, order="C"))
+
+
+def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None) -> Array:
+    """`a` as an array; itself where it is one of that dtype already."""
+    if a.__class__ is Array and dtype is None and not copy:
+        return a
+    return array(a, dtype)
+
+
+
+
+@boundary
+def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Array:
+    """An array of `shape` filled with a number, or with an array that broadcasts to it."""
+    shape = canonical_shape(shape)
+    value = asarray(fill_value, dtype)
+    return _materialized(ops.broadcast_to(value, shape))
+
+
+def _materialized(x: Any) -> Any:
+    """A view of repeated elements as an array of its own."""
+    if x.__class__ is Array and 0 in x._data.strides:
+        return Array(np.ascontiguousarray(x._data).reshape(x._data.shape), x._type)
+    return x
+
+
+def zeros(shape: Shape, dtype: Any = None) -> Array:
+    """An array of zeros; of the default float where no dtype is given."""
+    return full(shape, 0, dtypes.default_float() if dtype is None else dtype)
+
+
+def ones(shape: Shape, dtype: Any = None) -> Array:
+    """An array of ones; of the default float where no dtype is given."""
+    return full(shape, 1, dtypes.default_float() if dtype is None else dtype)
+
+
+empty = zeros
+
+
+@boundary
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Shape | None = None) -> Array:
+    """An array filled with a value, of the shape and dtype of `a` where they are not given."""
+    t = type_of(a)
+    return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype)
+
+
+def zeros_like(a: Any, dtype: Any = None, shape: Shape | None = None) -> Array:
+    """Zeros of the shape and dtype of `a`."""
+    return full_like(a, 0, dtype, shape)
+
+
+def ones_like(a: Any, dtype: Any = None, shape: Shape | None = None) -> Array:
+    """Ones of the shape and dtype of `a`."""
+    return full_like(a, 1, dtype, shape)
+
+
+empty_like = zeros_like
+
+
+@boundary
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Array:
+    """Numbers from `start` (0) up to, without, `stop`, by `step` (1). Integers where all three are."""
+    for what in (start, stop, step):
+        if isinstance(what, Tracer):
+            what.concrete(
+                "arange, whose length depends on its arguments,",
+                "use a static length: arange(n) * step + start with a Python n",
+            )
+    given = [x for x in (start, stop, step) if x is not None]
+    if dtype is None:
+        dtype = result_dtype(*[type_of(x) for x in given])[0]
+    values = [np.asarray(x)[()] if isinstance(x, Array) else x for x in (start, stop, step)]
+    if values[1] is None:
+        values[:2] = [0, values[0]]
+    if values[2] is None:
+        values[2] = 1
+    return Array(np.arange(*values).astype(dtypes.as_dtype(dtype)))
+
+
+@boundary
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """`num` numbers evenly spaced from `start` to `stop`, which is included where `endpoint`."""
+    common, _ = result_dtype(type_of(start), type_of(stop))
+    inexact = common if dtypes.is_inexact(common) else dtypes.default_float()
+    wanted = dtypes.as_dtype(dtype) if dtype is not None else inexact
+    if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
+        values, step = np.linspace(
+            np.asarray(start), np.asarray(stop), num, endpoint, retstep=True, axis=axis
+        )
+        result = Array(np.asarray(values).astype(wanted))
+        return (result, Array(np.asarray(step).astype(inexact))) if retstep else result
+    first, last = ops.convert(asarray(start), inexact), ops.convert(asarray(stop), inexact)
+    pieces = max(num - 1 if endpoint else num, 1)
+    step = (last - first) / pieces
+    ndim = max(type_of(first).ndim, type_of(last).ndim)
+    ramp = ops.convert(ops.iota(dtypes.int64, (num,), 0), inexact)
+    result = first + step * ops.reshape(ramp, (num,) + (1,) * ndim)
+    result = ops.moveaxis(result, 0, axis % (ndim + 1))
+    result = ops.convert(result, wanted)
+    return (result, step) if retstep else result
+
+
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None
+) -> Array:
+    """`num` numbers from `base**start` to `base**stop`, evenly spaced in their logarithm."""
+    return asarray(base ** linspace(start, stop, num, endpoint), dtype)
+
+
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Array:
+    """`num` numbers from `start` to `stop` in geometric progression."""
+    return Array(np.geomspace(np.asarray(start), np.asarray(stop), num, endpoint).astype(dtypes.as_dtype(dtype or float)))
+
+
+@boundary
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
+    """Ones on the k-th diagonal of an N x M matrix, zeros elsewhere."""
+    wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
+    return Array(np.eye(N, M, k).astype(wanted))
+
+
+def identity(n: int, dtype: Any = None) -> Array:
+    """The n x n identity matrix."""
+    return eye(n, dtype=dtype)
+
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
+    """Ones at and below the k-th diagonal."""
+    return Array(np.tri(N, M, k).astype(dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)))
+
+
+def _triangle(m: Any, k: int, lower: bool) -> Any:
+    t = type_of(m)
+    rows, columns = t.shape[-2:]
+    mask = np.tri(rows, columns, k if lower else k - 1, dtype=bool)
+    mask = mask if lower else ~mask
+    chosen = ops.broadcast_to(Array(mask), t.shape)
+    return ops.select(chosen, m, 0)
+
+
+@boundary
+def tril(m: Any, k: int = 0) -> Array:
+    """The lower triangle of the last two axes; zeros above the k-th diagonal."""
+    return _triangle(asarray(m), k, True)
+
+
+@boundary
+def triu(m: Any, k: int = 0) -> Array:
+    """The upper triangle of the last two axes; zeros below the k-th diagonal."""
+    return _triangle(asarray(m), k, False)
+
+
+def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
+    """Row and column numbers of the lower triangle of an n x m matrix."""
+    return tuple(map(Array, np.tril_indices(n, k, m)))  # type: ignore[return-value]
+
+
+def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
+    """Row and column numbers of the upper triangle of an n x m matrix."""
+    return tuple(map(Array, np.triu_indices(n, k, m)))  # type: ignore[return-value]
+
+
+def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list[Any]:
+    """Coordinate matrices from coordinate vectors."""
+    if indexing not in ("xy", "ij"):
+        raise ArgumentError(f"indexing of meshgrid is 'xy' or 'ij', got {indexing!r}")
+    vectors = [asarray(x) for x in xi]
+    order = list(range(len(vectors)))
+    if indexing == "xy" and len(order) > 1:
+        order[:2] = [1, 0]
+    shape = [0] * len(order)
+    for vector, place in zip(vectors, order):
+        shape[place] = type_of(vector).size
+    result = []
+    for vector, place in zip(vectors, order):
+        own = [1] * len(shape)
+        own[place] = shape[place]
+        spread = ops.reshape(vector, own)
+        result.append(spread if sparse else ops.broadcast_to(spread, shape))
+    return result
+
+
+def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) -> Any:
+    """For each axis of a grid the coordinates along it."""
+    found = np.indices(tuple(dimensions), dtype=dtypes.as_dtype(int if dtype is None else dtype), sparse=sparse)
+    return tuple(map(Array, found)) if sparse else Array(np.asarray(found))
+
+
+def copy(a: Any) -> Array:
+    """`a` as an array; arrays never change, so nothing is copied."""
+    return asarray(a)
+
+
+def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:
+    """A one-dimensional array of the numbers in a buffer."""
+    return Array(np.frombuffer(buffer, dtypes.as_dtype(dtype), count, offset).copy())
+
+
+@boundary
+def astype(x: Any, dtype: Any, /, *, copy: bool = False) -> Array:
+    """`x` in another dtype. Complex numbers lose their imaginary parts; floats round towards zero to integers."""
+    return ops.convert(asarray(x), dtypes.as_dtype(dtype))

@@ -1,0 +1,427 @@
+"""Changing the shape and order of elements, and joining and splitting arrays."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
+from funcgrad.numpy.creation import asarray, canonical_shape
+from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, result_dtype
+from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
+
+
+def _axis(name: str, axis: int, ndim: int, x: Any) -> int:
+    number = operator.index(axis)
+    if not -ndim <= number < ndim:
+        raise AxisError(f"{name}: axis {number} is not one of the {ndim} axes of {type_of(x)}")
+    return number % ndim
+
+
+@boundary
+def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+    """The elements of `a`, in row-major order, in another shape; one length may be -1, to be worked out."""
+    x = asarray(a)
+    t = type_of(x)
+    lengths = [operator.index(n) for n in ((shape,) if np.ndim(shape) == 0 else tuple(shape))]
+    if lengths.count(-1) > 1:
+        raise ShapeError(f"reshape of {t} to {tuple(lengths)}: only one length can be -1")
+    if -1 in lengths:
+        known = -math.prod(lengths)
+        if known == 0 or t.size % known:
+            raise ShapeError(
+                f"reshape of {t}, which has {t.size} elements, to {tuple(lengths)}: no length fits in place of -1"
+            )
+        lengths[lengths.index(-1)] = t.size // known
+    if math.prod(lengths) != t.size or any(n < 0 for n in lengths):
+        raise ShapeError(
+            f"reshape of {t}, which has {t.size} elements, to {tuple(lengths)}, which has {math.prod(lengths)}",
+            hint="the number of elements stays; use -1 for one length to have it worked out",
+        )
+    if order == "F":
+        reverse = tuple(range(t.ndim))[::-1]
+        back = tuple(range(len(lengths)))[::-1]
+        return ops.transpose(ops.reshape(ops.transpose(x, reverse), lengths[::-1]), back)
+    return ops.reshape(x, lengths)
+
+
+def ravel(a: Any, order: str = "C") -> Any:
+    """The elements of `a` in one axis."""
+    return reshape(a, -1, order)
+
+
+@boundary
+def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
+    """`a` with its axes reversed, or in the order `axes`."""
+    x = asarray(a)
+    ndim = type_of(x).ndim
+    if axes is None:
+        return ops.transpose(x, tuple(range(ndim))[::-1])
+    order = [_axis("transpose", d, ndim, x) for d in axes]
+    if sorted(order) != list(range(ndim)):
+        raise AxisError(f"transpose of {type_of(x)} to axes {tuple(axes)}: every axis has to be there once")
+    return ops.transpose(x, order)
+
+
+permute_dims = transpose
+
+
+@boundary
+def matrix_transpose(x: Any, /) -> Any:
+    """`x` with its last two axes exchanged."""
+    return swapaxes(x, -1, -2)
+
+
+@boundary
+def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+    """`a` with two axes exchanged."""
+    x = asarray(a)
+    ndim = type_of(x).ndim
+    order = list(range(ndim))
+    i, j = _axis("swapaxes", axis1, ndim, x), _axis("swapaxes", axis2, ndim, x)
+    order[i], order[j] = order[j], order[i]
+    return ops.transpose(x, order)
+
+
+@boundary
+def moveaxis(a: Any, source: Any, destination: Any) -> Any:
+    """`a` with the axes `source` moved to the positions `destination`; the others keep their order."""
+    x = asarray(a)
+    ndim = type_of(x).ndim
+    sources = [_axis("moveaxis", s, ndim, x) for s in (source if np.ndim(source) else (source,))]
+    targets = [_axis("moveaxis", d, ndim, x) for d in (destination if np.ndim(destination) else (destination,))]
+    if len(sources) != len(targets):
+        raise ArgumentError(f"moveaxis: {len(sources)} sources and {len(targets)} destinations")
+    order = [d for d in range(ndim) if d not in sources]
+    for target, origin in sorted(zip(targets, sources)):
+        order.insert(target, origin)
+    return ops.transpose(x, order)
+
+
+@boundary
+def squeeze(a: Any, axis: Any = None) -> Any:
+    """`a` without its axes of length 1, or without those in `axis`."""
+    x = asarray(a)
+    shape = type_of(x).shape
+    axes = [d for d, n in enumerate(shape) if n == 1] if axis is None else canonical_axes("squeeze", axis, x)
+    long = [d for d in axes if shape[d] != 1]
+    if long:
+        raise ShapeError(f"squeeze: axis {long[0]} of {type_of(x)} has length {shape[long[0]]}, not 1")
+    return ops.reshape(x, [n for d, n in enumerate(shape) if d not in axes])
+
+
+@boundary
+def expand_dims(a: Any, axis: Any) -> Any:
+    """`a` with axes of length 1 at the positions `axis` of the result."""
+    x = asarray(a)
+    given = axis if isinstance(axis, tuple | list) else (axis,)
+    ndim = type_of(x).ndim + len(given)
+    axes = [_axis("expand_dims", d, ndim, x) for d in given]
+    if len(set(axes)) != len(axes):
+        raise AxisError(f"expand_dims: axis={axis!r} names a position twice")
+    return ops.expand_dims(x, axes)
+
+
+@boundary
+def broadcast_to(array: Any, shape: Any) -> Any:
+    """`array` repeated along axes of length 1, and along new leading axes, to `shape`."""
+    x = asarray(array)
+    target = canonical_shape(shape)
+    have = type_of(x).shape
+    try:
+        fits = len(have) <= len(target) and broadcast_shapes(have, target) == target
+    except ShapeError:
+        fits = False
+    if not fits:
+        raise ShapeError(
+            f"{type_of(x)} does not broadcast to shape {target}",
+            hint="axes are matched from the last; an axis keeps its length or grows from 1",
+        )
+    return ops.broadcast_to(x, target)
+
+
+@boundary
+def broadcast_arrays(*args: Any) -> list[Any]:
+    """The arrays in their common shape."""
+    arrays = [asarray(a) for a in args]
+    shape = broadcast_shapes(*[type_of(a).shape for a in arrays])
+    return [ops.broadcast_to(a, shape) for a in arrays]
+
+
+def _promoted(name: str, arrays: Any, dtype: Any = None) -> list[Any]:
+    if hasattr(arrays, "type"):
+        arrays = [arrays[i] for i in range(type_of(arrays).shape[0])]
+    if not arrays:
+        raise ArgumentError(f"{name} needs at least one array")
+    types = check_arrays(name, *arrays)
+    common = dtype if dtype is not None else result_dtype(*types)[0]
+    return [asarray(cast(a, np.dtype(common))) for a in arrays]
+
+
+@boundary
+def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Any:
+    """The arrays joined along an existing axis; their other lengths are equal. With axis None, flattened first."""
+    parts = _promoted("concatenate", arrays, dtype)
+    if axis is None:
+        parts, axis = [ravel(p) for p in parts], 0
+    ndim = type_of(parts[0]).ndim
+    if ndim == 0:
+        raise ShapeError("concatenate joins along an axis, and scalars have none", hint="use stack")
+    number = _axis("concatenate", axis, ndim, parts[0])
+    rest = {tuple(n for d, n in enumerate(type_of(p).shape) if d != number) for p in parts}
+    if len(rest) > 1 or {type_of(p).ndim for p in parts} != {ndim}:
+        raise ShapeError(
+            f"concatenate along axis {axis} of {', '.join(str(type_of(p)) for p in parts)}: all other lengths have "
+            "to be equal",
+        )
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, number)
+
+
+concat = concatenate
+
+
+@boundary
+def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
+    """The arrays, all of one shape, joined along a new axis."""
+    parts = _promoted("stack", arrays, dtype)
+    shapes = {type_of(p).shape for p in parts}
+    if len(shapes) > 1:
+        raise ShapeError(f"stack of arrays of different shapes: {', '.join(str(type_of(p)) for p in parts)}")
+    number = _axis("stack", axis, type_of(parts[0]).ndim + 1, parts[0])
+    return ops.concatenate([ops.expand_dims(p, (number,)) for p in parts], number)
+
+
+def atleast_1d(*arys: Any) -> Any:
+    """Each array with at least one axis."""
+    return _at_least(1, arys, lambda x: ops.reshape(x, (1,)))
+
+
+def atleast_2d(*arys: Any) -> Any:
+    """Each array with at least two axes; new ones in front."""
+    return _at_least(2, arys, lambda x: ops.reshape(x, (1,) * (2 - type_of(x).ndim) + type_of(x).shape))
+
+
+def atleast_3d(*arys: Any) -> Any:
+    """Each array with at least three axes: a vector becomes (1, n, 1), a matrix (m, n, 1)."""
+
+    def grow(x: Any) -> Any:
+        shape = type_of(x).shape
+        return ops.reshape(x, (1, *shape, 1) if len(shape) == 1 else (*shape, 1) if len(shape) == 2 else (1, 1, 1))
+
+    return _at_least(3, arys, grow)
+
+
+def _at_least(ndim: int, arrays: Sequence[Any], grow: Any) -> Any:
+    result = [x if type_of(x).ndim >= ndim else grow(x) for x in map(asarray, arrays)]
+    return result[0] if len(result) == 1 else result
+
+
+def _each(arrays: Any) -> list[Any]:
+    return [arrays[i] for i in range(len(arrays))] if hasattr(arrays, "type") else list(arrays)
+
+
+def vstack(tup: Any, dtype: Any = None) -> Any:
+    """The arrays one below the other."""
+    return concatenate([atleast_2d(a) for a in _each(tup)], 0, dtype)
+
+
+row_stack = vstack
+
+
+def hstack(tup: Any, dtype: Any = None) -> Any:
+    """The arrays side by side."""
+    parts = [atleast_1d(a) for a in _each(tup)]
+    return concatenate(parts, 0 if type_of(parts[0]).ndim == 1 else 1, dtype)
+
+
+def dstack(tup: Any, dtype: Any = None) -> Any:
+    """The arrays one behind the other, along the third axis."""
+    return concatenate([atleast_3d(a) for a in _each(tup)], 2, dtype)
+
+
+def column_stack(tup: Any) -> Any:
+    """Vectors as the columns of a matrix."""
+    parts = [asarray(a) for a in _each(tup)]
+    return concatenate([ops.reshape(p, (type_of(p).size, 1)) if type_of(p).ndim < 2 else p for p in parts], 1)
+
+
+@boundary
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """`ary` cut into pieces along an axis: into that many equal ones, or before those indices."""
+    return _split("split", ary, indices_or_sections, axis, True)
+
+
+@boundary
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """As `split`, with pieces that may differ by one in length."""
+    return _split("array_split", ary, indices_or_sections, axis, False)
+
+
+def _split(name: str, ary: Any, cuts: Any, axis: int, equal: bool) -> list[Any]:
+    x = asarray(ary)
+    number = _axis(name, axis, type_of(x).ndim, x)
+    length = type_of(x).shape[number]
+    if np.ndim(cuts) == 0:
+        count = operator.index(cuts)
+        if equal and length % count:
+            raise ShapeError(f"{name} of axis {axis} of {type_of(x)}, of length {length}, into {count} equal pieces")
+        big = length % count
+        lengths = [length // count + 1] * big + [length // count] * (count - big)
+        edges = [0, *np.cumsum(lengths).tolist()]
+    else:
+        edges = [0, *[min(operator.index(c) % (length + 1) if c < 0 else operator.index(c), length) for c in cuts], length]
+    return [ops.slice_in_dim(x, a, max(a, b), axis=number) for a, b in zip(edges[:-1], edges[1:])]
+
+
+def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """`split` along the second axis (the first of a vector)."""
+    return split(ary, indices_or_sections, 1 if np.ndim(ary) > 1 else 0)
+
+
+def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """`split` along the first axis."""
+    return split(ary, indices_or_sections, 0)
+
+
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+    """The slices of `x` along an axis."""
+    x = moveaxis(x, axis, 0)
+    return tuple(ops.reshape(ops.slice_in_dim(x, i, i + 1), type_of(x).shape[1:]) for i in range(type_of(x).shape[0]))
+
+
+@boundary
+def tile(A: Any, reps: Any) -> Any:
+    """`A` repeated as a whole, `reps` times along each axis."""
+    x = asarray(A)
+    counts = tuple(reps) if np.ndim(reps) else (reps,)
+    shape = type_of(x).shape
+    rank = max(len(counts), len(shape))
+    counts = (1,) * (rank - len(counts)) + tuple(map(operator.index, counts))
+    shape = (1,) * (rank - len(shape)) + shape
+    between = [n for pair in zip(counts, shape) for n in pair]
+    spread = ops.broadcast_in_dim(ops.reshape(x, shape), between, range(1, 2 * rank, 2))
+    return ops.reshape(spread, [c * n for c, n in zip(counts, shape)])
+
+
+@boundary
+def repeat(a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None) -> Any:
+    """Each element of `a` repeated, along an axis (of the flat array by default)."""
+    x = asarray(a)
+    if axis is None:
+        x, axis = ravel(x), 0
+    number = _axis("repeat", axis, type_of(x).ndim, x)
+    length = type_of(x).shape[number]
+    if np.ndim(repeats) == 0:
+        count = operator.index(repeats)
+        shape = list(type_of(x).shape)
+        between = [*shape[: number + 1], count, *shape[number + 1 :]]
+        spread = ops.broadcast_in_dim(x, between, [d for d in range(len(between)) if d != number + 1])
+        shape[number] *= count
+        return ops.reshape(spread, shape)
+    counts = np.broadcast_to(np.asarray(repeats), (length,))
+    from_rows = np.repeat(np.arange(length), counts)
+    if total_repeat_length is not None:
+        extra = total_repeat_length - len(from_rows)
+        from_rows = np.pad(from_rows, (0, max(extra, 0)), mode="edge")[:total_repeat_length]
+    return take(x, from_rows, axis=number)
+
+
+@boundary
+def flip(m: Any, axis: Any = None) -> Any:
+    """`m` with the order of elements reversed along `axis` (all by default)."""
+    x = asarray(m)
+    return ops.rev(x, canonical_axes("flip", axis, x))
+
+
+def fliplr(m: Any) -> Any:
+    """`m` with its columns reversed."""
+    return flip(m, 1)
+
+
+def flipud(m: Any) -> Any:
+    """`m` with its rows reversed."""
+    return flip(m, 0)
+
+
+@boundary
+def roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    """`a` with elements moved on by `shift` places, those that leave at one end coming in at the other."""
+    x = asarray(a)
+    if axis is None:
+        return ops.reshape(roll(ravel(x), shift, 0), type_of(x).shape)
+    axes = canonical_axes("roll", axis, x)
+    shifts = [operator.index(s) for s in np.broadcast_to(np.asarray(shift), (len(axes),)).tolist()]
+    for number, by in zip(axes, shifts):
+        length = type_of(x).shape[number]
+        by = by % length if length else 0
+        if by:
+            parts = [
+                ops.slice_in_dim(x, length - by, length, axis=number),
+                ops.slice_in_dim(x, 0, length - by, axis=number),
+            ]
+            x = ops.concatenate(parts, number)
+    return x
+
+
+@boundary
+def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    """`m` turned by 90 degrees k times in the plane of two axes."""
+    i, j = axes
+    k %= 4
+    if k == 0:
+        return asarray(m)
+    if k == 2:
+        return flip(flip(m, i), j)
+    return flip(swapaxes(m, i, j), i) if k == 1 else swapaxes(flip(m, i), i, j)
+
+
+_PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
+
+
+@boundary
+def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+    """`array` with elements put around it: constant, edge, reflect, symmetric or wrap."""
+    x = asarray(array)
+    ndim = type_of(x).ndim
+    widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
+    if mode not in _PAD_MODES:
+        raise ArgumentError(f"mode of pad is one of {', '.join(_PAD_MODES)}, got {mode!r}")
+    if any(w < 0 for pair in widths for w in pair):
+        raise ArgumentError(f"pad widths are not negative, got {pad_width!r}")
+    if mode == "constant":
+        if np.ndim(constant_values) == 0:
+            value = cast(asarray(constant_values), type_of(x).dtype)
+            return ops.pad(x, value, [(low, high, 0) for low, high in widths])
+        values = np.broadcast_to(np.asarray(constant_values), (ndim, 2))
+        for d, (low, high) in enumerate(widths):
+            for place, width, value in (("low", low, values[d, 0]), ("high", high, values[d, 1])):
+                config = [(0, 0, 0)] * ndim
+                config[d] = (width, 0, 0) if place == "low" else (0, width, 0)
+                x = ops.pad(x, type_of(x).dtype.type(value), config)
+        return x
+    for d, (low, high) in enumerate(widths):
+        if low or high:
+            positions = np.pad(np.arange(type_of(x).shape[d]), (low, high), mode=mode)  # type: ignore[call-overload]
+            x = take(x, positions, axis=d)
+    return x
+
+
+def append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    """`values` joined to the end of `arr`."""
+    return concatenate([ravel(arr), ravel(values)] if axis is None else [arr, values], axis or 0)
+
+
+@boundary
+def resize(a: Any, new_shape: Any) -> Any:
+    """The elements of `a`, repeated as often as needed, in a shape of any size."""
+    shape = canonical_shape(new_shape)
+    flat = ravel(a)
+    size = math.prod(shape)
+    times = -(-size // max(type_of(flat).size, 1))
+    return ops.reshape(ops.slice_in_dim(tile(flat, times), 0, size), shape)

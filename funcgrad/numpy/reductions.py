@@ -1,0 +1,374 @@
+"""Reductions with NumPy's names: sums, means, extremes, positions, and their variants that ignore NaN."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.array import Array
+from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
+from funcgrad.numpy.promotion import cast, check_arrays
+from funcgrad.trace import ops
+from funcgrad.trace.core import EAGER, state, type_of
+
+Axis = int | Sequence[int] | None
+
+
+def canonical_axes(name: str, axis: Any, x: Any) -> tuple[int, ...]:
+    """`axis` as a tuple of axes counted from the front; all of them for None."""
+    t = type_of(x)
+    if axis is None:
+        return tuple(range(t.ndim))
+    given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    result = []
+    for a in given:
+        try:
+            number = operator.index(a)
+        except TypeError:
+            raise ArgumentError(f"axis of {name} is an integer or a tuple of integers, got {axis!r}") from None
+        if not -t.ndim <= number < t.ndim:
+            raise AxisError(
+                f"{name} over axis {number} of {t}, which has {t.ndim} axes",
+                hint=f"use an axis from {-t.ndim} to {t.ndim - 1}" if t.ndim else "the array is a scalar: leave axis out",
+            )
+        result.append(number % t.ndim)
+    if len(set(result)) != len(result):
+        raise AxisError(f"{name}: axis={axis!r} names an axis of {t} twice")
+    return tuple(result)
+
+
+def _restore(result: Any, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
+    if not keepdims:
+        return result
+    shape = [1 if d in axes else n for d, n in enumerate(type_of(x).shape)]
+    return ops.reshape(result, shape)
+
+
+def _sum_dtype(dtype: np.dtype) -> np.dtype:
+    """Booleans and small integers add up in the default integer."""
+    if dtypes.is_bool(dtype):
+        return dtypes.default_int()
+    if dtypes.is_integer(dtype) and dtype.itemsize < dtypes.default_int().itemsize:
+        default = dtypes.default_int()
+        return default if dtypes.is_signed(dtype) else np.dtype(f"u{default.itemsize}")
+    return dtype
+
+
+def _masked(x: Any, where: Any, neutral: Any) -> Any:
+    if where is None:
+        return x
+    shape = np.broadcast_shapes(type_of(x).shape, type_of(where).shape)
+    return ops.select(ops.broadcast_to(where, shape), ops.broadcast_to(x, shape), neutral)
+
+
+def _as_array(name: str, x: Any) -> Any:
+    (t,) = check_arrays(name, x)
+    return cast(x, t.dtype) if not hasattr(x, "type") else x
+
+
+def _reduction(
+    name: str,
+    reduce: Callable[[Any, Sequence[int]], Any],
+    combine: Callable[[Any, Any], Any],
+    neutral: Callable[[np.dtype], Any] | None,
+    result_dtype: Callable[[np.dtype], np.dtype],
+    doc: str,
+    numpy_function: Callable[..., Any] | None = None,
+):
+    @boundary
+    def general(a: Any, axis: Any, dtype: Any, keepdims: bool, initial: Any, where: Any) -> Any:
+        x = _as_array(name, a)
+        wanted = dtypes.as_dtype(dtype) if dtype is not None else result_dtype(type_of(x).dtype)
+        x = ops.convert(x, wanted, type_of(x).weak and dtype is None)
+        if where is not None:
+            if neutral is None and initial is None:
+                raise ArgumentError(f"{name} with where= needs initial=, the result of no elements")
+            x = _masked(x, where, initial if neutral is None else neutral(wanted))
+        axes = canonical_axes(name, axis, x)
+        empty = ops.size_of(type_of(x).shape, axes) == 0
+        if empty and neutral is None:
+            if initial is None:
+                raise ShapeError(
+                    f"{name} of no elements has no answer: {type_of(x)} over axes {axes}", hint="give initial="
+                )
+            kept = [n for d, n in enumerate(type_of(x).shape) if d not in axes]
+            result = ops.full(kept, initial, wanted)
+        else:
+            result = reduce(x, axes) if axes or neutral is None else x
+            if initial is not None:
+                result = combine(result, cast(initial, wanted))
+        return _restore(result, x, axes, keepdims)
+
+    @np.errstate(all="ignore")
+    def fast(x: Array, axis: Any, keepdims: bool) -> Any:
+        data = x._data
+        if data.dtype.itemsize < 4 or data.dtype.kind not in "fc" or (x._type is not None and x._type.weak):
+            return None
+        out = numpy_function(data, axis=axis, keepdims=keepdims)  # type: ignore[misc]
+        return Array(out if out.__class__ is np.ndarray else np.asarray(out))
+
+    def function(
+        a: Any,
+        axis: Axis = None,
+        dtype: Any = None,
+        out: None = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = None,
+        promote_integers: bool = True,
+    ) -> Any:
+        if (
+            numpy_function is not None
+            and a.__class__ is Array
+            and state.trace is EAGER
+            and dtype is None
+            and initial is None
+            and where is None
+            and a._data.size
+            and (axis is None or axis.__class__ is int)
+        ):
+            try:
+                result = fast(a, axis, keepdims)
+            except (ValueError, IndexError):
+                result = None
+            if result is not None:
+                return result
+        return general(a, axis, dtype, keepdims, initial, where)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+def _same(dtype: np.dtype) -> np.dtype:
+    return dtype
+
+
+_COMMON = " Over `axis` (all by default), which stays with length 1 where `keepdims`; only elements where `where`."
+
+sum = _reduction(  # noqa: A001
+    "sum", ops.reduce_sum, ops.add, lambda d: 0, _sum_dtype, "The sum of elements." + _COMMON, np.sum
+)
+prod = _reduction(
+    "prod", ops.reduce_prod, ops.mul, lambda d: 1, _sum_dtype, "The product of elements." + _COMMON, np.prod
+)
+max = amax = _reduction(  # noqa: A001
+    "max", ops.reduce_max, ops.max_, None, _same, "The largest element, NaN where there is one." + _COMMON, np.max
+)
+min = amin = _reduction(  # noqa: A001
+    "min", ops.reduce_min, ops.min_, None, _same, "The smallest element, NaN where there is one." + _COMMON, np.min
+)
+
+
+def _logical(name: str, reduce: Callable[[Any, Sequence[int]], Any], neutral: bool, doc: str):
+    @boundary
+    def function(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, where: Any = None) -> Any:
+        x = _masked(_truth(_as_array(name, a)), where, neutral)
+        axes = canonical_axes(name, axis, x)
+        return _restore(reduce(x, axes) if axes else x, x, axes, keepdims)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc + _COMMON
+    return function
+
+
+def _truth(x: Any) -> Any:
+    return x if dtypes.is_bool(type_of(x).dtype) else ops.ne(x, 0)
+
+
+all = _logical("all", ops.reduce_and, True, "Whether every element is true (not zero).")  # noqa: A001
+any = _logical("any", ops.reduce_or, False, "Whether some element is true (not zero).")  # noqa: A001
+
+
+def _inexact(name: str, a: Any, dtype: Any) -> Any:
+    x = _as_array(name, a)
+    t = type_of(x)
+    if dtype is not None:
+        return ops.convert(x, dtypes.as_dtype(dtype))
+    return x if dtypes.is_inexact(t.dtype) else ops.convert(x, dtypes.default_float())
+
+
+def _count(x: Any, axes: Sequence[int], where: Any) -> Any:
+    """The number of elements that take part, as a number or an array."""
+    if where is None:
+        return float(ops.size_of(type_of(x).shape, axes))
+    chosen = ops.convert(ops.broadcast_to(where, type_of(x).shape), dtypes.real_of(type_of(x).dtype))
+    return ops.reduce_sum(chosen, axes)
+
+
+@boundary
+def mean(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None
+) -> Any:
+    """The mean of elements, of integers as floats. Over `axis` (all by default); only elements where `where`."""
+    x = _inexact("mean", a, dtype)
+    axes = canonical_axes("mean", axis, x)
+    total = ops.reduce_sum(_masked(x, where, 0), axes)
+    return _restore(_divide(total, _count(x, axes, where)), x, axes, keepdims)
+
+
+def _divide(total: Any, count: Any) -> Any:
+    if isinstance(count, float):
+        dtype = type_of(total).dtype
+        return ops.div(total, dtype.type(count))
+    return ops.div(total, ops.convert(count, type_of(total).dtype))
+
+
+@boundary
+def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+    """The weighted mean of elements; with `returned`, also the sum of the weights."""
+    x = _inexact("average", a, None)
+    axes = canonical_axes("average", axis, x)
+    if weights is None:
+        result = mean(x, axis, keepdims=keepdims)
+        total = ops.full_like(result, ops.size_of(type_of(x).shape, axes))
+        return (result, total) if returned else result
+    w = ops.convert(_as_array("average", weights), type_of(x).dtype)
+    if type_of(w).shape != type_of(x).shape:
+        if len(axes) != 1 or type_of(w).shape != (type_of(x).shape[axes[0]],):
+            raise ShapeError(f"average of {type_of(x)} over axis {axis} with weights {type_of(w)}: lengths differ")
+        w = ops.broadcast_in_dim(w, type_of(x).shape, axes)
+    total = ops.reduce_sum(w, axes)
+    result = _restore(ops.div(ops.reduce_sum(ops.mul(x, w), axes), total), x, axes, keepdims)
+    return (result, _restore(total, x, axes, keepdims)) if returned else result
+
+
+@boundary
+def var(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    correction: float | None = None,
+) -> Any:
+    """The variance: the mean squared distance from the mean, divided by n - ddof (`correction` is its other name)."""
+    x = _inexact("var", a, dtype)
+    axes = canonical_axes("var", axis, x)
+    ddof = ddof if correction is None else correction
+    count = _count(x, axes, where)
+    center = _restore(_divide(ops.reduce_sum(_masked(x, where, 0), axes), count), x, axes, True)
+    distance = ops.sub(x, ops.broadcast_to(center, type_of(x).shape))
+    if dtypes.is_complex(type_of(x).dtype):
+        squared = ops.real(ops.mul(distance, ops.conj(distance)))
+    else:
+        squared = ops.square(distance)
+    total = ops.reduce_sum(_masked(squared, where, 0), axes)
+    if isinstance(count, float):
+        count = count - ddof if count > ddof else (0.0 if count == ddof else float("nan"))
+    else:
+        count = ops.sub(count, ddof)
+    return _restore(_divide(total, count), x, axes, keepdims)
+
+
+@boundary
+def std(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    correction: float | None = None,
+) -> Any:
+    """The standard deviation: the square root of the variance; arguments as for `var`."""
+    return ops.sqrt(var(a, axis, dtype, None, ddof, keepdims, where=where, correction=correction))
+
+
+def _position(name: str, operation: Callable[..., Any], doc: str):
+    @boundary
+    def function(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Any:
+        x = _as_array(name, a)
+        shape = type_of(x).shape
+        if axis is None:
+            flat = ops.reshape(x, (type_of(x).size,))
+            result = operation(flat, 0, dtypes.default_int())
+            return ops.reshape(result, (1,) * len(shape)) if keepdims else result
+        (number,) = canonical_axes(name, axis, x)
+        return _restore(operation(x, number, dtypes.default_int()), x, (number,), keepdims)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+argmax = _position(
+    "argmax", ops.argmax, "The position of the first largest element along `axis`; of the flat array by default."
+)
+argmin = _position(
+    "argmin", ops.argmin, "The position of the first smallest element along `axis`; of the flat array by default."
+)
+
+
+@boundary
+def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+    """The largest minus the smallest element."""
+    return ops.sub(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
+
+
+@boundary
+def count_nonzero(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The number of elements that are not zero."""
+    return sum(_truth(_as_array("count_nonzero", a)), axis, keepdims=keepdims)
+
+
+def _is_nan(x: Any) -> Any:
+    return ops.ne(x, x)
+
+
+def _ignoring_nan(name: str, function: Callable[..., Any], neutral: Callable[[np.dtype], Any], empty: bool):
+    @boundary
+    def wrapper(a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Any:
+        x = _as_array(name, a)
+        if not dtypes.is_inexact(type_of(x).dtype):
+            return function(x, axis, keepdims=keepdims)
+        missing = _is_nan(x)
+        filled = ops.select(missing, ops.full_like(x, neutral(type_of(x).dtype)), x)
+        result = function(filled, axis, keepdims=keepdims)
+        if empty:  # of nothing but NaN
+            nothing = all(missing, axis, keepdims=keepdims)
+            result = ops.select(nothing, ops.full_like(result, np.nan), result)
+        return result
+
+    wrapper.__name__ = wrapper.__qualname__ = name
+    wrapper.__doc__ = f"`{name[3:]}` of the elements that are not NaN."
+    return wrapper
+
+
+nansum = _ignoring_nan("nansum", sum, lambda d: 0, False)
+nanprod = _ignoring_nan("nanprod", prod, lambda d: 1, False)
+nanmax = _ignoring_nan("nanmax", max, lambda d: -np.inf, True)
+nanmin = _ignoring_nan("nanmin", min, lambda d: np.inf, True)
+
+
+@boundary
+def nanmean(a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Any:
+    """`mean` of the elements that are not NaN."""
+    x = _inexact("nanmean", a, dtype)
+    return mean(x, axis, keepdims=keepdims, where=ops.not_(_is_nan(x)))
+
+
+@boundary
+def nanvar(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False
+) -> Any:
+    """`var` of the elements that are not NaN."""
+    x = _inexact("nanvar", a, dtype)
+    return var(x, axis, ddof=ddof, keepdims=keepdims, where=ops.not_(_is_nan(x)))
+
+
+@boundary
+def nanstd(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False
+) -> Any:
+    """`std` of the elements that are not NaN."""
+    return ops.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims))

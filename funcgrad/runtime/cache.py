@@ -1,0 +1,219 @@
+"""The kernel cache: source text in, the address of native code out.
+
+A kernel is known by the hash of its source and of everything that decides what comes out of it (the compiler's
+version, the hand-written kernels, the processor). In the cache folder it is two files: `<hash>.py`, the source,
+to read and to step through; `<hash>.o`, the object code behind a checksum. An object whose checksum is wrong is
+compiled anew; files appear by an atomic rename, so a process that dies while it writes, or two that write at
+once, leave nothing half done. Where the folder cannot be used, one warning is given and code stays in memory.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+import threading
+import time
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from funcgrad.errors import CacheWarning
+from funcgrad.kernels.cpu import abi, loader
+
+_MAGIC = b"funcgrad object 1\n"
+_DRIVER = "driver"
+
+
+@dataclass
+class Stats:
+    """What the cache has done in this process; times in seconds."""
+
+    compiled: int = 0
+    loaded: int = 0
+    compile_seconds: float = 0.0
+    load_seconds: float = 0.0
+
+
+@dataclass
+class _Cache:
+    stats: Stats = field(default_factory=Stats)
+    addresses: dict[str, int] = field(default_factory=dict)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    warned: set[str] = field(default_factory=set)
+
+
+_cache = _Cache()
+
+
+def stats() -> Stats:
+    """Counts and times of this process."""
+    return _cache.stats
+
+
+def folder() -> Path:
+    """The cache folder: `FUNCGRAD_CACHE_DIR`, or `funcgrad` in the platform's folder for user caches."""
+    given = os.environ.get("FUNCGRAD_CACHE_DIR")
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "funcgrad"
+
+
+@functools.cache
+def fingerprint() -> bytes:
+    """The hash of everything but its source that decides a kernel's code."""
+    import llvmlite.binding as llvm
+
+    digest = hashlib.sha256()
+    features = llvm.get_host_cpu_features().flatten()
+    facts = (abi.VERSION, platform.machine(), sys.platform, llvm.get_host_cpu_name(), features)
+    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
+    digest.update(repr((*facts, *versions)).encode())
+    for path in sorted(Path(abi.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def key_of(source: str) -> str:
+    """The name under which a kernel of this source is kept."""
+    return hashlib.sha256(fingerprint() + source.encode()).hexdigest()
+
+
+def load_kernel(source: str) -> int:
+    """The address of the entry point of the kernel with this source, compiled if it is not there yet."""
+    key = key_of(source)
+    with _cache.lock:
+        address = _cache.addresses.get(key)
+        if address is None:
+            code = _object(key, source, lambda: _compile(key, source))
+            address = _cache.addresses[key] = _load(code, abi.ENTRY)
+        return address
+
+
+@functools.cache
+def load_driver() -> tuple[int, int]:
+    """The addresses of the native driver's `run` and `work`."""
+
+    def compile_driver() -> bytes:
+        from funcgrad.kernels.cpu import compiling
+
+        return compiling.compile_driver()
+
+    with _cache.lock:
+        code = _object(key_of(_DRIVER), None, compile_driver)
+        return _load(code, "funcgrad_run"), _load(code, "funcgrad_work")
+
+
+def _load(code: bytes, symbol: str) -> int:
+    start = time.perf_counter()
+    address = loader.load(code, symbol)
+    _cache.stats.load_seconds += time.perf_counter() - start
+    return address
+
+
+def _object(key: str, source: str | None, make: Callable[[], bytes]) -> bytes:
+    """The object code of this key: from memory, from the folder, or made, and then kept."""
+    code = _cache.objects.get(key) or _read(key)
+    if code is None:
+        start = time.perf_counter()
+        code = make()
+        _cache.stats.compiled += 1
+        _cache.stats.compile_seconds += time.perf_counter() - start
+        checked = _MAGIC + hashlib.sha256(code).digest() + code
+        if source is not None:
+            _write(f"{key}.py", source.encode())
+        if not _write(f"{key}.o", checked):
+            _cache.objects[key] = code
+    else:
+        _cache.stats.loaded += 1
+    return code
+
+
+def _compile(key: str, source: str) -> bytes:
+    """Run a kernel's source as a module, whose file is the one in the cache folder, and compile its kernel."""
+    module = types.ModuleType(f"funcgrad_kernel_{key[:16]}")
+    module.__file__ = str(folder() / f"{key}.py")
+    exec(compile(source, module.__file__, "exec"), module.__dict__)
+    return module.kernel.compile()
+
+
+def _read(key: str) -> bytes | None:
+    """The object code of this key from the folder; None where there is none, or where it is damaged."""
+    path = folder() / f"{key}.o"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _warn(f"the kernel cache cannot be read: {error}")
+        return None
+    head = len(_MAGIC) + 32
+    code = data[head:]
+    if data[:head] != _MAGIC + hashlib.sha256(code).digest():
+        _warn(f"a damaged kernel in the cache is compiled again: {path}")
+        return None
+    return code
+
+
+def _write(name: str, data: bytes) -> bool:
+    """Put a file into the folder, whole or not at all; gives whether it is there."""
+    target = folder() / name
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, target)
+        return True
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        _warn(f"compiled kernels cannot be kept, and will be compiled in every process: {error}")
+        return False
+
+
+def _warn(what: str) -> None:
+    if what not in _cache.warned:
+        _cache.warned.add(what)
+        warnings.warn(CacheWarning(f"{what} (folder: {folder()})"), stacklevel=2)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the folder holds."""
+
+    folder: Path
+    kernels: int
+    bytes: int
+
+
+def contents() -> Contents:
+    """The number and size of what is in the folder."""
+    files = [p for p in folder().glob("*") if p.suffix in (".py", ".o")] if folder().is_dir() else []
+    return Contents(
+        folder(), sum(p.suffix == ".o" for p in files), sum(p.stat().st_size for p in files)
+    )
+
+
+def clear() -> Contents:
+    """Remove every kernel from the folder; gives what there was."""
+    before = contents()
+    if folder().is_dir():
+        for path in folder().glob("*"):
+            if path.suffix in (".py", ".o") or path.name.startswith(".writing-"):
+                path.unlink(missing_ok=True)
+    return before

@@ -1,0 +1,185 @@
+"""The native driver: runs a program of kernel calls, and splits calls over a pool of threads.
+
+The functions here are Numba code, compiled once into one object (`compiling.compile_driver`) and kept in the
+kernel cache; a process that finds it there never imports Numba. `run` interprets a program (see program.py).
+`work` is what each thread of the pool runs for the life of the process.
+
+The pool is one block of shared words. A job is published by writing its description and then the *ticket*, which
+holds the job's generation in its upper half and the next unclaimed piece in its lower half::
+
+    ticket   generation << 32 | next piece
+
+Everyone, the caller too, claims pieces by compare-and-swap on the ticket, so a thread that wakes late finds
+either a piece of the job that it has read about, or a changed ticket. The caller waits for pieces that were
+claimed, never for threads that have not started: when another process holds a core, the caller does the work.
+"""
+
+from __future__ import annotations
+
+import numba
+
+from .native import (
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    call_entry,
+    call_system,
+    compare_and_swap,
+    load,
+    load_byte,
+    store,
+)
+from .pool import (
+    ARGS,
+    BUSY,
+    ENTRY,
+    EXTENT,
+    FINISHED,
+    GRAIN,
+    PIECES,
+    POST,
+    POST_ARGUMENT,
+    SEMAPHORE,
+    SLEEPING,
+    THREADS,
+    TICKET,
+    WAIT,
+    WAIT_ARGUMENT,
+)
+from .program import (
+    ADD,
+    ARGUMENTS,
+    ARRAYS,
+    CALL,
+    DATA_OFFSET,
+    HALT,
+    HEADER,
+    JUMP,
+    JUMP_IF_ZERO,
+    LOOP,
+    SET,
+    SWAP,
+)
+
+_PIECE = (1 << 32) - 1
+_CLOSED = 1 << 31
+_SPINS = 4000
+
+_native = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@_native
+def run_pieces(pool):
+    """Claim and run pieces of the current job until none is left; gives the number that this thread ran."""
+    done = 0
+    while True:
+        ticket = atomic_load(pool + TICKET)
+        piece = ticket & _PIECE
+        if piece >= load(pool + PIECES):
+            return done
+        entry, args = load(pool + ENTRY), load(pool + ARGS)
+        grain, extent = load(pool + GRAIN), load(pool + EXTENT)
+        if compare_and_swap(pool + TICKET, ticket, ticket + 1):
+            lo = piece * grain
+            call_entry(entry, args, lo, min(lo + grain, extent))
+            atomic_add(pool + FINISHED, 1)
+            done += 1
+
+
+@_native
+def work(pool):
+    """What a thread of the pool does: run pieces; spin a while for the next job; sleep."""
+    while True:
+        idle = 0
+        while idle < _SPINS:
+            if run_pieces(pool) > 0:
+                idle = 0
+            idle += 1
+        atomic_add(pool + SLEEPING, 1)
+        if run_pieces(pool) == 0:
+            call_system(load(pool + WAIT), load(pool + SEMAPHORE), load(pool + WAIT_ARGUMENT), 0)
+        atomic_add(pool + SLEEPING, -1)
+
+
+@_native
+def split(pool, entry, args, extent, grain):
+    """Run a kernel over `0..extent` in pieces of `grain`, with whichever threads come."""
+    if load(pool + THREADS) < 2 or not compare_and_swap(pool + BUSY, 0, 1):
+        call_entry(entry, args, 0, extent)
+        return
+    pieces = (extent + grain - 1) // grain
+    generation = (load(pool + TICKET) >> 32) + 1
+    atomic_store(pool + TICKET, (generation << 32) | _CLOSED)
+    store(pool + ENTRY, entry)
+    store(pool + ARGS, args)
+    store(pool + EXTENT, extent)
+    store(pool + GRAIN, grain)
+    store(pool + PIECES, pieces)
+    atomic_store(pool + FINISHED, 0)
+    atomic_store(pool + TICKET, generation << 32)
+    wake = min(atomic_load(pool + SLEEPING), pieces - 1)
+    while wake > 0:
+        call_system(load(pool + POST), load(pool + SEMAPHORE), load(pool + POST_ARGUMENT), 0)
+        wake -= 1
+    run_pieces(pool)
+    while atomic_load(pool + FINISHED) < pieces:
+        pass
+    atomic_store(pool + BUSY, 0)
+
+
+@_native
+def run(program, frame, pool):
+    """Run a program on a frame; the three arguments are addresses. Leading slots of the frame hold ids of ndarrays
+    on entry, and the addresses of their elements after that."""
+    count = load(program + 8 * ARRAYS)
+    for slot in range(count):
+        store(frame + 8 * slot, load(load(frame + 8 * slot) + DATA_OFFSET))
+    block = frame + 8 * load(program + 8 * ARGUMENTS)
+    at = program + 8 * HEADER
+    while True:
+        opcode = load(at)
+        if opcode == CALL:
+            pointers, values = load(at + 40), load(at + 48)
+            source = at + 56
+            target = block
+            for _ in range(pointers):
+                store(target, load(frame + 8 * load(source)) + load(source + 8))
+                source += 16
+                target += 8
+            for _ in range(values):
+                store(target, load(source))
+                source += 8
+                target += 8
+            entry, extent, grain = load(at + 16), load(at + 24), load(at + 32)
+            if extent > grain:
+                split(pool, entry, block, extent, grain)
+            else:
+                call_entry(entry, block, 0, extent)
+            at = source
+        elif opcode == HALT:
+            return 0
+        elif opcode == LOOP:
+            slot = frame + 8 * load(at + 16)
+            left = load(slot) - 1
+            store(slot, left)
+            at = program + 8 * load(at + 24) if left > 0 else at + 32
+        elif opcode == ADD:
+            slot = frame + 8 * load(at + 16)
+            store(slot, load(slot) + load(at + 24))
+            at += 32
+        elif opcode == SWAP:
+            a, b = frame + 8 * load(at + 16), frame + 8 * load(at + 24)
+            kept = load(a)
+            store(a, load(b))
+            store(b, kept)
+            at += 32
+        elif opcode == SET:
+            store(frame + 8 * load(at + 16), load(at + 24))
+            at += 32
+        elif opcode == JUMP_IF_ZERO:
+            byte = load_byte(load(frame + 8 * load(at + 16)) + load(at + 24))
+            at = program + 8 * load(at + 32) if byte == 0 else at + 40
+        elif opcode == JUMP:
+            at = program + 8 * load(at + 16)
+        else:
+            return opcode

@@ -1,0 +1,129 @@
+"""The program that the native driver runs: its instructions, how they are put together, and their text.
+
+A program is an array of int64. It works on a *frame*, another array of int64, one per call::
+
+    frame  | operand addresses | result addresses | arena | counters ... | argument block |
+    slot     0 ...                                                         program[ARGUMENTS]
+
+Each instruction begins with its opcode and its length in words. Addresses are written as a frame slot and a
+byte offset, so that a program holds for every call.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+
+# The header: how many leading slots hold ids of ndarrays, and where the argument block begins.
+ARRAYS, ARGUMENTS, HEADER = 0, 1, 2
+
+DATA_OFFSET = object.__basicsize__
+"""Bytes from an ndarray's id to its data pointer: the first field after the object header."""
+
+HALT = 0
+"""End of the program."""
+CALL = 1
+"""entry, extent, grain, n pointers, n values, (slot, offset)..., values...: call a kernel over 0..extent, split over
+threads where extent is above grain."""
+ADD = 2
+"""slot, amount: frame[slot] += amount."""
+SWAP = 3
+"""slot, slot: exchange two slots."""
+SET = 4
+"""slot, value."""
+JUMP = 5
+"""target word."""
+JUMP_IF_ZERO = 6
+"""slot, offset, target word: jump when the byte at the address is 0."""
+LOOP = 7
+"""slot, target word: frame[slot] -= 1; jump when it is still above 0."""
+
+NAMES = {CALL: "call", ADD: "add", SWAP: "swap", SET: "set", JUMP: "jump", JUMP_IF_ZERO: "jump_if_zero", LOOP: "loop"}
+
+
+class Program:
+    """Assembles a program; `words` is what the driver runs."""
+
+    def __init__(self, arrays: int, slots: int):
+        self.slots = slots
+        self._widest = 0
+        self.words = array.array("q", [arrays, slots])
+
+    @property
+    def frame_size(self) -> int:
+        """Slots of a frame, the argument block included."""
+        return self.slots + self._widest
+
+    @property
+    def here(self) -> int:
+        """The next instruction's position, a target of jumps."""
+        return len(self.words)
+
+    def _emit(self, opcode: int, *operands: int) -> int:
+        start = self.here
+        self.words.extend([opcode, 2 + len(operands), *operands])
+        return start
+
+    def call(
+        self,
+        entry: int,
+        extent: int,
+        grain: int,
+        pointers: Sequence[tuple[int, int]],
+        values: Sequence[int] = (),
+    ) -> None:
+        """Call the kernel at address `entry` over `0..extent`, in pieces of `grain` or more."""
+        self._widest = max(self._widest, len(pointers) + len(values))
+        flat = [word for pair in pointers for word in pair]
+        self._emit(CALL, entry, extent, max(grain, 1), len(pointers), len(values), *flat, *values)
+
+    def add(self, slot: int, amount: int) -> None:
+        self._emit(ADD, slot, amount)
+
+    def swap(self, a: int, b: int) -> None:
+        self._emit(SWAP, a, b)
+
+    def set(self, slot: int, value: int) -> None:
+        self._emit(SET, slot, value)
+
+    def jump(self, target: int = 0) -> int:
+        """Jump; gives a handle for `patch`, for a target that is not known yet."""
+        return self._emit(JUMP, target) + 2
+
+    def jump_if_zero(self, slot: int, offset: int, target: int = 0) -> int:
+        return self._emit(JUMP_IF_ZERO, slot, offset, target) + 4
+
+    def loop(self, slot: int, target: int) -> None:
+        self._emit(LOOP, slot, target)
+
+    def patch(self, handle: int) -> None:
+        """Let the jump with this handle go to the next instruction."""
+        self.words[handle] = self.here
+
+    def finish(self) -> array.array:
+        self._emit(HALT)
+        return self.words
+
+    def __str__(self) -> str:
+        return disassemble(self.words)
+
+
+def disassemble(words: Sequence[int]) -> str:
+    """The text of a program, an instruction a line."""
+    lines, at = [], HEADER
+    while at < len(words):
+        opcode, length = words[at], words[at + 1]
+        operands = list(words[at + 2 : at + length])
+        if opcode == HALT:
+            lines.append(f"{at:5} halt")
+            break
+        if opcode == CALL:
+            entry, extent, grain, pointers, _ = operands[:5]
+            pairs = operands[5 : 5 + 2 * pointers]
+            places = ", ".join(f"[{s}]+{o}" for s, o in zip(pairs[::2], pairs[1::2]))
+            values = " ".join(map(str, operands[5 + 2 * pointers :]))
+            lines.append(f"{at:5} call {entry:#x} 0..{extent} by {grain} ({places}; {values})")
+        else:
+            lines.append(f"{at:5} {NAMES[opcode]} {' '.join(map(str, operands))}")
+        at += length
+    return "\n".join(lines)
