@@ -21,7 +21,7 @@ from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.trace import ops
-from funcgrad.trace.core import is_operand, type_of
+from funcgrad.trace.core import type_of
 
 Shape = int | Sequence[int]
 
@@ -42,7 +42,9 @@ def PRNGKey(seed: Any, *, impl: str | None = None) -> Any:
     _check_implementation(impl)
     (t,) = check_arrays("random.key", seed)
     if t.shape or not dtypes.is_integer(t.dtype):
-        raise DTypeError(f"a seed is an integer without axes, got {t}", hint="key(0), or vmap(key) over seeds")
+        raise DTypeError(
+            f"a seed is an integer without axes, got {t}", hint="key(0), or vmap(key) over seeds"
+        )
     if seed.__class__ is int:
         seed %= 2**64
         return ops.convert(np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32), dtypes.uint32)
@@ -159,7 +161,9 @@ def _shape_of(shape: Any, function: str) -> tuple[int, ...]:
     try:
         sizes = tuple(map(operator.index, shape if isinstance(shape, Sequence) else (shape,)))
     except TypeError:
-        raise ShapeError(f"random.{function}: {shape!r} is not a shape", hint="pass a tuple of ints") from None
+        raise ShapeError(
+            f"random.{function}: {shape!r} is not a shape", hint="pass a tuple of ints"
+        ) from None
     if any(n < 0 for n in sizes):
         raise ShapeError(f"random.{function}: shape {sizes} has a negative length")
     return sizes
@@ -175,7 +179,7 @@ def _broadcast_shape(shape: Any, function: str, *parameters: Any) -> tuple[int, 
     if broadcast_shapes(wanted, together) != wanted:
         listed = ", ".join(map(str, types))
         raise ShapeError(
-            f"random.{function} of shape {wanted} was given parameters {listed}, which do not broadcast to it",
+            f"random.{function} of shape {wanted} has parameters {listed}, which do not broadcast to it",
             hint="give a shape with the parameters' axes last, or leave shape out",
         )
     return wanted
@@ -184,7 +188,9 @@ def _broadcast_shape(shape: Any, function: str, *parameters: Any) -> tuple[int, 
 def _float_dtype(dtype: Any, function: str) -> np.dtype:
     wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
     if not dtypes.is_float(wanted):
-        raise DTypeError(f"random.{function} draws floats, not {wanted.name}", hint="use dtype=float32 or float64")
+        raise DTypeError(
+            f"random.{function} draws floats, not {wanted.name}", hint="use dtype=float32 or float64"
+        )
     return wanted
 
 
@@ -222,7 +228,9 @@ def _unit(key: Any, function: str, shape: tuple[int, ...], dtype: np.dtype) -> A
     return ops.sub(ops.apply("bitcast_convert_type", words, new_dtype=dtype), one[()])
 
 
-def _uniform(key: Any, function: str, shape: tuple[int, ...], dtype: np.dtype, minval: Any, maxval: Any) -> Any:
+def _uniform(
+    key: Any, function: str, shape: tuple[int, ...], dtype: np.dtype, minval: Any, maxval: Any
+) -> Any:
     unit = _unit(key, function, shape, dtype)
     if minval.__class__ in (int, float) and maxval.__class__ in (int, float) and (minval, maxval) == (0, 1):
         return unit
@@ -289,7 +297,10 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape | None = Non
         ops.erf(ops.div(upper, root)),
     )
     out = ops.mul(ops.erf_inv(u), root)
-    inside = ops.nextafter(_constant(lower), dtype.type(np.inf)), ops.nextafter(_constant(upper), dtype.type(-np.inf))
+    inside = (
+        ops.nextafter(_constant(lower), dtype.type(np.inf)),
+        ops.nextafter(_constant(upper), dtype.type(-np.inf)),
+    )
     return ops.min_(ops.max_(out, inside[0]), inside[1])
 
 
@@ -469,7 +480,12 @@ def _gumbel(key: Any, function: str, shape: tuple[int, ...], dtype: np.dtype, mo
 
 @boundary
 def categorical(
-    key: Any, logits: Any, axis: int = -1, shape: Shape | None = None, replace: bool = True, mode: str | None = None
+    key: Any,
+    logits: Any,
+    axis: int = -1,
+    shape: Shape | None = None,
+    replace: bool = True,
+    mode: str | None = None,
 ) -> Any:
     """Indices along `axis` drawn with probability softmax(logits); by the Gumbel-max trick.
 
@@ -524,7 +540,10 @@ def rayleigh(key: Any, scale: Any, shape: Shape | None = None, dtype: Any = None
 @boundary
 def weibull_min(key: Any, scale: Any, concentration: Any, shape: Shape = (), dtype: Any = None) -> Any:
     """Weibull numbers."""
-    dtype, sizes = _float_dtype(dtype, "weibull_min"), _broadcast_shape(shape, "weibull_min", scale, concentration)
+    dtype, sizes = (
+        _float_dtype(dtype, "weibull_min"),
+        _broadcast_shape(shape, "weibull_min", scale, concentration),
+    )
     power = ops.div(dtype.type(1), _parameter(concentration, sizes, dtype))
     base = _minus_log1p_minus(_unit(key, "weibull_min", sizes, dtype))
     return ops.mul(ops.pow_(base, power), _parameter(scale, sizes, dtype))

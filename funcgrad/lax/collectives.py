@@ -117,7 +117,7 @@ def pmean(x: Any, axis_name: Any, *, axis_index_groups: None = None) -> Any:
 def all_gather(
     x: Any, axis_name: Any, *, axis_index_groups: None = None, axis: int = 0, tiled: bool = False
 ) -> Any:
-    """The arrays of all examples, along a new axis, or, where `tiled`, one after the other along that axis."""
+    """The arrays of all examples along a new axis; where `tiled`, one after the other along that axis."""
     _no_groups(axis_index_groups, "all_gather")
     names = _names(axis_name)
     if len(names) != 1:
@@ -155,7 +155,7 @@ def psum_scatter(
         if length % size or (length != size and not tiled):
             raise ShapeError(
                 f"lax.psum_scatter over {size} examples cannot part axis {at} of {t}",
-                hint="without tiled=True that axis has to have the length of the named axis; with it a multiple",
+                hint="that axis has to have the length of the named axis, or, with tiled=True, a multiple",
             )
         if tiled:
             leaf = ops.reshape(leaf, (*t.shape[:at], size, length // size, *t.shape[at + 1 :]))
@@ -181,9 +181,7 @@ def all_to_all(
     size = axis_size(name)
 
     def exchange(leaf: Any, split: int, concat: int) -> Any:
-        return ops.apply(
-            "all_to_all", leaf, axis_name=name, split_axis=split, concat_axis=concat, size=size
-        )
+        return ops.apply("all_to_all", leaf, axis_name=name, split_axis=split, concat_axis=concat, size=size)
 
     def one(leaf: Any) -> Any:
         (t,) = check_arrays("lax.all_to_all", leaf)

@@ -1,7 +1,7 @@
-"""Elementwise operations under the names of `jax.lax`: strict in shape and dtype, where funcgrad.numpy promotes.
+"""Elementwise operations under the names of `jax.lax`: strict in shape and dtype; funcgrad.numpy promotes.
 
-Operands have one dtype and one shape; a scalar goes with any shape, and a Python number takes the dtype of the
-array. Owns no computation: each function binds the primitive of its name.
+Operands have one dtype and one shape; a scalar goes with any shape, and a Python number takes the dtype of
+the array. Owns no computation: each function binds the primitive of its name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def same_dtype(name: str, *operands: Any) -> list[Any]:
 def _operation(
     name: str, operation: Callable[..., Any], arity: int, doc: str, inexact: bool = False
 ) -> Callable[..., Any]:
-    """The function `name` of `arity` operands over a primitive; `inexact`: Python ints are meant as floats."""
+    """The function `name` of one or two operands over a primitive; `inexact`: Python ints mean floats."""
 
     def prepared(operands: tuple[Any, ...]) -> list[Any]:
         if inexact:
@@ -174,8 +174,6 @@ def reciprocal(x: Any) -> Any:
     return integer_pow(x, -1)
 
 
-
-
 @boundary
 def clamp(min: Any, x: Any, max: Any) -> Any:
     """x limited to min..max; both are scalars or of the shape of x."""
@@ -221,7 +219,7 @@ def select_n(which: Any, *cases: Any) -> Any:
 
 @boundary
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
-    """The operand in another dtype. Floats become integers by rounding towards 0, saturating; NaN becomes 0."""
+    """The operand in another dtype. Floats become integers towards 0, saturating; NaN becomes 0."""
     check_arrays("lax.convert_element_type", operand)
     return ops.convert(operand, dtypes.as_dtype(new_dtype))
 
@@ -238,10 +236,24 @@ def dtype(x: Any) -> np.dtype:
     return type_of(x).dtype
 
 
+_FORMATS = {
+    (8, 23): dtypes.float32,
+    (11, 52): dtypes.float64,
+    (5, 10): dtypes.float16,
+    (8, 7): dtypes.bfloat16,
+}
+"""Floats by their bits of exponent and mantissa."""
+
+
 @boundary
 def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Any:
     """The operand rounded as a float of fewer bits would round it; for the formats that funcgrad has."""
-    kept = {(8, 23): dtypes.float32, (11, 52): dtypes.float64, (5, 10): dtypes.float16, (8, 7): dtypes.bfloat16}
+    kept = {
+        (8, 23): dtypes.float32,
+        (11, 52): dtypes.float64,
+        (5, 10): dtypes.float16,
+        (8, 7): dtypes.bfloat16,
+    }
     rounded = kept.get((exponent_bits, mantissa_bits))
     if rounded is None:
         raise ArgumentError(

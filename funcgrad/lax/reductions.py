@@ -33,8 +33,8 @@ reduce_sum = _reduction("reduce_sum", ops.reduce_sum, "The sum over `axes`.")
 reduce_prod = _reduction("reduce_prod", ops.reduce_prod, "The product over `axes`.")
 reduce_max = _reduction("reduce_max", ops.reduce_max, "The largest element over `axes`.")
 reduce_min = _reduction("reduce_min", ops.reduce_min, "The smallest element over `axes`.")
-reduce_and = _reduction("reduce_and", ops.reduce_and, "Whether all are true over `axes`; of integers, their &.")
-reduce_or = _reduction("reduce_or", ops.reduce_or, "Whether any is true over `axes`; of integers, their |.")
+reduce_and = _reduction("reduce_and", ops.reduce_and, "Whether all are true; of integers, their &.")
+reduce_or = _reduction("reduce_or", ops.reduce_or, "Whether any is true; of integers, their |.")
 
 _MONOIDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "add": (reduce_sum, ops.add),
@@ -47,7 +47,9 @@ _MONOIDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 
 
 @boundary
-def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int]) -> Any:
+def reduce(
+    operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int]
+) -> Any:
     """The operands combined over `dimensions` by `computation`, beginning from `init_values`.
 
     `computation` has to be one operation of add, mul, max, min, and, or (`lax.add`, `lambda a, b: a + b`,
@@ -124,8 +126,8 @@ def dot_general(
 ) -> Any:
     """The sum of products over contracted axes, for each index of batch axes.
 
-    `dimension_numbers` is ((lhs contracted, rhs contracted), (lhs batch, rhs batch)). The result has the batch
-    axes, then what is left of `lhs`, then what is left of `rhs`.
+    `dimension_numbers` is ((lhs contracted, rhs contracted), (lhs batch, rhs batch)). The result has the
+    batch axes, then what is left of `lhs`, then what is left of `rhs`.
     """
     lhs, rhs = same_dtype("dot_general", lhs, rhs)
     preferred = None if preferred_element_type is None else dtypes.as_dtype(preferred_element_type)

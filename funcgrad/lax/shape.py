@@ -61,7 +61,7 @@ def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
 
 @boundary
 def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
-    """The operand in `shape`: its axis i becomes axis `broadcast_dimensions[i]`; axes of length 1 are repeated."""
+    """The operand in `shape`: its axis i becomes `broadcast_dimensions[i]`; axes of length 1 are repeated."""
     t = type_of(_array(operand, "broadcast_in_dim"))
     sizes = as_sizes(shape, "broadcast_in_dim")
     if t.shape == sizes and tuple(broadcast_dimensions) == tuple(range(t.ndim)):
@@ -149,7 +149,7 @@ def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = No
 
 @boundary
 def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Any:
-    """The operand with (low, high, interior) elements of `padding_value` put around and between, on each axis."""
+    """The operand with (low, high, interior) elements put around and between, on each axis."""
     operand, padding_value = same_dtype("pad", operand, padding_value)
     config = [tuple(map(operator.index, entry)) for entry in padding_config]
     t = type_of(operand)
@@ -270,7 +270,7 @@ def slice_(operand: Any, start_indices: Any, limit_indices: Any, strides: Any = 
 def slice_in_dim(
     operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
 ) -> Any:
-    """The elements from `start_index` to before `limit_index` along one axis; negative ones count from the end."""
+    """The elements from `start_index` to before `limit_index` along one axis; negative: from the end."""
     t = type_of(_array(operand, "slice_in_dim"))
     axis = normal_axis(axis, t.ndim, "slice_in_dim")
     n = t.shape[axis]
@@ -362,7 +362,9 @@ def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool
 @boundary
 def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
     """`dynamic_update_slice` along one axis."""
-    axis = normal_axis(axis, type_of(_array(operand, "dynamic_update_slice_in_dim")).ndim, "dynamic_update_slice_in_dim")
+    axis = normal_axis(
+        axis, type_of(_array(operand, "dynamic_update_slice_in_dim")).ndim, "dynamic_update_slice_in_dim"
+    )
     return dynamic_update_slice(operand, update, _starts_in_dim(operand, start_index, axis))
 
 

@@ -177,7 +177,7 @@ def selu(x: Any) -> Any:
 
 @boundary
 def gelu(x: Any, approximate: bool = True) -> Any:
-    """x times the normal distribution function of x; by tanh where `approximate` (Hendrycks and Gimpel 2016)."""
+    """x times the normal distribution function of x, by tanh where `approximate` (Hendrycks, Gimpel 2016)."""
     x = _inexact("gelu", x)
     if not approximate:
         return ops.mul(ops.mul(x, 0.5), ops.erfc(ops.mul(ops.neg(x), math.sqrt(0.5))))
@@ -218,7 +218,7 @@ def sparse_plus(x: Any) -> Any:
 def sparse_sigmoid(x: Any) -> Any:
     """(x + 1) / 2 limited to 0..1."""
     x = _inexact("sparse_sigmoid", x)
-    return ops.mul(ops.apply("clamp", *ops.same_dtype(0.0, ops.add(x, 1.0), 2.0)), 0.5)
+    return ops.mul(ops.min_(ops.max_(ops.add(x, 1.0), 0.0), 2.0), 0.5)
 
 
 @boundary
@@ -372,7 +372,9 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
     wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
     if not isinstance(axis, int | np.integer):
         if axis_size(axis) != num_classes:
-            raise ShapeError(f"nn.one_hot of {num_classes} classes over axis {axis!r} of {axis_size(axis)} examples")
+            raise ShapeError(
+                f"nn.one_hot of {num_classes} classes over axis {axis!r} of {axis_size(axis)} examples"
+            )
         return ops.convert(ops.eq(x, ops.convert(axis_index(axis), t.dtype)), wanted)
     if not -t.ndim - 1 <= axis <= t.ndim:
         raise AxisError(f"nn.one_hot: axis {axis} of a result with {t.ndim + 1} axes")
@@ -382,5 +384,3 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
     x = cast(x, t.dtype)
     spread_x = ops.broadcast_in_dim(x, shape, [d for d in range(len(shape)) if d != at]) if t.shape else x
     return ops.convert(ops.eq(spread_x, classes), wanted)
-
-

@@ -62,7 +62,9 @@ def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     return _scaled(random.normal, stddev, dtype)
 
 
-def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0) -> Initializer:
+def truncated_normal(
+    stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0
+) -> Initializer:
     """Makes an initializer: a standard normal cut off at `lower` and `upper`, times `stddev`."""
     return _scaled(lambda key, shape, t: random.truncated_normal(key, lower, upper, shape, t), stddev, dtype)
 
@@ -136,7 +138,9 @@ def variance_scaling(
 
 
 def _named(name: str, scale: float, mode: str, distribution: str, source: str) -> Callable[..., Initializer]:
-    def make(in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None) -> Initializer:
+    def make(
+        in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
+    ) -> Initializer:
         return variance_scaling(scale, mode, distribution, in_axis, out_axis, batch_axis, dtype)
 
     make.__name__ = make.__qualname__ = name

@@ -48,7 +48,11 @@ def finite_max(x: Any, axes: Sequence[int], where: Any = None) -> Any:
     if where is not None:
         real = ops.select(where, real, type_of(real).dtype.type(-np.inf))
     if not t.size or not axes:
-        largest = real if not axes else ops.full([n for d, n in enumerate(t.shape) if d not in axes], 0, type_of(real).dtype)
+        largest = (
+            real
+            if not axes
+            else ops.full([n for d, n in enumerate(t.shape) if d not in axes], 0, type_of(real).dtype)
+        )
     else:
         largest = ops.reduce_max(real, axes)
     largest = ops.apply("stop_gradient", largest)

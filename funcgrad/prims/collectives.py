@@ -1,8 +1,8 @@
-"""Operations over a batch axis that vmap has named: psum, pmax, pmin, all_gather, all_to_all, ppermute, axis_index.
+"""Operations over a batch axis that vmap has named: sums, extremes, gathers, exchanges, the position.
 
 Inside the vmap that declares the name, `collective` turns each into ordinary operations on the batch axis;
-elsewhere the primitive stays in the graph. Owns no lookup of names: that an axis is in scope is checked by the
-faces.
+elsewhere the primitive stays in the graph. Owns no lookup of names: that an axis is in scope is checked by
+the faces.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
 Rule = Callable[..., Any]
+BatchAxes = Sequence[int | None]
 
 
 def _evaluate(xp: Any, *arrays: Any, axis_name: Any, **params: Any) -> Any:
@@ -40,14 +41,14 @@ def _same_type(operand: ArrayType, *, axis_name: Any) -> ArrayType:
 def _batch_in_place(name: str) -> Rule:
     """Over another axis than the named one: that axis goes along."""
 
-    def batch(size: int, operands: Sequence[Any], batch_axes: Sequence[int | None], /, *, axis_name: Any):
+    def batch(size: int, operands: Sequence[Any], batch_axes: BatchAxes, /, *, axis_name: Any):
         return ops.apply(name, operands[0], axis_name=axis_name), batch_axes[0]
 
     return batch
 
 
 def _reduction(name: str, reduce: Rule, unbatched: Rule, jvp: Rule, transpose: Rule | None) -> Primitive:
-    def collective(size: int, operands: Sequence[Any], batch_axes: Sequence[int | None], /, *, axis_name: Any):
+    def collective(size: int, operands: Sequence[Any], batch_axes: BatchAxes, /, *, axis_name: Any):
         (x,), (axis,) = operands, batch_axes
         return (unbatched(x, size) if axis is None else reduce(x, (axis,))), None
 
@@ -102,7 +103,7 @@ def _index_type(*, axis_name: Any) -> ArrayType:
     return array_type((), dtypes.int32)
 
 
-def _index_collective(size: int, operands: Sequence[Any], batch_axes: Sequence[int | None], /, *, axis_name: Any):
+def _index_collective(size: int, operands: Sequence[Any], batch_axes: BatchAxes, /, *, axis_name: Any):
     return ops.iota(dtypes.int32, (int(size),), 0), 0
 
 
@@ -112,7 +113,10 @@ axis_index_p = Primitive(
     evaluate=_evaluate,
     jvp=zero_jvp("axis_index"),
     transpose=None,
-    batch=lambda size, operands, batch_axes, /, *, axis_name: (ops.apply("axis_index", axis_name=axis_name), None),
+    batch=lambda size, operands, batch_axes, /, *, axis_name: (
+        ops.apply("axis_index", axis_name=axis_name),
+        None,
+    ),
     lower=None,
     samples=_no_samples,
     collective=_index_collective,
@@ -124,9 +128,7 @@ def _gather_type(operand: ArrayType, *, axis_name: Any, axis: int, size: int) ->
     return operand.strong().with_shape((*operand.shape[:axis], size, *operand.shape[axis:]))
 
 
-def _gather_batch(
-    size: int, operands: Sequence[Any], batch_axes: Sequence[int | None], /, *, axis: int, **params: Any
-):
+def _gather_batch(size: int, operands: Sequence[Any], batch_axes: BatchAxes, /, *, axis: int, **params: Any):
     moved = ops.moveaxis(operands[0], batch_axes[0], 0)
     return ops.apply("all_gather", moved, axis=axis + 1, **params), 0
 
@@ -134,7 +136,7 @@ def _gather_batch(
 def _gather_collective(
     batch_size: int,
     operands: Sequence[Any],
-    batch_axes: Sequence[int | None],
+    batch_axes: BatchAxes,
     /,
     *,
     axis_name: Any,
@@ -175,7 +177,7 @@ all_gather_p = Primitive(
 def _exchange_type(operand: ArrayType, *, axis_name: Any, split_axis: int, concat_axis: int, size: int):
     if operand.shape[split_axis] != size:
         raise ShapeError(
-            f"all_to_all splits axis {split_axis} of {operand} over the {size} examples of axis {axis_name!r}",
+            f"all_to_all splits axis {split_axis} of {operand} over the {size} examples of {axis_name!r}",
             hint="that axis has to have as many elements as there are examples",
         )
     shape = list(operand.shape)
@@ -186,7 +188,7 @@ def _exchange_type(operand: ArrayType, *, axis_name: Any, split_axis: int, conca
 def _exchange_batch(
     batch_size: int,
     operands: Sequence[Any],
-    batch_axes: Sequence[int | None],
+    batch_axes: BatchAxes,
     /,
     *,
     split_axis: int,
@@ -201,7 +203,7 @@ def _exchange_batch(
 def _exchange_collective(
     batch_size: int,
     operands: Sequence[Any],
-    batch_axes: Sequence[int | None],
+    batch_axes: BatchAxes,
     /,
     *,
     axis_name: Any,
@@ -241,7 +243,7 @@ def _permute_type(operand: ArrayType, *, axis_name: Any, perm: tuple[tuple[int, 
 
 
 def _permute_batch(
-    size: int, operands: Sequence[Any], batch_axes: Sequence[int | None], /, **params: Any
+    size: int, operands: Sequence[Any], batch_axes: BatchAxes, /, **params: Any
 ) -> tuple[Any, int | None]:
     return ops.apply("ppermute", operands[0], **params), batch_axes[0]
 
@@ -249,7 +251,7 @@ def _permute_batch(
 def _permute_collective(
     size: int,
     operands: Sequence[Any],
-    batch_axes: Sequence[int | None],
+    batch_axes: BatchAxes,
     /,
     *,
     axis_name: Any,
