@@ -1,0 +1,27 @@
+"""Context managers for a stretch of a program, under JAX's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from funcgrad.config import config
+from funcgrad.trace.core import EAGER, current
+
+
+@contextmanager
+def named_scope(name: str) -> Iterator[None]:
+    """A name for a part of a function, also usable as a decorator; without effect for now."""
+    yield
+
+
+@contextmanager
+def disable_jit(disable: bool = True) -> Iterator[None]:
+    """Inside, functions under `jit` run operation by operation, so that one can print and step through them."""
+    with config.using(disable_jit=disable):
+        yield
+
+
+def ensure_compile_time_eval() -> AbstractContextManager[object]:
+    """Inside, what does not depend on traced values is computed at once, also while a function is traced."""
+    return current(EAGER)

@@ -1,0 +1,65 @@
+"""Devices and moving arrays between them, under JAX's names. For now there is one device, the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad import tree
+from funcgrad.array import ArrayMethods
+from funcgrad.errors import ArgumentError, boundary
+from funcgrad.numpy.promotion import check_arrays
+from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
+
+CPU = "cpu"
+
+
+def devices(backend: str | None = None) -> list[str]:
+    """The devices of this machine."""
+    if backend not in (None, CPU):
+        raise ArgumentError(f"there is no device of kind {backend!r}", hint="the devices are: 'cpu'")
+    return [CPU]
+
+
+local_devices = devices
+
+
+def device_count(backend: str | None = None) -> int:
+    """The number of devices."""
+    return len(devices(backend))
+
+
+local_device_count = device_count
+
+
+def default_backend() -> str:
+    """The kind of the device that computes."""
+    return CPU
+
+
+@boundary
+def device_put(x: Any, device: Any = None, *, donate: bool = False, may_alias: bool | None = None) -> Any:
+    """The leaves of a tree as arrays on `device`.
+
+    >>> import funcgrad as fg
+    >>> fg.device_put({"a": 1.0})
+    {'a': Array(1., dtype=float32, weak_type=True)}
+    """
+    if device not in (None, CPU):
+        raise ArgumentError(f"there is no device {device!r}", hint="the devices are: 'cpu'")
+
+    def put(leaf: Any) -> Any:
+        if isinstance(leaf, ArrayMethods):
+            return leaf
+        (t,) = check_arrays("device_put", leaf)
+        return ops.apply("convert_element_type", leaf, new_dtype=t.dtype, weak_type=type_of(leaf).weak)
+
+    return tree.map(put, x)
+
+
+@boundary
+def device_get(x: Any) -> Any:
+    """The leaves of a tree as NumPy arrays (read-only, without a copy where they are on the CPU)."""
+    return tree.map(np.asarray, x)
