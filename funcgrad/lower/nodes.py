@@ -172,6 +172,10 @@ class Expander:
         if code == "bitcast":
             narrow = self.node(OP, dtype, args, code=code)
             return self._widen(narrow)
+        if code in ("mul", "div") and args[1].kind == CONST and args[1].value == 1:
+            return args[0]
+        if code == "mul" and args[0].kind == CONST and args[0].value == 1:
+            return args[1]
         return self.node(OP, compute_dtype(dtype), args, code=code)
 
     def stored(self, node: Node, dtype: np.dtype) -> Node:

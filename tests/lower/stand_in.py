@@ -64,7 +64,9 @@ def vector_math() -> types.ModuleType:
     }  # fmt: skip
     for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
         dtype = np.dtype(name)
-        table[f"to_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: ops_evaluate("convert_element_type", x, dtype)
+        table[f"to_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: ops_evaluate(
+            "convert_element_type", x, dtype
+        )
         table[f"bitcast_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: np.asarray(x).view(dtype)[()]
     for name in ("float32", "float64"):
         table[f"bitcast_{dtypes.name(np.dtype(name))}"] = lambda x, name=name: np.asarray(x).view(name)[()]

@@ -11,7 +11,7 @@ from funcgrad.ir.graph import Equation, Graph, Var
 from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.to_loops import lower
-from tests.lower import stand_in
+import stand_in
 
 LOWERED = [p for p in PRIMITIVES.values() if p.lower is not None]
 
