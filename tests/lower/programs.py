@@ -1,4 +1,5 @@
-"""Functions that the lowering tests share, written with bare operations, and the graphs that they trace to."""
+"""Functions that the lowering tests share, written with bare operations, and the graphs that they trace
+to."""
 
 from __future__ import annotations
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import programs as P
 import pytest
+import stand_in
 
 from funcgrad import api
 from funcgrad.lower import heuristics
@@ -11,8 +13,6 @@ from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.lowered import CopyStep, GemmStep, KernelStep
 from funcgrad.lower.to_loops import lower
 from funcgrad.trace import ops
-import programs as P
-import stand_in
 
 draw, total = P.draw, P.total
 

@@ -1,9 +1,11 @@
-"""Every sample of every primitive, lowered and run in plain Python, against the primitive's own evaluation."""
+"""Every sample of every primitive, lowered and run in plain Python, against the primitive's own
+evaluation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import stand_in
 
 import funcgrad.prims  # noqa: F401
 from funcgrad import dtypes
@@ -11,7 +13,6 @@ from funcgrad.ir.graph import Equation, Graph, Var
 from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.to_loops import lower
-import stand_in
 
 LOWERED = [p for p in PRIMITIVES.values() if p.lower is not None]
 
