@@ -72,6 +72,13 @@ class Index:
     constant: int
     terms: tuple[tuple[IndexAtom, int], ...] = ()
 
+    def __hash__(self) -> int:
+        found = self.__dict__.get("_hash")
+        if found is None:
+            found = hash((self.constant, self.terms))
+            object.__setattr__(self, "_hash", found)
+        return found
+
     def __add__(self, other: Index | int) -> Index:
         other = as_index(other)
         return linear(self.constant + other.constant, self.terms + other.terms)
@@ -123,15 +130,19 @@ class Index:
 def linear(constant: int, terms: Iterable[tuple[IndexAtom, int]]) -> Index:
     """The normalised Index of these terms. `d*c*(x//d) + c*(x%d)` becomes `c*x`."""
     sums: dict[IndexAtom, int] = {}
+    divided = False
     for atom, c in terms:
         sums[atom] = sums.get(atom, 0) + c
-    for atom, c in list(sums.items()):
+        divided = divided or isinstance(atom, Mod)
+    for atom, c in list(sums.items()) if divided else ():
         if isinstance(atom, Mod) and c and atom in sums:
             quotient = FloorDiv(atom.index, atom.by)
             if sums.get(quotient, 0) == c * atom.by:
                 del sums[atom], sums[quotient]
                 return Index(constant, tuple(sums.items())) + atom.index * c
     ordered = [item for item in sums.items() if item[1]]
+    if len(ordered) < 2:
+        return Index(constant, tuple(ordered))
     ordered.sort(key=lambda item: (0, item[0].number) if isinstance(item[0], Axis) else (1, 0))
     return Index(constant, tuple(ordered))
 
@@ -429,6 +440,8 @@ def _atom_range(atom: IndexAtom, extents: Sequence[int]) -> tuple[float, float]:
 def simplify(index: Index, extents: Sequence[int]) -> Index:
     """`index` without divisions, remainders and clamps that the extents of the axes make needless."""
     if index.is_affine:
+        if all(extents[a.number] != 1 for a, _ in index.terms):  # type: ignore[union-attr]
+            return index
         return Index(index.constant, tuple((a, c) for a, c in index.terms if extents[a.number] != 1))  # type: ignore[union-attr]
     total = Index(index.constant)
     for atom, c in index.terms:

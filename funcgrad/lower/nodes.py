@@ -210,12 +210,12 @@ class Expander:
 
 def flat_address(index: Sequence[E.Index], shape: Sequence[int]) -> E.Index:
     """The row-major position of `index` in an array of `shape`."""
-    flat = E.Index(0)
-    stride = 1
+    constant, terms, stride = 0, [], 1
     for ix, extent in zip(reversed(index), reversed(shape)):
-        flat = flat + ix * stride
+        constant += ix.constant * stride
+        terms.extend((atom, c * stride) for atom, c in ix.terms)
         stride *= extent
-    return flat
+    return E.linear(constant, terms)
 
 
 def children(node: Node) -> list[Node]:

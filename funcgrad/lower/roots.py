@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -85,6 +86,9 @@ class Roots:
         self.temporaries: list[Var] = []
         self.reasons: list[str] = []
         self.gemm_steps: dict[Var, GemmStep] = {}
+        self._dots: dict[Var, tuple[E.Dot, tuple[Atom, ...]]] = {}
+        self._readers = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Var))
+        self._readers.update(a for a in graph.outputs if isinstance(a, Var))
         self.cost: dict[Var, int] = {}
         self._depth: dict[Var, int] = {}
         for equation in graph.equations:
@@ -118,11 +122,14 @@ class Roots:
         self, var: Var, definition: E.Definition, inputs: tuple[Atom, ...], equation: Equation
     ) -> None:
         self.equation[var] = equation
+        if isinstance(definition, E.Map):
+            definition, inputs = self._transposed_product(definition, inputs)
         if isinstance(definition, E.Dot):
             lhs, rhs = inputs[0].type, inputs[1].type
             m, n, k = _product_extents(definition, lhs, rhs)
             why = heuristics.contraction_as_loops(m, n, k, var.type.dtype)
             if why is None:
+                self._dots[var] = definition, inputs
                 self._define_gemm(var, definition, inputs, equation)
                 return
             self.reasons.append(f"{equation.primitive.name} of {lhs} and {rhs} is a loop nest: {why}")
@@ -238,6 +245,22 @@ class Roots:
         self.opaque[var] = root
         self.gemm_steps[var] = step
         self.order.append(var)
+
+    def _transposed_product(
+        self, definition: E.Map, inputs: tuple[Atom, ...]
+    ) -> tuple[E.Definition, tuple[Atom, ...]]:
+        """The transpose of a matrix product that nothing else reads is the product of the transposes."""
+        read = definition.expr
+        product = inputs[read.operand] if isinstance(read, E.Read) else None
+        if not isinstance(read, E.Read) or not isinstance(product, Var) or product not in self._dots:
+            return definition, inputs
+        dot, (lhs, rhs) = self._dots[product]
+        batch, free = len(dot.lhs_batch), lhs.type.ndim - len(dot.lhs_batch) - len(dot.lhs_contracting)
+        others = product.type.ndim - batch - free
+        swapped = (*E.axes(batch), *E.axes(free, batch + others), *E.axes(others, batch))
+        if self._readers[product] != 1 or read.index != swapped:
+            return definition, inputs
+        return E.Dot(dot.rhs_contracting, dot.lhs_contracting, dot.rhs_batch, dot.lhs_batch), (rhs, lhs)
 
     def _matrix(
         self,

@@ -228,3 +228,8 @@ def _scatter_steps():
     for got, want in zip(stand_in.run(lowered, operands), stand_in.evaluate(graph, operands)):
         np.testing.assert_array_equal(got, want)
     return lowered.steps
+
+
+def test_the_transpose_of_a_product_is_a_product():
+    lowered = check(lambda a, b: ops.transpose(P.matmul(a, b), (1, 0)), draw(20, 30), draw(30, 25), kernels=0)
+    assert [type(s) for s in lowered.steps] == [GemmStep]
