@@ -10,7 +10,7 @@ import stand_in
 from funcgrad import api
 from funcgrad.lower import heuristics
 from funcgrad.lower.cpu.emit import emit
-from funcgrad.lower.lowered import CopyStep, GemmStep, KernelStep
+from funcgrad.lower.lowered import GemmStep, KernelStep
 from funcgrad.lower.to_loops import lower
 from funcgrad.trace import ops
 
@@ -209,25 +209,6 @@ def test_kernels_do_not_depend_on_sizes(program):
     assert first == sources(33, 50) == sources(64, 64)
     if program != "layernorm":
         assert first == sources(50, 100)
-
-
-def test_scatters_copy_and_then_update():
-    steps = [type(s) for s in _scatter_steps()]
-    assert steps == [] or steps == [CopyStep, KernelStep]
-
-
-def _scatter_steps():
-    try:
-        ops.apply  # noqa: B018
-        graph, operands = P.graph_of(
-            lambda x, u, i: ops.apply("dynamic_update_slice", x, u, i), draw(9), draw(3), np.int32(4)
-        )
-    except KeyError:
-        return []
-    lowered = lower(graph)
-    for got, want in zip(stand_in.run(lowered, operands), stand_in.evaluate(graph, operands)):
-        np.testing.assert_array_equal(got, want)
-    return lowered.steps
 
 
 def test_the_transpose_of_a_product_is_a_product():
