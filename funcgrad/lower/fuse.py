@@ -60,7 +60,7 @@ def shape_of(root: Root) -> str:
         return OPAQUE
     if root.kind == MAP or not root.reduced:
         return ROWS if root.kind == REDUCE else ELEMENTWISE
-    if root.chunk:
+    if root.chunk and len(root.reduced) == len(root.domain):
         return CHUNKS
     if len(root.domain) - 1 in root.reduced or root.reduce_kind.startswith("arg"):
         return ROWS
@@ -127,7 +127,9 @@ class Fusion:
     def _explain_opaque(self, root: Root, producers: list[Group]) -> None:
         for group in producers:
             if group.shape != OPAQUE and isinstance(root.definition, E.Dot):
-                self.reasons[f"{root.name} apart from {_describe(group)}: {heuristics.GEMM_STAYS_APART}"] = None
+                self.reasons[f"{root.name} apart from {_describe(group)}: {heuristics.GEMM_STAYS_APART}"] = (
+                    None
+                )
 
     # -------------------------------------------------------------------------------------- legality
 
@@ -183,7 +185,10 @@ class Fusion:
         if len(buffers) + len(group.roots) + 1 > heuristics.MAX_BUFFERS:
             return f"more than {heuristics.MAX_BUFFERS} buffers in one kernel"
         if COLUMNS in (group.shape, shape_of(root)) and group.domain:
-            if ELEMENTWISE in (group.shape, shape_of(root)) and group.domain[-1] < heuristics.MIN_COLUMNS_TO_FUSE:
+            if (
+                ELEMENTWISE in (group.shape, shape_of(root))
+                and group.domain[-1] < heuristics.MIN_COLUMNS_TO_FUSE
+            ):
                 return f"a column reduction over only {group.domain[-1]} columns"
         return None
 

@@ -13,6 +13,9 @@ SMALL_EXTENT = 8
 CHUNK = 16384
 """Elements in one partial result of a full reduction: fixed, so that no sum depends on the number of threads."""
 
+COLUMN_CHUNK = 65536
+"""Elements in one partial result of a column reduction, and the least reduction that is worth several."""
+
 COLUMN_BLOCK = 1024
 """Columns that a column reduction handles at a time, so that its accumulators stay in the first-level cache."""
 
@@ -39,6 +42,9 @@ SMALL_CONTRACTION = 8
 
 SMALL_PRODUCT = 4096
 """Matrix products of at most this many multiplications are loops if their output has at most as many elements as a row."""
+
+TILE = 32
+"""Edge of the squares in which an array is walked when one operand is contiguous along another axis."""
 
 MIN_COLUMNS_TO_FUSE = 16
 """Column reductions over fewer columns stay apart from elementwise work: their inner loop is too short."""
@@ -75,6 +81,15 @@ def literal_in_text(value: Any, dtype: np.dtype) -> bool:
 def static_stride(stride: int) -> bool:
     """Whether a stride is a constant in a kernel's text."""
     return -SMALL_EXTENT <= stride <= SMALL_EXTENT
+
+
+def rows_of_chunk(total: int, outermost: int, kept: int) -> int:
+    """Outermost iterations in one partial result of a reduction of `total` elements to `kept`; 0 for none."""
+    size = CHUNK if kept == 1 else COLUMN_CHUNK
+    rows = max(1, size // max(total // outermost, 1))
+    count = -(-outermost // rows)
+    worth = count > 1 and (kept == 1 or (total >= 4 * COLUMN_CHUNK and 8 * count * kept <= total))
+    return rows if worth else 0
 
 
 def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:

@@ -273,7 +273,10 @@ def print_int(value: Int) -> str:
     parts = [print_int(a) for a in value.args]
     if value.code in _INFIX:
         if value.code != "add":
-            parts = [f"({p})" if isinstance(a, IntOp) and a.code in _INFIX else p for a, p in zip(value.args, parts)]
+            parts = [
+                f"({p})" if isinstance(a, IntOp) and a.code in _INFIX else p
+                for a, p in zip(value.args, parts)
+            ]
         return _INFIX[value.code].join(parts)
     if value.code == "neg":
         return f"-({parts[0]})" if isinstance(value.args[0], IntOp) else f"-{parts[0]}"
@@ -294,7 +297,9 @@ def print_scalar(expr: Scalar) -> str:
 
 
 def _print_bounds(bounds: Sequence[tuple[Int, Int, Int]]) -> str:
-    return " and ".join(f"{print_int(low)} <= {print_int(ix)} < {print_int(high)}" for ix, low, high in bounds)
+    return " and ".join(
+        f"{print_int(low)} <= {print_int(ix)} < {print_int(high)}" for ix, low, high in bounds
+    )
 
 
 def print_body(body: Sequence[Statement], indent: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ into the outermost loop in which it is known. What loops there are is decided in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,19 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Var
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.loopir import HI, LO, PARALLEL, Int, Lit, Name, Ref, Scalar
-from funcgrad.lower.nodes import ARGUMENT, CONST, GUARD, LOAD, OF_INDEX, OP, ROW, Node, children, index_axes, walk
+from funcgrad.lower.nodes import (
+    ARGUMENT,
+    CONST,
+    GUARD,
+    LOAD,
+    OF_INDEX,
+    OP,
+    ROW,
+    Node,
+    children,
+    index_axes,
+    walk,
+)
 
 INLINE_WEIGHT = 6
 """Operations in one line of a kernel, above which a part gets a name."""
@@ -27,12 +40,21 @@ def identity(kind: str, dtype: np.dtype) -> Lit:
     if kind == "mul":
         return Lit(dtype.type(1), dtype)
     if kind == "and":
-        return Lit(dtype.type(True) if dtype.kind == "b" else dtype.type(-1) if dtype.kind == "i" else ~dtype.type(0), dtype)
+        return Lit(
+            dtype.type(True)
+            if dtype.kind == "b"
+            else dtype.type(-1)
+            if dtype.kind == "i"
+            else ~dtype.type(0),
+            dtype,
+        )
     lowest = kind in ("max", "argmax")
     if dtype.kind == "b":
         return Lit(np.bool_(not lowest), dtype)
     if dtypes.is_float(dtype):
         return Lit(dtype.type(-np.inf if lowest else np.inf), dtype)
+    if dtype.kind == "c":
+        return Lit(dtype.type(complex(-np.inf, -np.inf) if lowest else complex(np.inf, np.inf)), dtype)
     info = np.iinfo(dtype)
     return Lit(dtype.type(info.min if lowest else info.max), dtype)
 
@@ -135,16 +157,49 @@ class Nest:
                 self._axis_depth[k] = len(self.blocks) - 1
                 if not outermost:
                     rest = loopir.IntOp("floordiv", (rest, self.extent(k)))
-        self._row_depth = len(self.blocks) - 1
 
     def open(self, axis: int, kind: str, start: Int = 0, stop: Int | None = None) -> None:
         self._push(f"i{axis}", start, self.extent(axis) if stop is None else stop, kind, 1)
         self._axis_depth[axis] = len(self.blocks) - 1
 
+    def open_tiled(self, axes: Sequence[int], across: int, edge: int) -> tuple[int, int]:
+        """Walks the innermost axis and axis `across` in squares; blocks of `across` and the other axes are parallel.
+        Gives the extent of the parallel axis, and how many loops were opened."""
+        inner = axes[-1]
+        blocks = -(-self.extents[across] // edge)
+        others = [k for k in axes[:-1] if k != across]
+        count = self.integer("blocks", blocks)
+        self._push("t", LO, HI, PARALLEL, 1)
+        depth = len(self.blocks) - 1
+        rest: Int = loopir.IntOp("floordiv", (Name("t"), count))
+        for k in reversed(others):
+            last = k == others[0]
+            value = rest if last else loopir.IntOp("mod", (rest, self.extent(k)))
+            self.blocks[-1].append(loopir.LetInt(f"i{k}", value))
+            self._axis_depth[k] = depth
+            rest = loopir.IntOp("floordiv", (rest, self.extent(k)))
+        which: Int = loopir.IntOp("mod", (Name("t"), count)) if others else Name("t")
+        self.blocks[-1].append(loopir.LetInt("top", loopir.mul(which, edge)))
+        bottom = loopir.IntOp("min", (loopir.add(Name("top"), edge), self.extent(across)))
+        self.blocks[-1].append(loopir.LetInt("bottom", bottom))
+        self._push("left", 0, self.extent(inner), loopir.SEQUENTIAL, edge)
+        right = loopir.IntOp("min", (loopir.add(Name("left"), edge), self.extent(inner)))
+        self.blocks[-1].append(loopir.LetInt("right", right))
+        self.open(across, loopir.SEQUENTIAL, Name("top"), Name("bottom"))
+        self.open(inner, loopir.VECTOR, Name("left"), Name("right"))
+        return math.prod(self.extents[k] for k in others) * blocks, 4
+
+    def strides(self, index: E.Index) -> dict[int, int]:
+        """The coefficients of the collapsed axes in `index`."""
+        return {self._last_of[a.number]: c for a, c in self._terms(index) if type(a) is E.Axis}
+
+    def start_rows(self) -> None:
+        """What is known once for each row is put into the loop that is open now."""
+        self._row_depth = len(self.blocks) - 1
+
     def open_range(self, var: str, start: Int, stop: Int, kind: str, step: int) -> None:
         """A loop over something else than an axis."""
         self._push(var, start, stop, kind, step)
-        self._row_depth = len(self.blocks) - 1
 
     def _push(self, var: str, start: Int, stop: Int, kind: str, step: Int) -> None:
         self._depths.clear()
@@ -196,15 +251,17 @@ class Nest:
             due = named
         self.blocks[-1].extend(loopir.Store(*item) for item in due)
 
-    def initialise(self, var: Var, address: E.Index, kind: str) -> None:
-        buffer = self.output(var)
-        start = identity(kind, var.type.dtype)
-        self.blocks[-1].append(loopir.Store(buffer.name, self._address(address, buffer.name), start))
+    def initialise(self, var: Var, address: E.Index, kind: str, part: Int = 0) -> None:
+        """Starts a reduction in memory; `part` is where its partial result begins."""
+        name = self.output(var).name
+        where = loopir.add(part, self._address(address, name))
+        self.blocks[-1].append(loopir.Store(name, where, identity(kind, var.type.dtype)))
 
-    def update(self, var: Var, address: E.Index, kind: str, node: Node) -> None:
+    def update(self, var: Var, address: E.Index, kind: str, node: Node, part: Int = 0) -> None:
         expr = self.scalar(node)
-        buffer = self.output(var)
-        self.blocks[-1].append(loopir.Update(kind, buffer.name, self._address(address, buffer.name), expr))
+        name = self.output(var).name
+        where = loopir.add(part, self._address(address, name))
+        self.blocks[-1].append(loopir.Update(kind, name, where, expr))
 
     def apply_update(
         self, var: Var, address: E.Index, bounds: Sequence[tuple[E.Index, int, int]], kind: str, node: Node
@@ -379,7 +436,9 @@ class Nest:
         return loopir.Apply(node.code, tuple(self.scalar(a) for a in node.args), node.dtype)
 
     def _choose(self, node: Node, depth: int) -> Ref:
-        bounds = tuple((self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in node.bounds)
+        bounds = tuple(
+            (self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in node.bounds
+        )
         sides = []
         for side in node.args:
             before = self._floor, self._at

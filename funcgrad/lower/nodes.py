@@ -17,7 +17,15 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Atom, Literal, Var
 from funcgrad.lower import heuristics
 
-LOAD, CONST, ARGUMENT, OP, OF_INDEX, GUARD, ROW = "load", "const", "argument", "op", "of_index", "guard", "row"
+LOAD, CONST, ARGUMENT, OP, OF_INDEX, GUARD, ROW = (
+    "load",
+    "const",
+    "argument",
+    "op",
+    "of_index",
+    "guard",
+    "row",
+)
 
 
 class Node:

@@ -56,10 +56,9 @@ class Root:
 
     @property
     def store_address(self) -> E.Index:
-        """Where over `domain` the element of `var` is stored."""
-        if self.chunk:
-            return E.Index(0)
-        return flat_address(self.axes[: self.var.type.ndim], self.var.type.shape)
+        """Where over `domain` the element of `var` is stored; of partial results, the element of the first."""
+        shape = self.var.type.shape[1:] if self.chunk else self.var.type.shape
+        return flat_address(self.axes[: len(shape)], shape)
 
     @property
     def name(self) -> str:
@@ -74,7 +73,7 @@ class Roots:
         self.maps: dict[Var, tuple[E.Expr, tuple[Atom, ...]]] = {}
         self.equation: dict[Var, Equation] = {}
         self.opaque: dict[Var, Root] = {}
-        self.reduces: dict[Var, tuple[E.Reduce, tuple[Atom, ...], int]] = {}
+        self.reduces: dict[Var, tuple[E.Reduce, tuple[Atom, ...], int, list[int]]] = {}
         self.order: list[Var] = []
         self.stored: set[Var] = set()
         self.aliases: dict[Var, Var] = {}
@@ -151,22 +150,42 @@ class Roots:
         if is_half(var.type.dtype):
             target = self.temporary(ArrayType(var.type.shape, np.dtype(np.float32)), equation)
             final = (target, E.Map(E.convert(E.Read(0, E.axes(ndim)), var.type.dtype)))
-        extents = tuple(e for e in reduce.extents if e != 1)
-        if ndim == 0 and math.prod(extents) > heuristics.CHUNK and not reduce.kind.startswith("arg"):
-            rows = max(1, heuristics.CHUNK // math.prod(extents[1:]))
-            count = -(-extents[0] // rows)
-            if count > 1:
-                partial = self.temporary(ArrayType((count,), target.type.dtype), equation)
-                self.reduces[partial] = (reduce, inputs, rows)
-                self.order.append(partial)
-                reduce, inputs = E.Reduce(reduce.kind, (count,), E.Read(0, (E.axis(0),))), (partial,)
-        self.reduces[target] = (reduce, inputs, 0)
+        order = self._order(reduce, inputs, var.type.shape)
+        rows, count = self._chunks(reduce, order, var.type.shape)
+        if rows:
+            partial = self.temporary(ArrayType((count, *var.type.shape), target.type.dtype), equation)
+            self.reduces[partial] = (reduce, inputs, rows, order)
+            self.order.append(partial)
+            reduce = E.Reduce(reduce.kind, (count,), E.Read(0, (E.axis(ndim), *E.axes(ndim))))
+            inputs = (partial,)
+            order = [ndim, *range(ndim)]
+        self.reduces[target] = (reduce, inputs, 0, order)
         self.order.append(target)
         if final is None:
             return None
         self.maps[var] = (final[1].expr, (final[0],))
         self.order.append(var)
         return None
+
+    def _order(self, reduce: E.Reduce, inputs: tuple[Atom, ...], kept: tuple[int, ...]) -> list[int]:
+        """The axes of a reduction in the order in which they are walked."""
+        shape = (*kept, *reduce.extents)
+        node = Expander(shape, self.definition).expr(reduce.expr, inputs, dict(enumerate(E.axes(len(shape)))))
+        return _walk_order(node, len(kept), shape)
+
+    def _chunks(self, reduce: E.Reduce, order: list[int], kept: tuple[int, ...]) -> tuple[int, int]:
+        """How many of the outermost iterations make one partial result of a large reduction, and how many of
+        those there are; (0, 0) for none. Only full reductions have them, and those that keep the innermost axis."""
+        shape = (*kept, *reduce.extents)
+        size = math.prod(kept)
+        order = [k for k in order if shape[k] != 1]
+        if math.prod(shape) <= heuristics.CHUNK or reduce.kind.startswith("arg"):
+            return 0, 0
+        if size != 1 and (order[0] < len(kept) or order[-1] >= len(kept)):
+            return 0, 0
+        outermost = shape[order[0]]
+        rows = heuristics.rows_of_chunk(math.prod(shape), outermost, size)
+        return rows, -(-outermost // rows) if rows else 0
 
     def _add_opaque(
         self, equation: Equation, definition: E.Scatter | E.Extern, outputs: tuple[Var, ...]
@@ -176,7 +195,9 @@ class Roots:
             self.opaque[var] = root
             self.equation[var] = equation
         self.order.append(outputs[0])
-        whole = equation.inputs if isinstance(definition, E.Extern) else (equation.inputs[definition.operand],)
+        whole = (
+            equation.inputs if isinstance(definition, E.Extern) else (equation.inputs[definition.operand],)
+        )
         for atom in whole:
             if isinstance(atom, Var):
                 self.store(atom)
@@ -241,7 +262,9 @@ class Roots:
         self.maps[copy] = (E.Read(0, index), (var,))
         self.order.append(copy)
         self.store(copy)
-        self.reasons.append(f"{equation.primitive.name} copies its operand {var.type}: no BLAS strides fit its axes")
+        self.reasons.append(
+            f"{equation.primitive.name} copies its operand {var.type}: no BLAS strides fit its axes"
+        )
         outer = tuple(math.prod(copy.type.shape[i + 1 :]) for i in range(len(batch)))
         return View(copy), outer, (columns, 1), rows, columns
 
@@ -363,17 +386,16 @@ class Roots:
         return root
 
     def _reduce_root(self, var: Var) -> Root:
-        reduce, inputs, chunk = self.reduces[var]
+        reduce, inputs, chunk, order = self.reduces[var]
         root = Root(var, REDUCE, inputs, self.equation.get(var), reduce, chunk=chunk)
-        ndim = 0 if chunk else var.type.ndim
-        shape = (*(() if chunk else var.type.shape), *reduce.extents)
-        expander = Expander(shape, self.definition)
-        node = expander.expr(reduce.expr, inputs, dict(enumerate(E.axes(len(shape)))))
-        order = _walk_order(node, ndim, shape)
+        kept = var.type.shape[1:] if chunk else var.type.shape
+        shape, ndim = (*kept, *reduce.extents), len(kept)
         axes: list[E.Index] = [E.Index(0)] * len(shape)
         for position, k in enumerate(order):
             axes[k] = E.axis(position)
-        self._set_domain(root, axes, [shape[k] for k in order], {order.index(k) for k in range(ndim, len(shape))})
+        self._set_domain(
+            root, axes, [shape[k] for k in order], {order.index(k) for k in range(ndim, len(shape))}
+        )
         return root
 
     def _set_domain(
@@ -410,7 +432,11 @@ class Roots:
 
 
 def _loads(nodes: list[Node]) -> list[tuple[Var, E.Index]]:
-    return [(n.var, n.address) for n in walk(nodes) if n.kind == LOAD and n.var is not None and n.address is not None]
+    return [
+        (n.var, n.address)
+        for n in walk(nodes)
+        if n.kind == LOAD and n.var is not None and n.address is not None
+    ]
 
 
 def _expression_cost(expr: E.Expr) -> int:
@@ -442,7 +468,10 @@ def dot_as_reduce(dot: E.Dot, lhs: ArrayType, rhs: ArrayType, out: ArrayType) ->
     for a, b in zip(dot.lhs_batch, dot.rhs_batch):
         left[a] = right[b] = E.axis(number)
         number += 1
-    for side, used in ((left, dot.lhs_batch + dot.lhs_contracting), (right, dot.rhs_batch + dot.rhs_contracting)):
+    for side, used in (
+        (left, dot.lhs_batch + dot.lhs_contracting),
+        (right, dot.rhs_batch + dot.rhs_contracting),
+    ):
         for d in range(len(side)):
             if d not in used:
                 side[d] = E.axis(number)

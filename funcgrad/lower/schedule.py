@@ -90,13 +90,22 @@ class Scheduler:
     def step(self, label: str, sources: tuple[str, ...]) -> KernelStep:
         nest = self.nest
         nest.count_uses(list(self.values.values()))
-        build = {ELEMENTWISE: self._elementwise, ROWS: self._rows, COLUMNS: self._columns, CHUNKS: self._chunks}
+        build = {
+            ELEMENTWISE: self._elementwise,
+            ROWS: self._rows,
+            COLUMNS: self._columns,
+            CHUNKS: self._chunks,
+        }
         extent = build[self.group.shape]()
         kernel = loopir.Kernel(
             tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), tuple(nest.blocks[0])
         )
-        operations = sum(heuristics.operation_cost(n.code) for n in walk(list(self.values.values())) if n.kind == OP)
-        work = math.prod(self.group.domain) * (operations + len(nest.buffers)) * heuristics.NANOSECONDS_PER_COST
+        operations = sum(
+            heuristics.operation_cost(n.code) for n in walk(list(self.values.values())) if n.kind == OP
+        )
+        work = (
+            math.prod(self.group.domain) * (operations + len(nest.buffers)) * heuristics.NANOSECONDS_PER_COST
+        )
         return KernelStep(
             kernel,
             tuple(View(var, offset) for var, offset in nest.views),
@@ -124,7 +133,11 @@ class Scheduler:
                 var = load.var
                 assert var is not None
                 same = [n for n in self.loads if n.var is var]
-                if len(same) > 1 or load.address != address or var.type.dtype.itemsize != root.var.type.dtype.itemsize:
+                if (
+                    len(same) > 1
+                    or load.address != address
+                    or var.type.dtype.itemsize != root.var.type.dtype.itemsize
+                ):
                     continue
                 if var.type.size == root.var.type.size and self._last_loop(load) <= loop:
                     pairs.append((self.nest.buffer_number(load), self.nest.output_number(root.var)))
@@ -140,12 +153,30 @@ class Scheduler:
     def _elementwise(self) -> int:
         nest = self.nest
         axes = list(range(len(nest.extents)))
-        extent, opened = self._open_parallel(axes, innermost_small=True)
+        across = self._contiguous_across(axes)
+        if across is None:
+            extent, opened = self._open_parallel(axes, innermost_small=True)
+        else:
+            extent, opened = nest.open_tiled(axes, across, heuristics.TILE)
         for root in self.group.roots:
             if self.stored(root.var):
                 nest.store(root.var, self.group.address(root), self.values[root])
         nest.close(opened)
         return extent
+
+    def _contiguous_across(self, axes: Sequence[int]) -> int | None:
+        """The axis, not the innermost, along which some operand is contiguous: then the nest is walked in tiles."""
+        nest = self.nest
+        if len(axes) < 2 or any(nest.extents[k] < heuristics.TILE for k in axes[-1:]):
+            return None
+        for load in self.loads:
+            assert load.address is not None
+            strides = nest.strides(load.address)
+            if abs(strides.get(axes[-1], 0)) > heuristics.SMALL_EXTENT:
+                for k in axes[:-1]:
+                    if abs(strides.get(k, 0)) == 1 and nest.extents[k] >= heuristics.TILE:
+                        return k
+        return None
 
     def _open_parallel(self, axes: Sequence[int], innermost_small: bool) -> tuple[int, int]:
         """Opens loops over `axes`: one alone is parallel itself; of several, all but the innermost are one parallel
@@ -176,6 +207,7 @@ class Scheduler:
             extent, opened = math.prod(nest.extents[k] for k in kept), 1
         else:
             extent, opened = 1, 0
+        nest.start_rows()
         for root in group.roots:
             if root.kind == REDUCE_ROOT:
                 nest.loop_of[root.var] = nest.ready(self.values[root])
@@ -216,7 +248,9 @@ class Scheduler:
         for root in reductions:
             nest.finish_accumulator(root.var, root.reduce_kind)
             if self.stored(root.var):
-                nest.store(root.var, group.address(root), self.expander.node(ROW, root.var.type.dtype, var=root.var))
+                nest.store(
+                    root.var, group.address(root), self.expander.node(ROW, root.var.type.dtype, var=root.var)
+                )
         nest.flush()
 
     def _park(self) -> None:
@@ -229,9 +263,13 @@ class Scheduler:
                     passes.setdefault(inner, set()).add(nest.ready(node))
         self._parked_in: dict[Node, int] = {}
         outputs = [
-            r for r in self.group.roots if r.kind == MAP and r not in self.group.on_rows and self.stored(r.var)
+            r
+            for r in self.group.roots
+            if r.kind == MAP and r not in self.group.on_rows and self.stored(r.var)
         ]
-        candidates = [n for n, found in passes.items() if len(found) > 1 and n.kind == OP and nest.varies_in_row(n)]
+        candidates = [
+            n for n, found in passes.items() if len(found) > 1 and n.kind == OP and nest.varies_in_row(n)
+        ]
         candidates = [n for n in candidates if heuristics.operation_cost(n.code) >= heuristics.PARK_COST]
         taken: set[Root] = set()
         for node in reversed(candidates):
@@ -249,6 +287,8 @@ class Scheduler:
 
     def _columns(self) -> int:
         nest, group = self.nest, self.group
+        if group.chunk:
+            return self._chunked_columns()
         kept = [k for k in range(len(nest.extents)) if not nest.reduced[k]]
         rows = [k for k in range(len(nest.extents)) if nest.reduced[k]]
         columns = kept[-1]
@@ -282,13 +322,8 @@ class Scheduler:
     def _chunks(self) -> int:
         nest, group = self.nest, self.group
         reductions = [r for r in group.roots if r.kind == REDUCE_ROOT]
-        extent = reductions[0].var.type.size
-        size = nest.integer("chunk", group.chunk * (nest.extents[0] // max(group.domain[0], 1)))
-        nest.open_range("c", LO, HI, PARALLEL, 1)
-        start = loopir.mul(Name("c"), size)
-        nest.blocks[-1].append(loopir.LetInt("start", start))
-        stop = loopir.IntOp("min", (loopir.add(Name("start"), size), nest.extent(0)))
-        nest.blocks[-1].append(loopir.LetInt("stop", stop))
+        extent = self._open_chunks(reductions)
+        nest.start_rows()
         for root in reductions:
             nest.start_accumulator(root.var, root.reduce_kind)
         last = len(nest.extents) - 1
@@ -305,6 +340,38 @@ class Scheduler:
             nest.finish_accumulator(root.var, root.reduce_kind)
             nest.store_partial(root.var, Name("c"))
         nest.close(1)
+        return extent
+
+    def _open_chunks(self, reductions: Sequence[Root]) -> int:
+        """The parallel loop over partial results, each of the outermost iterations `start..stop`."""
+        nest, group = self.nest, self.group
+        size = nest.integer("chunk", group.chunk * (nest.extents[0] // max(group.domain[0], 1)))
+        nest.open_range("c", LO, HI, PARALLEL, 1)
+        nest.blocks[-1].append(loopir.LetInt("start", loopir.mul(Name("c"), size)))
+        stop = loopir.IntOp("min", (loopir.add(Name("start"), size), nest.extent(0)))
+        nest.blocks[-1].append(loopir.LetInt("stop", stop))
+        return reductions[0].var.type.shape[0]
+
+    def _chunked_columns(self) -> int:
+        nest, group = self.nest, self.group
+        reductions = [r for r in group.roots if r.kind == REDUCE_ROOT]
+        extent = self._open_chunks(reductions)
+        kept = [k for k in range(len(nest.extents)) if not nest.reduced[k]]
+        part = {r: loopir.mul(Name("c"), nest.integer(f"size{n}", r.var.type.size // extent)) for n, r in enumerate(reductions)}
+        for k in kept:
+            nest.open(k, VECTOR if k == kept[-1] else SEQUENTIAL)
+        for root in reductions:
+            nest.initialise(root.var, group.address(root), root.reduce_kind, part[root])
+        nest.close(len(kept))
+        for k in range(len(nest.extents)):
+            bounds = (Name("start"), Name("stop")) if k == 0 else (0, nest.extent(k))
+            nest.open(k, VECTOR if k == kept[-1] else SEQUENTIAL, *bounds)
+        for root in group.roots:
+            if root.kind == REDUCE_ROOT:
+                nest.update(root.var, group.address(root), root.reduce_kind, self.values[root], part[root])
+            elif self.stored(root.var):
+                nest.store(root.var, group.address(root), self.values[root])
+        nest.close(1 + len(nest.extents))
         return extent
 
 

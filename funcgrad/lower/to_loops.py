@@ -46,7 +46,9 @@ def _recomputed(roots: Roots, fusion: Fusion) -> list[Var]:
     costly = {
         var
         for var, found in users.items()
-        if len(found) > 1 and roots.cost.get(var, 0) > heuristics.RECOMPUTE_SHARED and var not in roots.aliases
+        if len(found) > 1
+        and roots.cost.get(var, 0) > heuristics.RECOMPUTE_SHARED
+        and var not in roots.aliases
     }
     inner = {atom for var in costly for atom in roots.maps[var][1] if isinstance(atom, Var)}
     return [var for var in costly if var not in inner]
@@ -72,6 +74,7 @@ class _Lowering:
                 steps.extend(self._opaque(group.roots[0]))
             else:
                 steps.append(self._kernel(group))
+        steps = [s for s in steps if any(v.type.size for v in s.writes)]
         written = {var for step in steps for var in step.writes}
         temporaries = tuple(v for v in self.roots.temporaries if v in written)
         reasons = tuple(dict.fromkeys((*self.roots.reasons, *self.fusion.reasons)))
@@ -100,7 +103,9 @@ class _Lowering:
         label, sources = root.name, self._origin([root])[1]
         if isinstance(root.definition, E.Dot):
             step = self.roots.gemm_steps[root.var]
-            return [dataclasses.replace(step, lhs=self._view(step.lhs), rhs=self._view(step.rhs), sources=sources)]
+            return [
+                dataclasses.replace(step, lhs=self._view(step.lhs), rhs=self._view(step.rhs), sources=sources)
+            ]
         if isinstance(root.definition, E.Scatter):
             base = root.inputs[root.definition.operand]
             step = scatter_step(root, self.roots.definition, label, sources)

@@ -61,7 +61,7 @@ iota_p = Primitive(
     transpose=None,
     batch=_batch_iota,
     lower=lambda in_types, out_types, *, shape, dtype, dimension: expr.Map(
-        expr.FromIndex(expr.Axis(dimension), dtype)
+        expr.FromIndex(expr.axis(dimension), dtype)
     ),
     samples=_iota_samples,
 )

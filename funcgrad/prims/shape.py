@@ -91,7 +91,7 @@ def _batch_broadcast(
 
 def _lower_broadcast(in_types, out_types, *, shape, broadcast_dimensions):
     index = [
-        expr.Axis(d) if shape[d] == length else 0
+        expr.axis(d) if shape[d] == length else expr.Index(0)
         for length, d in zip(in_types[0].shape, broadcast_dimensions)
     ]
     return expr.Map(expr.Read(0, tuple(index)))
@@ -135,24 +135,9 @@ def _reshape_type(operand: ArrayType, *, new_sizes: tuple[int, ...]) -> ArrayTyp
 
 
 def _lower_reshape(in_types, out_types, *, new_sizes):
-    return expr.Map(expr.Read(0, unflatten(flatten(new_sizes), in_types[0].shape)))
-
-
-def flatten(shape: Sequence[int]) -> Any:
-    """The index expression of the row-major position of the current output element in `shape`."""
-    position: Any = 0
-    for axis, length in enumerate(shape):
-        position = position * length + expr.Axis(axis)
-    return position
-
-
-def unflatten(position: Any, shape: Sequence[int]) -> tuple[Any, ...]:
-    """The index expressions into `shape` of a row-major position."""
-    index: list[Any] = []
-    for length in reversed(shape[1:]):
-        index.append(position % length)
-        position = position // length
-    return (*([position] if shape else []), *reversed(index))
+    return expr.Map(
+        expr.Read(0, expr.reshape_indices(expr.axes(len(new_sizes)), new_sizes, in_types[0].shape))
+    )
 
 
 def _reshape_samples() -> Iterable[Sample]:
@@ -224,7 +209,7 @@ transpose_p = Primitive(
         "transpose", lambda x, *, permutation: ops.transpose(x, (0, *(p + 1 for p in permutation)))
     ),
     lower=lambda in_types, out_types, *, permutation: expr.Map(
-        expr.Read(0, tuple(expr.Axis(p) for p in inverse(permutation)))
+        expr.Read(0, tuple(expr.axis(p) for p in inverse(permutation)))
     ),
     samples=_transpose_samples,
 )
@@ -238,7 +223,7 @@ def _rev_type(operand: ArrayType, *, dimensions: tuple[int, ...]) -> ArrayType:
 
 def _lower_rev(in_types, out_types, *, dimensions):
     index = [
-        expr.Axis(d) * -1 + (length - 1) if d in dimensions else expr.Axis(d)
+        (length - 1) - expr.axis(d) if d in dimensions else expr.axis(d)
         for d, length in enumerate(in_types[0].shape)
     ]
     return expr.Map(expr.Read(0, tuple(index)))
@@ -375,10 +360,13 @@ def _pad_samples() -> Iterable[Sample]:
 
 def _lower_pad(in_types, out_types, *, padding_config):
     index, inside = [], []
-    for axis, (low, _, interior) in enumerate(padding_config):
-        index.append((expr.Axis(axis) + -low) // (interior + 1))
-        inside.append((expr.Axis(axis) + -low, interior + 1, in_types[0].shape[axis]))
-    return expr.Map(expr.guarded(expr.Read(0, tuple(index)), tuple(inside), expr.Read(1, ())))
+    for d, ((low, _, interior), length) in enumerate(zip(padding_config, in_types[0].shape)):
+        place = expr.axis(d) - low
+        inside.append((place, 0, length + interior * max(length - 1, 0)))
+        if interior:
+            inside.append((place % (interior + 1), 0, 1))
+        index.append(place // (interior + 1))
+    return expr.Map(expr.Guard(tuple(inside), expr.Read(0, tuple(index)), expr.Read(1, ())))
 
 
 pad_p = Primitive(
@@ -450,16 +438,15 @@ def _batch_concatenate(size: int, operands: Sequence[Any], axes: Sequence[int | 
 
 
 def _lower_concatenate(in_types, out_types, *, dimension):
-    starts, start = [], 0
-    for t in in_types:
-        starts.append(start)
-        start += t.shape[dimension]
-    parts = []
-    for number, (t, start) in enumerate(zip(in_types, starts)):
-        index = [expr.Axis(a) for a in range(t.ndim)]
-        index[dimension] = index[dimension] + -start
-        parts.append(expr.Read(number, tuple(index)))
-    return expr.Map(expr.piecewise(expr.Axis(dimension), tuple(starts[1:]), tuple(parts)))
+    result, end = None, sum(t.shape[dimension] for t in in_types)
+    for number, t in reversed(list(enumerate(in_types))):
+        end -= t.shape[dimension]
+        index = list(expr.axes(t.ndim))
+        index[dimension] = index[dimension] - end
+        part = expr.Read(number, tuple(index))
+        bounds = ((index[dimension], 0, t.shape[dimension]),)
+        result = part if result is None else expr.Guard(bounds, part, result)
+    return expr.Map(result)
 
 
 def _concatenate_samples() -> Iterable[Sample]:
@@ -539,7 +526,7 @@ def _batch_slice(
 
 
 def _lower_slice(in_types, out_types, *, start_indices, limit_indices, strides):
-    index = [expr.Axis(d) * stride + start for d, (start, stride) in enumerate(zip(start_indices, strides))]
+    index = [expr.axis(d) * stride + start for d, (start, stride) in enumerate(zip(start_indices, strides))]
     return expr.Map(expr.Read(0, tuple(index)))
 
 

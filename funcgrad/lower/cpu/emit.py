@@ -57,7 +57,13 @@ def emit(kernel: Kernel) -> str:
         lines.append("from funcgrad.kernels.cpu import vmath as vm")
     buffers = _tuple(dtypes.name(b.dtype) for b in kernel.buffers)
     scalars = _tuple(dtypes.name(s.dtype) for s in kernel.scalars)
-    arguments = ["lo", "hi", *(b.name for b in kernel.buffers), *kernel.integers, *(s.name for s in kernel.scalars)]
+    arguments = [
+        "lo",
+        "hi",
+        *(b.name for b in kernel.buffers),
+        *kernel.integers,
+        *(s.name for s in kernel.scalars),
+    ]
     lines += [
         "",
         "",
@@ -202,14 +208,16 @@ def literal(value: Any, dtype: np.dtype) -> str:
     if dtype.kind == "b":
         return str(bool(value))
     if dtype.kind == "c":
-        return f"np.{dtype.name}({complex(value)!r})"
+        return f"np.{dtype.name}(complex({_float_text(value.real)}, {_float_text(value.imag)}))"
     if dtypes.is_float(dtype):
-        number = float(value)
-        text = repr(number)
-        if number != number or number in (float("inf"), float("-inf")):
-            text = {"nan": "np.nan", "inf": "np.inf", "-inf": "-np.inf"}[text]
+        text = _float_text(value)
         return text if dtype.itemsize == 8 else f"np.{dtype.name}({text})"
     return str(int(value)) if dtype == np.int64 else f"np.{dtype.name}({int(value)})"
+
+
+def _float_text(value: Any) -> str:
+    text = repr(float(value))
+    return {"nan": "np.nan", "inf": "np.inf", "-inf": "-np.inf"}.get(text, text)
 
 
 def _apply(expr: Apply, args: list[str]) -> str:
@@ -280,7 +288,10 @@ def integer(value: Int) -> str:
     parts = [integer(a) for a in value.args]
     if value.code in _INT_INFIX:
         if value.code != "add":
-            parts = [f"({p})" if isinstance(a, IntOp) and a.code in _INT_INFIX else p for a, p in zip(value.args, parts)]
+            parts = [
+                f"({p})" if isinstance(a, IntOp) and a.code in _INT_INFIX else p
+                for a, p in zip(value.args, parts)
+            ]
         return _INT_INFIX[value.code].join(parts)
     if value.code == "neg":
         return f"-({parts[0]})"
