@@ -20,6 +20,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .lanes import BIAS, F32, F64, MANTISSA, Lane, power_of_two
+from .random import threefry2x32_32, threefry2x32_64  # noqa: F401
 
 BOUNDS = {
     "exp": (1.0, 1.0),
