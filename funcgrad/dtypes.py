@@ -130,7 +130,9 @@ def as_dtype(dtype: Any) -> np.dtype:
     if isinstance(dtype, str) and dtype == "bfloat16":
         return bfloat16
     try:
-        result = np.dtype(dtype if isinstance(dtype, type) else getattr(dtype, "dtype", dtype)).newbyteorder("=")
+        result = np.dtype(dtype if isinstance(dtype, type) else getattr(dtype, "dtype", dtype)).newbyteorder(
+            "="
+        )
     except TypeError:
         raise DTypeError(
             f"{dtype!r} is not a dtype", hint=f"use one of {', '.join(d.name for d in ALL)}"

@@ -357,7 +357,10 @@ class Scheduler:
         reductions = [r for r in group.roots if r.kind == REDUCE_ROOT]
         extent = self._open_chunks(reductions)
         kept = [k for k in range(len(nest.extents)) if not nest.reduced[k]]
-        part = {r: loopir.mul(Name("c"), nest.integer(f"size{n}", r.var.type.size // extent)) for n, r in enumerate(reductions)}
+        part = {
+            r: loopir.mul(Name("c"), nest.integer(f"size{n}", r.var.type.size // extent))
+            for n, r in enumerate(reductions)
+        }
         for k in kept:
             nest.open(k, VECTOR if k == kept[-1] else SEQUENTIAL)
         for root in reductions:

@@ -114,8 +114,6 @@ def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool |
     return array(a, dtype)
 
 
-
-
 @boundary
 def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Array:
     """An array of `shape` filled with a number, or with an array that broadcasts to it."""
@@ -224,7 +222,11 @@ def logspace(
 
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Array:
     """`num` numbers from `start` to `stop` in geometric progression."""
-    return Array(np.geomspace(np.asarray(start), np.asarray(stop), num, endpoint).astype(dtypes.as_dtype(dtype or float)))
+    return Array(
+        np.geomspace(np.asarray(start), np.asarray(stop), num, endpoint).astype(
+            dtypes.as_dtype(dtype or float)
+        )
+    )
 
 
 @boundary
@@ -297,7 +299,9 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = 
 
 def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) -> Any:
     """For each axis of a grid the coordinates along it."""
-    found = np.indices(tuple(dimensions), dtype=dtypes.as_dtype(int if dtype is None else dtype), sparse=sparse)
+    found = np.indices(
+        tuple(dimensions), dtype=dtypes.as_dtype(int if dtype is None else dtype), sparse=sparse
+    )
     return tuple(map(Array, found)) if sparse else Array(np.asarray(found))
 
 

@@ -95,7 +95,9 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     x = asarray(a)
     ndim = type_of(x).ndim
     sources = [_axis("moveaxis", s, ndim, x) for s in (source if np.ndim(source) else (source,))]
-    targets = [_axis("moveaxis", d, ndim, x) for d in (destination if np.ndim(destination) else (destination,))]
+    targets = [
+        _axis("moveaxis", d, ndim, x) for d in (destination if np.ndim(destination) else (destination,))
+    ]
     if len(sources) != len(targets):
         raise ArgumentError(f"moveaxis: {len(sources)} sources and {len(targets)} destinations")
     order = [d for d in range(ndim) if d not in sources]
@@ -212,7 +214,9 @@ def atleast_3d(*arys: Any) -> Any:
 
     def grow(x: Any) -> Any:
         shape = type_of(x).shape
-        return ops.reshape(x, (1, *shape, 1) if len(shape) == 1 else (*shape, 1) if len(shape) == 2 else (1, 1, 1))
+        return ops.reshape(
+            x, (1, *shape, 1) if len(shape) == 1 else (*shape, 1) if len(shape) == 2 else (1, 1, 1)
+        )
 
     return _at_least(3, arys, grow)
 
@@ -270,12 +274,18 @@ def _split(name: str, ary: Any, cuts: Any, axis: int, equal: bool) -> list[Any]:
     if np.ndim(cuts) == 0:
         count = operator.index(cuts)
         if equal and length % count:
-            raise ShapeError(f"{name} of axis {axis} of {type_of(x)}, of length {length}, into {count} equal pieces")
+            raise ShapeError(
+                f"{name} of axis {axis} of {type_of(x)}, of length {length}, into {count} equal pieces"
+            )
         big = length % count
         lengths = [length // count + 1] * big + [length // count] * (count - big)
         edges = [0, *np.cumsum(lengths).tolist()]
     else:
-        edges = [0, *[min(operator.index(c) % (length + 1) if c < 0 else operator.index(c), length) for c in cuts], length]
+        edges = [
+            0,
+            *[min(operator.index(c) % (length + 1) if c < 0 else operator.index(c), length) for c in cuts],
+            length,
+        ]
     return [ops.slice_in_dim(x, a, max(a, b), axis=number) for a, b in zip(edges[:-1], edges[1:])]
 
 
@@ -292,7 +302,9 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """The slices of `x` along an axis."""
     x = moveaxis(x, axis, 0)
-    return tuple(ops.reshape(ops.slice_in_dim(x, i, i + 1), type_of(x).shape[1:]) for i in range(type_of(x).shape[0]))
+    return tuple(
+        ops.reshape(ops.slice_in_dim(x, i, i + 1), type_of(x).shape[1:]) for i in range(type_of(x).shape[0])
+    )
 
 
 @boundary

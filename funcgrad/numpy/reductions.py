@@ -29,11 +29,15 @@ def canonical_axes(name: str, axis: Any, x: Any) -> tuple[int, ...]:
         try:
             number = operator.index(a)
         except TypeError:
-            raise ArgumentError(f"axis of {name} is an integer or a tuple of integers, got {axis!r}") from None
+            raise ArgumentError(
+                f"axis of {name} is an integer or a tuple of integers, got {axis!r}"
+            ) from None
         if not -t.ndim <= number < t.ndim:
             raise AxisError(
                 f"{name} over axis {number} of {t}, which has {t.ndim} axes",
-                hint=f"use an axis from {-t.ndim} to {t.ndim - 1}" if t.ndim else "the array is a scalar: leave axis out",
+                hint=f"use an axis from {-t.ndim} to {t.ndim - 1}"
+                if t.ndim
+                else "the array is a scalar: leave axis out",
             )
         result.append(number % t.ndim)
     if len(set(result)) != len(result):
@@ -93,7 +97,8 @@ def _reduction(
         if empty and neutral is None:
             if initial is None:
                 raise ShapeError(
-                    f"{name} of no elements has no answer: {type_of(x)} over axes {axes}", hint="give initial="
+                    f"{name} of no elements has no answer: {type_of(x)} over axes {axes}",
+                    hint="give initial=",
                 )
             kept = [n for d, n in enumerate(type_of(x).shape) if d not in axes]
             result = ops.full(kept, initial, wanted)
@@ -148,7 +153,9 @@ def _same(dtype: np.dtype) -> np.dtype:
     return dtype
 
 
-_COMMON = " Over `axis` (all by default), which stays with length 1 where `keepdims`; only elements where `where`."
+_COMMON = (
+    " Over `axis` (all by default), which stays with length 1 where `keepdims`; only elements where `where`."
+)
 
 sum = _reduction(  # noqa: A001
     "sum", ops.reduce_sum, ops.add, lambda d: 0, _sum_dtype, "The sum of elements." + _COMMON, np.sum
@@ -157,16 +164,30 @@ prod = _reduction(
     "prod", ops.reduce_prod, ops.mul, lambda d: 1, _sum_dtype, "The product of elements." + _COMMON, np.prod
 )
 max = amax = _reduction(  # noqa: A001
-    "max", ops.reduce_max, ops.max_, None, _same, "The largest element, NaN where there is one." + _COMMON, np.max
+    "max",
+    ops.reduce_max,
+    ops.max_,
+    None,
+    _same,
+    "The largest element, NaN where there is one." + _COMMON,
+    np.max,
 )
 min = amin = _reduction(  # noqa: A001
-    "min", ops.reduce_min, ops.min_, None, _same, "The smallest element, NaN where there is one." + _COMMON, np.min
+    "min",
+    ops.reduce_min,
+    ops.min_,
+    None,
+    _same,
+    "The smallest element, NaN where there is one." + _COMMON,
+    np.min,
 )
 
 
 def _logical(name: str, reduce: Callable[[Any, Sequence[int]], Any], neutral: bool, doc: str):
     @boundary
-    def function(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, where: Any = None) -> Any:
+    def function(
+        a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, where: Any = None
+    ) -> Any:
         x = _masked(_truth(_as_array(name, a)), where, neutral)
         axes = canonical_axes(name, axis, x)
         return _restore(reduce(x, axes) if axes else x, x, axes, keepdims)
@@ -202,7 +223,13 @@ def _count(x: Any, axes: Sequence[int], where: Any) -> Any:
 
 @boundary
 def mean(
-    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
 ) -> Any:
     """The mean of elements, of integers as floats. Over `axis` (all by default); only elements where `where`."""
     x = _inexact("mean", a, dtype)
@@ -219,7 +246,9 @@ def _divide(total: Any, count: Any) -> Any:
 
 
 @boundary
-def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+def average(
+    a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False
+) -> Any:
     """The weighted mean of elements; with `returned`, also the sum of the weights."""
     x = _inexact("average", a, None)
     axes = canonical_axes("average", axis, x)
@@ -230,7 +259,9 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     w = ops.convert(_as_array("average", weights), type_of(x).dtype)
     if type_of(w).shape != type_of(x).shape:
         if len(axes) != 1 or type_of(w).shape != (type_of(x).shape[axes[0]],):
-            raise ShapeError(f"average of {type_of(x)} over axis {axis} with weights {type_of(w)}: lengths differ")
+            raise ShapeError(
+                f"average of {type_of(x)} over axis {axis} with weights {type_of(w)}: lengths differ"
+            )
         w = ops.broadcast_in_dim(w, type_of(x).shape, axes)
     total = ops.reduce_sum(w, axes)
     result = _restore(ops.div(ops.reduce_sum(ops.mul(x, w), axes), total), x, axes, keepdims)
@@ -302,10 +333,14 @@ def _position(name: str, operation: Callable[..., Any], doc: str):
 
 
 argmax = _position(
-    "argmax", ops.argmax, "The position of the first largest element along `axis`; of the flat array by default."
+    "argmax",
+    ops.argmax,
+    "The position of the first largest element along `axis`; of the flat array by default.",
 )
 argmin = _position(
-    "argmin", ops.argmin, "The position of the first smallest element along `axis`; of the flat array by default."
+    "argmin",
+    ops.argmin,
+    "The position of the first smallest element along `axis`; of the flat array by default.",
 )
 
 
@@ -327,7 +362,9 @@ def _is_nan(x: Any) -> Any:
 
 def _ignoring_nan(name: str, function: Callable[..., Any], neutral: Callable[[np.dtype], Any], empty: bool):
     @boundary
-    def wrapper(a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Any:
+    def wrapper(
+        a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False
+    ) -> Any:
         x = _as_array(name, a)
         if not dtypes.is_inexact(type_of(x).dtype):
             return function(x, axis, keepdims=keepdims)

@@ -204,9 +204,7 @@ class Contents:
 def contents() -> Contents:
     """The number and size of what is in the folder."""
     files = [p for p in folder().glob("*") if p.suffix in (".py", ".o")] if folder().is_dir() else []
-    return Contents(
-        folder(), sum(p.suffix == ".o" for p in files), sum(p.stat().st_size for p in files)
-    )
+    return Contents(folder(), sum(p.suffix == ".o" for p in files), sum(p.stat().st_size for p in files))
 
 
 def clear() -> Contents:

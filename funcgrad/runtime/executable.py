@@ -97,7 +97,9 @@ class Executable:
             self.sources.append(text)
             values = [*step.integers, *map(_bits, step.scalars)]
             grain = parallel_grain(step.extent, step.work, self._cores)
-            assembled.call(cache.load_kernel(text), step.extent, grain, list(map(address, step.views)), values)
+            assembled.call(
+                cache.load_kernel(text), step.extent, grain, list(map(address, step.views)), values
+            )
             self.work += step.extent * step.work
         elif isinstance(step, GemmStep):
             short = dtypes.name(step.dtype)
@@ -188,7 +190,8 @@ class Executable:
                 buffers[number] = arrays[operand].reshape(self._shapes[number][0])
             else:  # not ours to overwrite: work on a copy
                 warnings.warn(
-                    DonationWarning(f"operand {operand} could not be donated: it is a view or no Array"), stacklevel=4
+                    DonationWarning(f"operand {operand} could not be donated: it is a view or no Array"),
+                    stacklevel=4,
                 )
                 arrays[operand] = arrays[operand].copy()
                 buffers[number] = arrays[operand].reshape(self._shapes[number][0])
@@ -223,4 +226,3 @@ def _execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
 
 
 set_executor(_execute)
-

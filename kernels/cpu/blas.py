@@ -28,13 +28,17 @@ _LIMIT = 2**31 - 1
 def _cython_blas() -> Any:
     """SciPy's table of BLAS pointers, without the fifth of a second that importing scipy.linalg takes."""
     found = importlib.util.find_spec("scipy")
-    if found is not None and os.name != "nt":  # on Windows SciPy's own import sets up the search for libraries
+    if (
+        found is not None and os.name != "nt"
+    ):  # on Windows SciPy's own import sets up the search for libraries
         for root in found.submodule_search_locations or ():
             for suffix in importlib.machinery.EXTENSION_SUFFIXES:
                 path = os.path.join(root, "linalg", "cython_blas" + suffix)
                 if os.path.exists(path):
                     loader = importlib.machinery.ExtensionFileLoader("scipy.linalg.cython_blas", path)
-                    spec = importlib.util.spec_from_file_location("scipy.linalg.cython_blas", path, loader=loader)
+                    spec = importlib.util.spec_from_file_location(
+                        "scipy.linalg.cython_blas", path, loader=loader
+                    )
                     assert spec is not None
                     module = importlib.util.module_from_spec(spec)
                     loader.exec_module(module)

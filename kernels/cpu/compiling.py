@@ -22,7 +22,9 @@ class NoAlias(Compiler):
         return super().define_pipelines()
 
 
-def compile_function(function: Callable[..., Any], signature: Any, reassociate: bool = False) -> tuple[str, str]:
+def compile_function(
+    function: Callable[..., Any], signature: Any, reassociate: bool = False
+) -> tuple[str, str]:
     """Compile to optimised LLVM IR; gives the text and the name of the function in it. Its signature there is
     Numba's own: `i32 f(result*, exception**, arguments...)`."""
     dispatcher = numba.njit(
@@ -93,7 +95,9 @@ def compile_driver() -> bytes:
 
     modules = []
     for symbol, function, count in (("funcgrad_run", driver.run, 3), ("funcgrad_work", driver.work, 1)):
-        signature = types.int64(*[types.int64] * count) if symbol == "funcgrad_run" else types.void(types.int64)
+        signature = (
+            types.int64(*[types.int64] * count) if symbol == "funcgrad_run" else types.void(types.int64)
+        )
         text, name = compile_function(function.py_func, signature)
         passed = ", ".join(f"i64 %a{k}" for k in range(count))
         modules.append(text)

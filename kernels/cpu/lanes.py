@@ -72,7 +72,9 @@ class Lane:
         return self._binary(other, "fdiv", "sdiv", True)
 
     def __neg__(self) -> Lane:
-        return Lane(self.builder, self.builder.fneg(self.value) if self.is_float else self.builder.neg(self.value))
+        return Lane(
+            self.builder, self.builder.fneg(self.value) if self.is_float else self.builder.neg(self.value)
+        )
 
     def __and__(self, other: Any) -> Lane:
         return Lane(self.builder, self.builder.and_(self.value, self._other(other)))
@@ -141,7 +143,9 @@ class Lane:
             return Lane(self.builder, self.builder.sitofp(self.value, kind))
         if self.type is kind:
             return self
-        return Lane(self.builder, (self.builder.fpext if kind is F64 else self.builder.fptrunc)(self.value, kind))
+        return Lane(
+            self.builder, (self.builder.fpext if kind is F64 else self.builder.fptrunc)(self.value, kind)
+        )
 
     def call(self, intrinsic: str, *others: Any) -> Lane:
         """An LLVM intrinsic on values of this type."""

@@ -91,7 +91,13 @@ class Pool:
         semaphore = library.CreateSemaphoreW(None, 0, 1 << 20, None)
         self._keep.append(library)
         infinite = 0xFFFFFFFF
-        return _address(library.WaitForSingleObject), _address(library.ReleaseSemaphore), semaphore, infinite, 1
+        return (
+            _address(library.WaitForSingleObject),
+            _address(library.ReleaseSemaphore),
+            semaphore,
+            infinite,
+            1,
+        )
 
 
 def _address(function: object) -> int:

@@ -38,7 +38,15 @@ JUMP_IF_ZERO = 6
 LOOP = 7
 """slot, target word: frame[slot] -= 1; jump when it is still above 0."""
 
-NAMES = {CALL: "call", ADD: "add", SWAP: "swap", SET: "set", JUMP: "jump", JUMP_IF_ZERO: "jump_if_zero", LOOP: "loop"}
+NAMES = {
+    CALL: "call",
+    ADD: "add",
+    SWAP: "swap",
+    SET: "set",
+    JUMP: "jump",
+    JUMP_IF_ZERO: "jump_if_zero",
+    LOOP: "loop",
+}
 
 
 class Program:

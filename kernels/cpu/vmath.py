@@ -224,7 +224,9 @@ def _library(name: str) -> Callable[..., Any]:
 
 def _llvm(name: str) -> Callable[..., Any]:
     """An LLVM intrinsic."""
-    return lambda builder, args: Lane(builder, args[0]).call(name, *[Lane(builder, a) for a in args[1:]]).value
+    return lambda builder, args: (
+        Lane(builder, args[0]).call(name, *[Lane(builder, a) for a in args[1:]]).value
+    )
 
 
 def _lane(function: Callable[..., Lane]) -> Callable[..., Any]:
@@ -394,7 +396,11 @@ def _complex_sign(z: complex) -> complex:
 
 sign = _define("sign", 1, _lane(_float_sign), _integer_sign, _complex_sign)
 square = _define(
-    "square", 1, _lane(lambda x: x * x), lambda builder, args, kind: builder.mul(args[0], args[0]), lambda z: z * z
+    "square",
+    1,
+    _lane(lambda x: x * x),
+    lambda builder, args, kind: builder.mul(args[0], args[0]),
+    lambda z: z * z,
 )
 conj = _define("conj", 1, complexes=lambda z: z.conjugate())
 is_finite = _define(
@@ -434,13 +440,17 @@ def _shifted(builder: Any, args: Any, kind: Any, shift: str) -> Any:
     if shift == "ashr" and _signed(kind):
         limit = ir.Constant(x.type, x.type.width - 1)
         return builder.ashr(x, builder.select(far, limit, by))
-    moved = getattr(builder, "lshr" if shift == "ashr" else shift)(x, builder.select(far, ir.Constant(x.type, 0), by))
+    moved = getattr(builder, "lshr" if shift == "ashr" else shift)(
+        x, builder.select(far, ir.Constant(x.type, 0), by)
+    )
     return builder.select(far, ir.Constant(x.type, 0), moved)
 
 
 shift_left = _define("shift_left", 2, integers=lambda b, a, k: _shifted(b, a, k, "shl"))
 shift_right_logical = _define("shift_right_logical", 2, integers=lambda b, a, k: _shifted(b, a, k, "lshr"))
-shift_right_arithmetic = _define("shift_right_arithmetic", 2, integers=lambda b, a, k: _shifted(b, a, k, "ashr"))
+shift_right_arithmetic = _define(
+    "shift_right_arithmetic", 2, integers=lambda b, a, k: _shifted(b, a, k, "ashr")
+)
 population_count = _define("population_count", 1, integers=lambda b, args, kind: b.ctpop(args[0]))
 clz = _define("clz", 1, integers=lambda b, args, kind: b.ctlz(args[0], ir.Constant(ir.IntType(1), 0)))
 

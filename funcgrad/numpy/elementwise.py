@@ -1,0 +1,399 @@
+"""The rest of NumPy's elementwise functions, composed of the basic ones: division, powers, special values, logic,
+choice, comparison of whole arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.array import Array
+from funcgrad.errors import ArgumentError, boundary
+from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
+from funcgrad.numpy.ufuncs import binary, equal, maximum, minimum, unary
+from funcgrad.trace import ops
+from funcgrad.trace.core import Tracer, type_of
+
+hypot = binary(
+    "hypot",
+    lambda x, y: ops.sqrt(ops.add(ops.square(x), ops.square(y))),
+    None,
+    "The length of the hypotenuse: sqrt(x1**2 + x2**2).",
+    promote_inexact,
+)
+
+
+def _whole(operation: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: operation(x) if dtypes.is_inexact(type_of(x).dtype) else x
+
+
+def _towards_zero(x: Any) -> Any:
+    return ops.select(ops.lt(x, 0), ops.ceil(x), ops.floor(x))
+
+
+floor = unary("floor", _whole(ops.floor), "The largest whole number not above x.")
+ceil = unary("ceil", _whole(ops.ceil), "The smallest whole number not below x.")
+trunc = fix = unary("trunc", _whole(_towards_zero), "x without its fraction.")
+rint = unary(
+    "rint", lambda x: ops.round_(x, 1), "The nearest whole number; ties go to the even one.", promote_inexact
+)
+degrees = rad2deg = unary(
+    "degrees", lambda x: ops.mul(x, 180 / math.pi), "Radians in degrees.", promote_inexact
+)
+radians = deg2rad = unary(
+    "radians", lambda x: ops.mul(x, math.pi / 180), "Degrees in radians.", promote_inexact
+)
+reciprocal = unary("reciprocal", lambda x: ops.div(1, x), "1 / x.", promote_inexact)
+positive = unary("positive", lambda x: x, "x itself.")
+
+
+# Division and remainders with the sign of the divisor, as in Python.
+def _floor_divide(x: Any, y: Any) -> Any:
+    dtype = type_of(x).dtype
+    if not dtypes.is_integer(dtype):
+        return ops.floor(ops.div(x, y))
+    quotient = ops.div(x, y)
+    if not dtypes.is_signed(dtype):
+        return quotient
+    apart = ops.and_(ops.ne(ops.sign(x), ops.sign(y)), ops.ne(ops.rem(x, y), 0))
+    return ops.select(apart, ops.sub(quotient, 1), quotient)
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    rest = ops.rem(x, y)
+    wrong_sign = ops.and_(ops.ne(rest, 0), ops.ne(ops.lt(rest, 0), ops.lt(y, 0)))
+    return ops.select(wrong_sign, ops.add(rest, y), rest)
+
+
+floor_divide = binary("floor_divide", _floor_divide, None, "x1 / x2 rounded down.")
+remainder = mod = binary(
+    "remainder", _remainder, None, "What is left of x1 / x2 rounded down; it has x2's sign."
+)
+fmod = binary("fmod", ops.rem, None, "What is left of x1 / x2 rounded towards zero; it has x1's sign.")
+
+
+def divmod(x1: Any, x2: Any, /) -> tuple[Any, Any]:
+    """`floor_divide` and `remainder`."""
+    return floor_divide(x1, x2), remainder(x1, x2)
+
+
+# Powers and logarithms.
+@boundary
+def power(x1: Any, x2: Any, /) -> Any:
+    """x1 to the power x2; by multiplications where x2 is a Python integer."""
+    types = check_arrays("power", x1, x2)
+    if isinstance(x2, int) and not isinstance(x2, bool):
+        (x,) = promote("power", x1)
+        if dtypes.is_bool(types[0].dtype):
+            x = ops.convert(x, dtypes.default_int())
+        if x2 < 0 and not dtypes.is_inexact(types[0].dtype):
+            raise ArgumentError(
+                f"an integer ({types[0]}) to the negative power {x2} is no integer",
+                hint="make the base float: x.astype(float)",
+            )
+        return ops.square(x) if x2 == 2 else ops.integer_pow(x, x2)
+    x, y = broadcast("power", promote("power", x1, x2))
+    dtype = type_of(x).dtype
+    if dtypes.is_inexact(dtype):
+        return ops.pow_(x, y)
+    wide = ops.pow_(ops.convert(x, dtypes.float64), ops.convert(y, dtypes.float64))
+    return ops.convert(wide, dtypes.default_int() if dtypes.is_bool(dtype) else dtype)
+
+
+pow = power
+
+
+def float_power(x1: Any, x2: Any, /) -> Any:
+    """x1 to the power x2, as floats."""
+    return ops.pow_(*broadcast("float_power", promote_inexact("float_power", x1, x2)))
+
+
+def _logaddexp(x: Any, y: Any) -> Any:
+    high, distance = ops.max_(x, y), ops.sub(x, y)
+    unknown = ops.ne(distance, distance)  # both infinite, or NaN
+    safe = ops.select(unknown, 0, ops.neg(ops.abs_(distance)))
+    return ops.select(unknown, ops.add(x, y), ops.add(high, ops.log1p(ops.exp(safe))))
+
+
+def _logaddexp2(x: Any, y: Any) -> Any:
+    scale = math.log(2)
+    return ops.div(_logaddexp(ops.mul(x, scale), ops.mul(y, scale)), scale)
+
+
+logaddexp = binary(
+    "logaddexp", _logaddexp, None, "log(exp(x1) + exp(x2)), without overflow.", promote_inexact
+)
+logaddexp2 = binary(
+    "logaddexp2", _logaddexp2, None, "log2(2**x1 + 2**x2), without overflow.", promote_inexact
+)
+log2 = unary("log2", lambda x: ops.div(ops.log(x), math.log(2)), "The logarithm to base 2.", promote_inexact)
+log10 = unary(
+    "log10", lambda x: ops.div(ops.log(x), math.log(10)), "The logarithm to base 10.", promote_inexact
+)
+
+
+def _sinc(x: Any) -> Any:
+    zero = ops.eq(x, 0)
+    scaled = ops.mul(ops.select(zero, 1, x), math.pi)
+    series = ops.sub(1, ops.mul(ops.square(ops.mul(x, math.pi)), 1 / 6))
+    return ops.select(zero, series, ops.div(ops.sin(scaled), scaled))
+
+
+sinc = unary("sinc", _sinc, "sin(pi x) / (pi x), and 1 at 0.", promote_inexact)
+
+
+# Signs and special values.
+def _nan(x: Any) -> Any:
+    return ops.ne(x, x)
+
+
+def _is(name: str, test: Callable[[Any], Any], otherwise: bool, doc: str) -> Callable[[Any], Any]:
+    def operation(x: Any) -> Any:
+        dtype = type_of(x).dtype
+        if dtypes.is_complex(dtype):
+            both = ops.and_ if otherwise else ops.or_
+            return both(test(ops.real(x)), test(ops.imag(x)))
+        return test(x) if dtypes.is_inexact(dtype) else ops.full(type_of(x).shape, otherwise, dtypes.bool_)
+
+    return unary(name, operation, doc)
+
+
+isfinite = _is("isfinite", ops.is_finite, True, "Whether x is neither infinite nor NaN.")
+isnan = _is("isnan", _nan, False, "Whether x is NaN.")
+isinf = _is("isinf", lambda x: ops.eq(ops.abs_(x), math.inf), False, "Whether x is infinite.")
+isposinf = _is("isposinf", lambda x: ops.eq(x, math.inf), False, "Whether x is infinity.")
+isneginf = _is("isneginf", lambda x: ops.eq(x, -math.inf), False, "Whether x is minus infinity.")
+
+
+def _sign_bit(x: Any) -> Any:
+    dtype = type_of(x).dtype
+    if not dtypes.is_inexact(dtype):
+        return ops.lt(x, 0)
+    return ops.lt(ops.apply("bitcast_convert_type", x, new_dtype=np.dtype(f"i{dtype.itemsize}")), 0)
+
+
+signbit = unary("signbit", _sign_bit, "Whether the sign is set, that of -0.0 too.")
+copysign = binary(
+    "copysign",
+    lambda x, y: ops.select(_sign_bit(y), ops.neg(ops.abs_(x)), ops.abs_(x)),
+    None,
+    "The size of x1 with the sign of x2.",
+    promote_inexact,
+)
+heaviside = binary(
+    "heaviside",
+    lambda x, y: ops.select(ops.lt(x, 0), 0, ops.select(ops.gt(x, 0), 1, ops.select(_nan(x), x, y))),
+    None,
+    "0 below zero, 1 above, x2 at zero.",
+    promote_inexact,
+)
+nextafter = binary(
+    "nextafter", ops.nextafter, None, "The next float after x1 towards x2.", promote_inexact
+)
+
+
+def _ignoring_nan(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda x, y: ops.select(_nan(x), y, ops.select(_nan(y), x, operation(x, y)))
+
+
+fmax = binary("fmax", _ignoring_nan(ops.max_), None, "The larger; NaN only where both are.")
+fmin = binary("fmin", _ignoring_nan(ops.min_), None, "The smaller; NaN only where both are.")
+
+
+@boundary
+def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """x with NaN and infinities replaced: by 0 and by the largest and smallest numbers, where not given."""
+    (x,) = promote("nan_to_num", x)
+    dtype = type_of(x).dtype
+    if not dtypes.is_inexact(dtype):
+        return x
+    limits = dtypes.finfo(dtype)
+    high = float(limits.max) if posinf is None else posinf
+    low = float(limits.min) if neginf is None else neginf
+    x = ops.select(_nan(x), nan, x)
+    return ops.select(ops.eq(x, math.inf), high, ops.select(ops.eq(x, -math.inf), low, x))
+
+
+# Complex numbers.
+real = unary("real", lambda x: ops.real(x) if dtypes.is_complex(type_of(x).dtype) else x, "The real part.")
+imag = unary(
+    "imag",
+    lambda x: ops.imag(x) if dtypes.is_complex(type_of(x).dtype) else ops.full_like(x, 0),
+    "The imaginary part.",
+)
+
+
+@boundary
+def angle(z: Any, deg: bool = False) -> Any:
+    """The angle of complex numbers in the plane, in radians (or degrees)."""
+    (z,) = promote_inexact("angle", z)
+    result = ops.atan2(imag(z), real(z))
+    return degrees(result) if deg else result
+
+
+# Logic and bits.
+def _truth(name: str, *operands: Any) -> list[Any]:
+    return [
+        x if dtypes.is_bool(type_of(x).dtype) else ops.ne(x, type_of(x).dtype.type(0))
+        for x in promote(name, *operands)
+    ]
+
+
+logical_not = unary("logical_not", ops.not_, "Whether x is zero.", _truth)
+logical_and = binary("logical_and", ops.and_, None, "Whether neither is zero.", _truth)
+logical_or = binary("logical_or", ops.or_, None, "Whether one is not zero.", _truth)
+logical_xor = binary("logical_xor", ops.xor, None, "Whether exactly one is not zero.", _truth)
+bitwise_and = binary("bitwise_and", ops.and_, np.bitwise_and, "And, bit by bit.")
+bitwise_or = binary("bitwise_or", ops.or_, np.bitwise_or, "Or, bit by bit.")
+bitwise_xor = binary("bitwise_xor", ops.xor, np.bitwise_xor, "Exclusive or, bit by bit.")
+bitwise_not = invert = bitwise_invert = unary("bitwise_not", ops.not_, "Every bit inverted.")
+left_shift = bitwise_left_shift = binary(
+    "left_shift", ops.shift_left, None, "The bits of x1 moved up by x2."
+)
+
+
+def _shift_right(x: Any, y: Any) -> Any:
+    signed = dtypes.is_signed(type_of(x).dtype)
+    return (ops.shift_right_arithmetic if signed else ops.shift_right_logical)(x, y)
+
+
+right_shift = bitwise_right_shift = binary(
+    "right_shift", _shift_right, None, "The bits of x1 moved down by x2."
+)
+bitwise_count = unary("bitwise_count", ops.population_count, "The number of bits that are set.")
+
+
+# Choice.
+@boundary
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    """`x` where the condition holds, else `y`; with the condition alone, the indices where it holds.
+
+    A derivative is taken through both, each where it is chosen: an infinite derivative of the side that is
+    not chosen still gives NaN; guard the operand of such a function with a `where` of its own.
+    """
+    if x is None and y is None:
+        if isinstance(condition, Tracer):
+            condition = condition.concrete(
+                "where with one argument, whose result depends on values,", "use where(condition, x, y)"
+            )
+        return tuple(Array(i) for i in np.nonzero(np.asarray(condition)))
+    if x is None or y is None:
+        raise ArgumentError("where takes one argument or three", hint="write where(condition, x, y)")
+    check_arrays("where", condition, x, y)
+    (c,) = _truth("where", condition)
+    c, x, y = broadcast("where", [c, *promote("where", x, y)])
+    return ops.apply("select_n", c, *ops.same_dtype(y, x))
+
+
+@boundary
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """For each element the choice of the first condition that holds."""
+    if len(condlist) != len(choicelist):
+        raise ArgumentError(f"select has {len(condlist)} conditions and {len(choicelist)} choices")
+    result = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist)):
+        result = where(condition, choice, result)
+    return result
+
+
+@boundary
+def clip(
+    arr: Any = None,
+    /,
+    min: Any = None,
+    max: Any = None,
+    *,
+    a: Any = None,
+    a_min: Any = None,
+    a_max: Any = None,
+) -> Any:
+    """`arr` limited to the range from `min` to `max`; either may be left out."""
+    arr = a if arr is None else arr
+    low, high = a_min if min is None else min, a_max if max is None else max
+    if low is not None:
+        arr = maximum(arr, low)
+    return promote("clip", arr)[0] if high is None else minimum(arr, high)
+
+
+@boundary
+def round(a: Any, decimals: int = 0) -> Any:
+    """`a` rounded to a number of decimals; ties go to the even digit."""
+    (x,) = promote("round", a)
+    dtype = type_of(x).dtype
+    if dtypes.is_complex(dtype):
+        return ops.complex_(round(ops.real(x), decimals), round(ops.imag(x), decimals))
+    if not dtypes.is_inexact(dtype):
+        if decimals >= 0:
+            return x
+        tens = ops.round_(ops.div(ops.convert(x, dtypes.float64), 10.0**-decimals), 1)
+        return ops.convert(ops.mul(tens, 10.0**-decimals), dtype)
+    if decimals == 0:
+        return ops.round_(x, 1)
+    factor = dtype.type(10.0**decimals)
+    return ops.div(ops.round_(ops.mul(x, factor), 1), factor)
+
+
+around = round
+
+
+# Comparison of whole arrays.
+@boundary
+def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether |a - b| <= atol + rtol * |b|, element by element."""
+    x, y = broadcast("isclose", promote_inexact("isclose", a, b))
+    size = ops.abs_(y)
+    bound = ops.add(ops.mul(size, rtol), atol)
+    near = ops.and_(ops.le(ops.abs_(ops.sub(x, y)), bound), isfinite(y))
+    near = ops.or_(near, ops.eq(x, y))
+    return ops.or_(near, ops.and_(_nan(x), _nan(y))) if equal_nan else near
+
+
+def _everywhere(x: Any) -> Any:
+    return ops.reduce_and(x, range(type_of(x).ndim)) if type_of(x).ndim else x
+
+
+@boundary
+def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether all elements are close; see `isclose`."""
+    return _everywhere(isclose(a, b, rtol, atol, equal_nan))
+
+
+@boundary
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
+    """Whether shapes and all elements are equal."""
+    if type_of(a1).shape != type_of(a2).shape:
+        return Array(np.asarray(False))
+    same = equal(a1, a2)
+    if equal_nan:
+        same = ops.or_(same, ops.and_(isnan(a1), isnan(a2)))
+    return _everywhere(same)
+
+
+@boundary
+def array_equiv(a1: Any, a2: Any) -> Any:
+    """Whether the arrays broadcast together and all elements are then equal."""
+    try:
+        return _everywhere(equal(a1, a2))
+    except ValueError:
+        return Array(np.asarray(False))
+
+
+def result_type(*args: Any) -> np.dtype:
+    """The dtype to which arrays, numbers and dtypes promote together."""
+    pairs = []
+    for arg in args:
+        if isinstance(arg, np.dtype | type | str):
+            pairs.append((dtypes.as_dtype(arg), False))
+        else:
+            t = type_of(arg)
+            pairs.append((t.dtype, t.weak))
+    return dtypes.promote(*pairs)[0]
+
+
+def promote_types(a: Any, b: Any) -> np.dtype:
+    """The dtype to which two dtypes promote together."""
+    return dtypes.promote_dtypes(dtypes.as_dtype(a), dtypes.as_dtype(b))
+

@@ -1,0 +1,341 @@
+"""Products of vectors, matrices and tensors: dot, matmul, einsum and their relatives, over dot_general."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.array import Array
+from funcgrad.errors import ArgumentError, ShapeError, boundary
+from funcgrad.numpy.creation import asarray
+from funcgrad.numpy.promotion import broadcast_shapes, promote
+from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.trace import ops
+from funcgrad.trace.core import EAGER, state, type_of
+
+
+def _operands(name: str, a: Any, b: Any, preferred: Any) -> tuple[Any, Any, np.dtype | None]:
+    x, y = promote(name, a, b)
+    wanted = None if preferred is None else dtypes.as_dtype(preferred)
+    return asarray(x), asarray(y), wanted
+
+
+@boundary
+def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """The matrix product over the last two axes; leading axes broadcast, and a vector is a row or a column.
+
+    Raises ShapeError where the last axis of `a` and the second-to-last of `b` differ in length.
+    """
+    if (
+        a.__class__ is Array
+        and b.__class__ is Array
+        and state.trace is EAGER
+        and preferred_element_type is None
+    ):
+        x, y = a._data, b._data
+        if x.dtype is y.dtype and x.dtype.kind in "fc" and x.dtype.itemsize >= 4 and x.ndim == y.ndim == 2:
+            if x.shape[1] == y.shape[0]:
+                return Array(x @ y)
+    x, y, wanted = _operands("matmul", a, b, preferred_element_type)
+    tx, ty = type_of(x), type_of(y)
+    if tx.ndim == 0 or ty.ndim == 0:
+        raise ShapeError(
+            f"matmul of {tx} and {ty}: operands need at least one axis", hint="use * for a scalar"
+        )
+    row, column = tx.ndim == 1, ty.ndim == 1
+    inner_x, inner_y = tx.shape[-1], ty.shape[0 if column else -2]
+    if inner_x != inner_y:
+        raise ShapeError(
+            f"matmul of {tx} and {ty}: the last axis of the first, of length {inner_x}, meets the "
+            f"{'only' if column else 'second-to-last'} axis of the second, of length {inner_y}",
+            hint="transpose one of them, for example b.T",
+        )
+    if ty.ndim <= 2:
+        numbers = (((tx.ndim - 1,), (0,)), ((), ()))
+        return ops.dot_general(x, y, numbers, wanted)
+    if tx.ndim <= 2 and row:
+        out = ops.dot_general(y, x, (((ty.ndim - 2,), (0,)), ((), ())), wanted)
+        return out
+    batch = broadcast_shapes(tx.shape[:-2], ty.shape[:-2])
+    x = _with_batch(x, batch)
+    y = _with_batch(y, batch)
+    count = len(batch)
+    dims = tuple(range(count))
+    return ops.dot_general(x, y, (((count + 1,), (count,)), (dims, dims)), wanted)
+
+
+def _with_batch(x: Any, batch: tuple[int, ...]) -> Any:
+    return ops.broadcast_to(x, (*batch, *type_of(x).shape[-2:]))
+
+
+@boundary
+def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """The sum of products over the last axis of `a` and the second-to-last of `b`; of scalars, the product."""
+    x, y, wanted = _operands("dot", a, b, preferred_element_type)
+    tx, ty = type_of(x), type_of(y)
+    if tx.ndim == 0 or ty.ndim == 0:
+        return ops.mul(x, y)
+    over = ty.ndim - 2 if ty.ndim > 1 else 0
+    if tx.shape[-1] != ty.shape[over]:
+        raise ShapeError(f"dot of {tx} and {ty}: lengths {tx.shape[-1]} and {ty.shape[over]} differ")
+    return ops.dot_general(x, y, (((tx.ndim - 1,), (over,)), ((), ())), wanted)
+
+
+@boundary
+def tensordot(
+    a: Any, b: Any, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None
+) -> Any:
+    """The contraction of the last `axes` axes of `a` with the first of `b`, or of the given pairs of axes."""
+    x, y, wanted = _operands("tensordot", a, b, preferred_element_type)
+    if np.ndim(axes) == 0 and not isinstance(axes, tuple | list):
+        count = operator.index(axes)
+        left = tuple(range(type_of(x).ndim - count, type_of(x).ndim))
+        right = tuple(range(count))
+    else:
+        first, second = axes
+        left, right = canonical_axes("tensordot", first, x), canonical_axes("tensordot", second, y)
+    return ops.dot_general(x, y, ((left, right), ((), ())), wanted)
+
+
+@boundary
+def vdot(a: Any, b: Any) -> Any:
+    """The sum of products of all elements, those of `a` conjugated."""
+    x, y, _ = _operands("vdot", a, b, None)
+    x, y = ops.reshape(x, (type_of(x).size,)), ops.reshape(y, (type_of(y).size,))
+    if dtypes.is_complex(type_of(x).dtype):
+        x = ops.conj(x)
+    return dot(x, y)
+
+
+@boundary
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """The sum of products along an axis, that of the first operand conjugated; other axes broadcast."""
+    x, y, _ = _operands("vecdot", x1, x2, None)
+    shape = broadcast_shapes(type_of(x).shape, type_of(y).shape)
+    x, y = ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
+    if dtypes.is_complex(type_of(x).dtype):
+        x = ops.conj(x)
+    return ops.reduce_sum(ops.mul(x, y), canonical_axes("vecdot", axis, x))
+
+
+@boundary
+def inner(a: Any, b: Any) -> Any:
+    """The sum of products over the last axes."""
+    x, y, _ = _operands("inner", a, b, None)
+    if type_of(x).ndim == 0 or type_of(y).ndim == 0:
+        return ops.mul(x, y)
+    return ops.dot_general(x, y, (((type_of(x).ndim - 1,), (type_of(y).ndim - 1,)), ((), ())))
+
+
+@boundary
+def outer(a: Any, b: Any) -> Any:
+    """The products of each element of `a` with each of `b`, as a matrix."""
+    x, y, _ = _operands("outer", a, b, None)
+    x, y = ops.reshape(x, (type_of(x).size,)), ops.reshape(y, (type_of(y).size,))
+    shape = (type_of(x).size, type_of(y).size)
+    return ops.mul(ops.broadcast_in_dim(x, shape, (0,)), ops.broadcast_in_dim(y, shape, (1,)))
+
+
+@boundary
+def kron(a: Any, b: Any) -> Any:
+    """The Kronecker product: each element of `a` times the whole of `b`."""
+    x, y, _ = _operands("kron", a, b, None)
+    rank = max(type_of(x).ndim, type_of(y).ndim)
+    sx = (1,) * (rank - type_of(x).ndim) + type_of(x).shape
+    sy = (1,) * (rank - type_of(y).ndim) + type_of(y).shape
+    between = [n for pair in zip(sx, sy) for n in pair]
+    left = ops.broadcast_in_dim(ops.reshape(x, sx), between, range(0, 2 * rank, 2))
+    right = ops.broadcast_in_dim(ops.reshape(y, sy), between, range(1, 2 * rank, 2))
+    return ops.reshape(ops.mul(left, right), [m * n for m, n in zip(sx, sy)])
+
+
+@boundary
+def cross(a: Any, b: Any, axis: int = -1) -> Any:
+    """The cross product of vectors of length 3 (or 2, which gives its only component) along an axis."""
+    x, y, _ = _operands("cross", a, b, None)
+    shape = broadcast_shapes(type_of(x).shape, type_of(y).shape)
+    x, y = ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
+    (d,) = canonical_axes("cross", axis, x)
+    length = shape[d]
+    if length not in (2, 3):
+        raise ShapeError(f"cross needs vectors of length 2 or 3 along axis {axis}, got {type_of(x)}")
+
+    def part(v: Any, i: int) -> Any:
+        return ops.slice_in_dim(v, i, i + 1, axis=d)
+
+    def component(i: int, j: int) -> Any:
+        return ops.sub(ops.mul(part(x, i), part(y, j)), ops.mul(part(x, j), part(y, i)))
+
+    if length == 2:
+        return ops.reshape(component(0, 1), shape[:d] + shape[d + 1 :])
+    return ops.concatenate([component(1, 2), component(2, 0), component(0, 1)], d)
+
+
+# einsum: the order of contractions by NumPy, each one a dot_general.
+@boundary
+def einsum(
+    subscripts: str,
+    /,
+    *operands: Any,
+    optimize: Any = "optimal",
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """Sums of products in Einstein's notation: `einsum("bij,bjk->bik", x, y)`.
+
+    The order of contractions is NumPy's choice (`numpy.einsum_path`).
+    """
+    if not isinstance(subscripts, str):
+        raise ArgumentError("einsum takes its subscripts as a string", hint='write einsum("ij,jk->ik", x, y)')
+    arrays = list(map(asarray, promote("einsum", *operands)))
+    inputs, output = _parse(subscripts, arrays)
+    if len(arrays) > 2:
+        blanks = [np.broadcast_to(np.float32(0), type_of(a).shape) for a in arrays]
+        path = np.einsum_path(",".join(inputs) + "->" + output, *blanks, optimize="greedy")[0][1:]
+    else:
+        path = [tuple(range(len(arrays)))]
+    for positions in path:
+        chosen = [(arrays[p], inputs[p]) for p in positions]
+        for p in sorted(positions, reverse=True):
+            del arrays[p], inputs[p]
+        needed = set(output).union(*inputs)
+        while len(chosen) > 1:
+            (x, ix), (y, iy) = chosen[0], chosen[1]
+            rest = needed.union(*[set(i) for _, i in chosen[2:]])
+            chosen[:2] = [_contract(x, ix, y, iy, rest, preferred_element_type)]
+        arrays.append(chosen[0][0])
+        inputs.append(chosen[0][1])
+    x, labels = _diagonals(arrays[0], inputs[0])
+    gone = [d for d, c in enumerate(labels) if c not in output]
+    x = ops.reduce_sum(x, gone)
+    labels = "".join(c for c in labels if c in output)
+    return ops.transpose(x, [labels.index(c) for c in output])
+
+
+def _parse(subscripts: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
+    """The labels of each operand and of the output, ellipses spelled out."""
+    text = subscripts.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(arrays):
+        raise ArgumentError(
+            f"einsum {subscripts!r} names {len(inputs)} operands, and {len(arrays)} were given"
+        )
+    spare = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in text]
+    ranks = [type_of(a).ndim - len(i.replace("...", "")) for a, i in zip(arrays, inputs)]
+    for a, i, rank in zip(arrays, inputs, ranks):
+        if rank < 0 or (rank and "..." not in i):
+            raise ShapeError(
+                f"einsum {subscripts!r}: {i!r} does not fit {type_of(a)}, which has {type_of(a).ndim} axes"
+            )
+    widest = max([r for r, i in zip(ranks, inputs) if "..." in i], default=0)
+    dots = "".join(spare[:widest])
+    full = [i.replace("...", dots[widest - r :]) for i, r in zip(inputs, ranks)]
+    if not arrow:
+        counts = "".join(full)
+        right = dots + "".join(sorted(c for c in set(counts) if counts.count(c) == 1 and c not in dots))
+    else:
+        right = right.replace("...", dots)
+    sizes: dict[str, int] = {}
+    for a, i in zip(arrays, full):
+        for c, n in zip(i, type_of(a).shape):
+            known = sizes.setdefault(c, n)
+            if known == 1:
+                sizes[c] = n
+            elif n not in (1, known):
+                raise ShapeError(f"einsum {subscripts!r}: {c!r} stands for lengths {known} and {n}")
+    missing = [c for c in right if c not in sizes]
+    if missing:
+        raise ArgumentError(f"einsum {subscripts!r}: the output's {missing[0]!r} is not in any operand")
+    for k, (a, i) in enumerate(zip(arrays, full)):  # axes of length 1 broadcast
+        shape = tuple(sizes[c] for c in i)
+        if shape != type_of(a).shape:
+            arrays[k] = ops.broadcast_to(a, shape)  # type: ignore[index]
+    return full, right
+
+
+def _diagonals(x: Any, labels: str) -> tuple[Any, str]:
+    """Take the diagonal of axes that have one label."""
+    for c in set(labels):
+        while labels.count(c) > 1:
+            i = labels.index(c)
+            j = labels.index(c, i + 1)
+            shape = type_of(x).shape
+            rows = ops.iota(dtypes.int64, shape, i)
+            columns = ops.iota(dtypes.int64, shape, j)
+            x = ops.reduce_sum(ops.select(ops.eq(rows, columns), x, 0), (j,))
+            labels = labels[:j] + labels[j + 1 :]
+    return x, labels
+
+
+def _contract(x: Any, ix: str, y: Any, iy: str, needed: set[str], preferred: Any) -> tuple[Any, str]:
+    """The product of two operands, summed over labels that nothing else needs."""
+    x, ix = _diagonals(x, ix)
+    y, iy = _diagonals(y, iy)
+    for_x = [d for d, c in enumerate(ix) if c not in iy and c not in needed]
+    for_y = [d for d, c in enumerate(iy) if c not in ix and c not in needed]
+    x, ix = ops.reduce_sum(x, for_x), "".join(c for d, c in enumerate(ix) if d not in for_x)
+    y, iy = ops.reduce_sum(y, for_y), "".join(c for d, c in enumerate(iy) if d not in for_y)
+    shared = [c for c in ix if c in iy]
+    batch = [c for c in shared if c in needed]
+    summed = [c for c in shared if c not in needed]
+    numbers = (
+        (tuple(map(ix.index, summed)), tuple(map(iy.index, summed))),
+        (tuple(map(ix.index, batch)), tuple(map(iy.index, batch))),
+    )
+    out = ops.dot_general(x, y, numbers, None if preferred is None else dtypes.as_dtype(preferred))
+    free = [c for c in ix if c not in shared] + [c for c in iy if c not in shared]
+    return out, "".join(batch + free)
+
+
+@boundary
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
+    """The sum along a diagonal."""
+    from_diagonal = diagonal(a, offset, axis1, axis2)
+    return ops.reduce_sum(from_diagonal, (type_of(from_diagonal).ndim - 1,))
+
+
+@boundary
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The elements of a diagonal, as the last axis of the result."""
+    x = asarray(a)
+    i, j = canonical_axes("diagonal", (axis1, axis2), x)
+    order = [d for d in range(type_of(x).ndim) if d not in (i, j)] + [i, j]
+    x = ops.transpose(x, order)
+    *lead, rows, columns = type_of(x).shape
+    down, right = max(-offset, 0), max(offset, 0)
+    length = max(min(rows - down, columns - right), 0)
+    x = ops.slice_in_dim(x, down, down + length, axis=len(lead))
+    x = ops.slice_in_dim(x, right, right + length, axis=len(lead) + 1)
+    shape = type_of(x).shape
+    same = ops.eq(ops.iota(dtypes.int64, shape, len(lead)), ops.iota(dtypes.int64, shape, len(lead) + 1))
+    if dtypes.is_bool(type_of(x).dtype):
+        return ops.reduce_or(ops.and_(x, same), (len(lead),))
+    return ops.reduce_sum(ops.select(same, x, 0), (len(lead),))
+
+
+@boundary
+def diag(v: Any, k: int = 0) -> Any:
+    """The k-th diagonal of a matrix, or the matrix with a vector on it."""
+    x = asarray(v)
+    t = type_of(x)
+    if t.ndim == 2:
+        return diagonal(x, k)
+    if t.ndim != 1:
+        raise ShapeError(f"diag takes a vector or a matrix, got {t}")
+    size = t.size + max(k, -k)
+    padded = ops.pad(x, t.dtype.type(0), [(max(k, 0), max(-k, 0), 0)])
+    shape = (size, size)
+    rows, columns = ops.iota(dtypes.int64, shape, 0), ops.iota(dtypes.int64, shape, 1)
+    chosen = ops.eq(ops.add(rows, k), columns)
+    return ops.select(chosen, ops.broadcast_in_dim(padded, shape, (1,)), 0)
+
+
+def diagflat(v: Any, k: int = 0) -> Any:
+    """The matrix with the elements of `v`, in one row, on its k-th diagonal."""
+    x = asarray(v)
+    return diag(ops.reshape(x, (type_of(x).size,)), k)
