@@ -20,6 +20,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .lanes import BIAS, F32, F64, MANTISSA, Lane, power_of_two
+from .random import threefry2x32_32, threefry2x32_64  # noqa: F401
 
 BOUNDS = {
     "exp": (1.0, 1.0),
@@ -56,6 +57,10 @@ _ERF = [0.12837916584835094603, -0.37612626666720331023, 0.11283594715160217732,
 _LOG_ERFC = [0.00032013804967769883665, -1.1302334348419940295, -0.6318260515591630143, -0.1100800829488202466,
              0.026421136005663896682, -0.0047595962932662646444, 0.00059680562566077970634,
              -0.000046058042689189779247, 1.6371514145936435649e-6]  # fmt: skip
+_ERF_INV_NEAR = [1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-06,
+                 -3.5233877e-06, 3.43273939e-07, 2.81022636e-08]  # fmt: skip
+_ERF_INV_FAR = [2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322,
+                0.000100950558, -0.000200214257]  # fmt: skip
 _OVERFLOW = {F32: 89.0, F64: 710.0}
 _UNDERFLOW = {F32: -104.0, F64: -746.0}
 
@@ -204,6 +209,36 @@ def _erf(x: Lane) -> Lane:
     return (size <= 1.0).where(near, x.is_nan().where(x, far))
 
 
+def _erf_inv(x: Lane) -> Lane:
+    """Giles, "Approximating the erfinv function", 2010; in float64 then improved by Halley's method."""
+    kind = x.type
+    inside = x.abs() < 1.0
+    safe = inside.where(x, 0.0)
+    w = -_log((1.0 - safe) * (safe + 1.0))
+    far_w = w.number_max(5.0).call("sqrt") - 3.0
+    y = safe * (w < 5.0).where((w - 2.5).polynomial(_ERF_INV_NEAR), far_w.polynomial(_ERF_INV_FAR))
+    if kind == F64:
+        far = w.number_max(16.0)
+        y = (w > 16.0).where((far - _log(far * math.pi) * 0.5).call("sqrt").copysign(x), y)
+        for _ in range(3):
+            y = _erf_inv_step(safe, y)
+    end = x.abs().equals(1.0).where(x * math.inf, math.nan)
+    return inside.where(y, end)
+
+
+def _erf_inv_step(x: Lane, y: Lane) -> Lane:
+    """A better y with erf(y) = x; near the ends by erfc, whose argument 1 - |x| is exact there."""
+    size, value = x.abs(), y.abs()
+    below, above = _called("erf", value) - size, (1.0 - size) - _called("erfc", value)
+    step = (size < 0.5).where(below, above) * (0.5 * math.sqrt(math.pi)) * _exp(value * value)
+    return (value - step / (value * step + 1.0)).copysign(x)
+
+
+def _called(name: str, x: Lane) -> Lane:
+    """A function of the C library."""
+    return Lane(x.builder, _library(name)(x.builder, [x.value]))
+
+
 # What generated kernels call. Each definition gives code by the kind of the operands' type.
 _FLOATS = {types.float32: F32, types.float64: F64}
 _COMPLEX = (types.complex64, types.complex128)
@@ -303,6 +338,7 @@ acosh = _define("acosh", 1, _library("acosh"), complexes=lambda z: cmath.acosh(z
 atanh = _define("atanh", 1, _library("atanh"), complexes=lambda z: cmath.atanh(z))
 logistic = _define("logistic", 1, _lane(_logistic), complexes=lambda z: 1 / (1 + cmath.exp(-z)))
 erf = _define("erf", 1, _float32_lane(_erf, "erf"))
+erf_inv = _define("erf_inv", 1, _lane(_erf_inv))
 erfc = _define("erfc", 1, _library("erfc"))
 lgamma = _define("lgamma", 1, _library("lgamma"))
 sqrt = _define("sqrt", 1, _llvm("sqrt"), complexes=lambda z: cmath.sqrt(z))
