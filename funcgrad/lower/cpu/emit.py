@@ -223,6 +223,8 @@ def _apply(expr: Apply, args: list[str]) -> str:
     source = _dtype(expr.args[0])
     if code == "convert":
         return _cast(args[0], source, dtype)
+    if code in _COMPARE and source.kind == "c" and code not in ("eq", "ne"):
+        return _compare_complex(code, *args)
     if code in _COMPARE:
         return f"({args[0]} {_COMPARE[code]} {args[1]})"
     if len(args) == 2:
@@ -238,6 +240,12 @@ def _apply(expr: Apply, args: list[str]) -> str:
     if code == "bitcast":
         return f"vm.bitcast_{dtypes.name(dtype)}({args[0]})"
     return f"vm.{_RENAMED.get(code, code)}({', '.join(args)})"
+
+
+def _compare_complex(code: str, a: str, b: str) -> str:
+    """By the real parts, then by the imaginary parts."""
+    strict = _COMPARE[code][0]
+    return f"({a}.real {strict} {b}.real or ({a}.real == {b}.real and {a}.imag {_COMPARE[code]} {b}.imag))"
 
 
 def _binary(code: str, a: str, b: str, dtype: np.dtype) -> str:
