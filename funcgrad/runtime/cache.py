@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
+import importlib.util
 import os
 import platform
 import sys
@@ -79,12 +79,23 @@ def fingerprint() -> bytes:
 
     digest = hashlib.sha256()
     features = llvm.get_host_cpu_features().flatten()
-    facts = (abi.VERSION, platform.machine(), sys.platform, llvm.get_host_cpu_name(), features)
-    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
-    digest.update(repr((*facts, *versions)).encode())
+    machine = (platform.machine(), sys.platform, llvm.get_host_cpu_name(), features)
+    digest.update(repr((abi.VERSION, *machine, *map(_version_of, ("numba", "llvmlite")))).encode())
     for path in sorted(Path(abi.__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.digest()
+
+
+def _version_of(package: str) -> str:
+    """The version of an installed package, by the name of its metadata folder where that is plain to see."""
+    spec = importlib.util.find_spec(package)
+    if spec is not None and spec.origin is not None:
+        found = list(Path(spec.origin).parent.parent.glob(f"{package}-*.dist-info"))
+        if len(found) == 1:
+            return found[0].name
+    import importlib.metadata  # rarely needed, and slow to import
+
+    return importlib.metadata.version(package)
 
 
 def key_of(source: str) -> str:
@@ -144,10 +155,12 @@ def _object(key: str, source: str | None, make: Callable[[], bytes]) -> bytes:
 
 def _compile(key: str, source: str) -> bytes:
     """Run a kernel's source as a module, whose file is the one in the cache folder, and compile its kernel."""
+    from funcgrad.kernels.cpu import compiling  # imports Numba, which takes half a second
+
     module = types.ModuleType(f"funcgrad_kernel_{key[:16]}")
     module.__file__ = str(folder() / f"{key}.py")
     exec(compile(source, module.__file__, "exec"), module.__dict__)
-    return module.kernel.compile()
+    return compiling.compile_kernel(module.kernel)
 
 
 def _read(key: str) -> bytes | None:

@@ -60,12 +60,6 @@ class Kernel:
         self.scalars = scalars
         self.reassociate = reassociate
 
-    def compile(self) -> bytes:
-        """The object code: the compiled function and its entry point."""
-        from . import compiling
-
-        return compiling.compile_kernel(self)
-
     def __call__(self, *args: Any) -> None:
         """Run the Python function itself, on NumPy arrays in place of pointers: for stepping through it."""
         self.function(*args)
