@@ -28,12 +28,13 @@ from funcgrad.tree import TreeDef
 class Traced:
     """A function traced for one signature."""
 
-    __slots__ = ("_executable", "closed", "donated", "out_tree")
+    __slots__ = ("_executable", "_single", "closed", "donated", "out_tree")
 
     def __init__(self, closed: ClosedGraph, out_tree: TreeDef, donated: tuple[int, ...]):
         self.closed = closed
         self.out_tree = out_tree
         self.donated = donated
+        self._single = tree.treedef_is_leaf(out_tree)
         self._executable: Executable | None = None
 
     @property
@@ -46,8 +47,9 @@ class Traced:
     def run(self, leaves: Sequence[Any]) -> Any:
         """The result for these leaves, by compiled code."""
         constants = self.closed.constants
-        outs = self.executable([*constants, *leaves] if constants else leaves)
-        return self.out_tree.unflatten(outs)
+        executable = self._executable or self.executable
+        outs = executable([*constants, *leaves] if constants else leaves)
+        return outs[0] if self._single else self.out_tree.unflatten(outs)
 
     def bind(self, leaves: Sequence[Any]) -> Any:
         """The result for these leaves, as an equation of the current trace."""
@@ -85,6 +87,7 @@ class Jitted:
         if both:
             raise ArgumentError(f"argument {min(both)} of {self._name} cannot be both static and donated")
         self._cache: dict[Any, Traced] = {}
+        self._last: tuple[Any, Any] = (None, None)
 
     def _complete(
         self, argnums: Sequence[int], argnames: Sequence[str], what: str
@@ -127,12 +130,16 @@ class Jitted:
         if state.trace is EAGER and not kwargs and not self._static_argnums:
             leaves, in_tree = tree.flatten(args)
             try:
-                types = tuple([(x._type or x.type) if x.__class__ is Array else type_of(x) for x in leaves])
-                traced = self._cache.get((in_tree, types, config.generation))
-            except TypeError:
-                traced = None
-            if traced is not None:
-                return traced.run(leaves)
+                key = (in_tree, tuple([x._type or x.type for x in leaves]), config.generation)
+            except AttributeError:  # not all of them are Arrays
+                return self._call(args, kwargs)
+            last_key, traced = self._last
+            if key != last_key:  # most calls are like the last one, and comparing is faster than hashing
+                traced = self._cache.get(key)
+                if traced is None:
+                    return self._call(args, kwargs)
+                self._last = (key, traced)
+            return traced.run(leaves)
         return self._call(args, kwargs)
 
     @boundary
@@ -224,6 +231,7 @@ class Jitted:
     def clear_cache(self) -> None:
         """Forget what was traced."""
         self._cache.clear()
+        self._last = (None, None)
 
 
 def _axis_names() -> tuple[Any, ...]:

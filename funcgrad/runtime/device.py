@@ -30,10 +30,14 @@ class Driver:
 
     @staticmethod
     def _check_layout() -> None:
-        """The driver reads the data pointer from the ndarray object; make sure that it is where it should be."""
-        probe = np.zeros(1)
-        found = ctypes.c_int64.from_address(id(probe) + program.DATA_OFFSET).value
-        if found != probe.ctypes.data:
+        """The driver reads data pointer and flags from the ndarray object; make sure that they are where they
+        should be."""
+        for probe, contiguous in ((np.zeros((2, 3)), True), (np.zeros((2, 3)).T, False)):
+            data = ctypes.c_int64.from_address(id(probe) + program.DATA_OFFSET).value
+            flags = ctypes.c_int32.from_address(id(probe) + program.FLAGS_OFFSET).value
+            as_expected = (flags & program.CONTIGUOUS == program.CONTIGUOUS) is contiguous
+            if data == probe.ctypes.data and as_expected:
+                continue
             raise RuntimeError("this build of Python and NumPy lays out arrays in an unknown way")
 
     def set_threads(self, count: int) -> None:

@@ -19,7 +19,9 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import DonationWarning
 from funcgrad.ir.graph import Graph
+from funcgrad.ir.types import ArrayType
 from funcgrad.kernels.cpu import blas, program
+from funcgrad.lower import memory
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.heuristics import parallel_grain
 from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered
@@ -68,12 +70,11 @@ class Executable:
         assembled = program.Program(arena, arena + 1)
         for step in placement.steps:
             self._append(assembled, step)
-        self._words = assembled.finish()
+        self._words = assembled.finish() if assembled.here > program.HEADER else None
         self._program = assembled
-        self._address = words_address(self._words)
+        self._address = words_address(self._words) if self._words else 0
         self._frame_type = ctypes.c_int64 * assembled.frame_size
-        self._frames: list[Any] = []
-        self._arenas: list[Any] = []
+        self._spaces: list[Any] = []
         count = placement.operands + len(placement.buffers)
         self._pack = struct.Struct(f"{count + 1}q").pack_into
         self._shapes = [(t.shape, t.dtype) for t in placement.buffers]
@@ -82,8 +83,7 @@ class Executable:
             isinstance(r, Buffer) and placement.buffers[r.number].shape == t.shape
             for r, t in zip(placement.results, self._out_types)
         )
-        self._order = [r.number for r in placement.results] if self._plain else []
-        self._empty = len(assembled.words) == program.HEADER + 2
+        self._order = [(r.number, t) for r, t in zip(placement.results, self._out_types)] if self._plain else []
         native = self._driver
         self._run = native.run_long if self.work > LONG_PROGRAM_NS else native.run
 
@@ -135,46 +135,46 @@ class Executable:
             raise NotImplementedError(f"there is no CPU routine named {step.name!r}")
 
     def __call__(self, operands: Sequence[Any]) -> list[Array]:
-        arrays = [
-            x._data
-            if x.__class__ is Array and x._data.flags.c_contiguous
-            else np.ascontiguousarray(data_of(x), t.dtype).reshape(t.shape)
-            for x, t in zip(operands, self._types)
-        ]
-        placement = self.placement
+        arrays = [x._data if x.__class__ is Array else _contiguous(x, t) for x, t in zip(operands, self._types)]
         empty = np.empty
         buffers = [empty(shape, dtype) for shape, dtype in self._shapes]
-        if placement.donated:
+        if self.placement.donated:
             self._take_over(operands, arrays, buffers)
-        if not self._empty:
-            size = placement.plan.size
+        if self._words:
             try:
-                arena = self._arenas.pop()
+                space = self._spaces.pop()
             except IndexError:
-                arena = empty(size + 64, np.uint8) if size else _NOTHING
-            try:
-                frame = self._frames.pop()
-            except IndexError:
-                frame = self._frame_type()
-            self._pack(frame, 0, *map(id, arrays), *map(id, buffers), _aligned(arena) if size else 0)
-            status = self._run(self._address, ctypes.addressof(frame), self._driver.pool_address)
-            self._frames.append(frame)
-            self._arenas.append(arena)
+                space = self._space()
+            frame, address, arena = space[:3]
+            self._pack(frame, 0, *map(id, arrays), *map(id, buffers), arena)
+            status = self._run(self._address, address, self._driver.pool_address)
+            if status == program.NOT_CONTIGUOUS:
+                arrays = [_contiguous(a, t) for a, t in zip(arrays, self._types)]
+                self._pack(frame, 0, *map(id, arrays), *map(id, buffers), arena)
+                status = self._run(self._address, address, self._driver.pool_address)
+            self._spaces.append(space)
             assert status == 0, f"the driver met an unknown instruction {status}"
         if self._plain:
-            return [Array(buffers[n], t) for n, t in zip(self._order, self._out_types)]
+            return [Array(buffers[n], t) for n, t in self._order]
         return self._results(operands, arrays, buffers)
+
+    def _space(self) -> tuple[Any, int, int, Any]:
+        """A frame, its address, the aligned address of an arena, and what keeps that alive. One call at a time uses
+        one; they are kept for the next calls."""
+        frame = self._frame_type()
+        size = self.placement.plan.size
+        arena = np.empty(size + memory.ALIGNMENT, np.uint8) if size else None
+        start = 0 if arena is None else arena.ctypes.data
+        return frame, ctypes.addressof(frame), start + -start % memory.ALIGNMENT, arena
 
     def _results(self, operands: Sequence[Any], arrays: Sequence[Any], buffers: Sequence[Any]) -> list[Array]:
         """The results where some are operands, literals, or other shapes of a buffer."""
         results = []
         for source, t in zip(self.placement.results, self._out_types):
             if isinstance(source, Operand):
-                given = operands[source.number]
-                if given.__class__ is Array:
-                    data = arrays[source.number]
-                else:  # the user may change it later
-                    data = arrays[source.number].copy()
+                data = arrays[source.number]
+                if operands[source.number].__class__ is not Array:  # the user may change it later
+                    data = data.copy()
                 results.append(Array(data.reshape(t.shape), t))
             elif isinstance(source, Buffer):
                 results.append(Array(buffers[source.number].reshape(t.shape), t))
@@ -197,12 +197,11 @@ class Executable:
                 buffers[number] = arrays[operand].reshape(self._shapes[number][0])
 
 
-_NOTHING = np.empty(0, np.uint8)
-
-
-def _aligned(arena: np.ndarray) -> int:
-    start = arena.ctypes.data
-    return start + -start % 64
+def _contiguous(value: Any, type: ArrayType) -> np.ndarray:
+    """The elements of an operand as a contiguous array of its type."""
+    return np.ascontiguousarray(value if value.__class__ is np.ndarray else data_of(value), type.dtype).reshape(
+        type.shape
+    )
 
 
 def _bits(scalar: Any) -> int:

@@ -27,6 +27,7 @@ from .native import (
     compare_and_swap,
     load,
     load_byte,
+    load_int32,
     store,
 )
 from .pool import (
@@ -51,12 +52,15 @@ from .program import (
     ARGUMENTS,
     ARRAYS,
     CALL,
+    CONTIGUOUS,
     DATA_OFFSET,
+    FLAGS_OFFSET,
     HALT,
     HEADER,
     JUMP,
     JUMP_IF_ZERO,
     LOOP,
+    NOT_CONTIGUOUS,
     SET,
     SWAP,
 )
@@ -130,8 +134,11 @@ def split(pool, entry, args, extent, grain):
 @_native
 def run(program, frame, pool):
     """Run a program on a frame; the three arguments are addresses. Leading slots of the frame hold ids of ndarrays
-    on entry, and the addresses of their elements after that."""
+    on entry, and the addresses of their elements after that. Gives 0, or NOT_CONTIGUOUS, or an unknown opcode."""
     count = load(program + 8 * ARRAYS)
+    for slot in range(count):
+        if load_int32(load(frame + 8 * slot) + FLAGS_OFFSET) & CONTIGUOUS != CONTIGUOUS:
+            return NOT_CONTIGUOUS
     for slot in range(count):
         store(frame + 8 * slot, load(load(frame + 8 * slot) + DATA_OFFSET))
     block = frame + 8 * load(program + 8 * ARGUMENTS)

@@ -34,6 +34,16 @@ def load_byte(typing, address):
 
 
 @intrinsic
+def load_int32(typing, address):
+    """The int32 at an address."""
+
+    def codegen(context, builder, signature, args):
+        return builder.sext(builder.load(_pointer(builder, args[0], ir.IntType(32))), _I64)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
 def store(typing, address, value):
     """Write an int64 to an address."""
 

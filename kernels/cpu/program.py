@@ -20,6 +20,15 @@ ARRAYS, ARGUMENTS, HEADER = 0, 1, 2
 DATA_OFFSET = object.__basicsize__
 """Bytes from an ndarray's id to its data pointer: the first field after the object header."""
 
+FLAGS_OFFSET = DATA_OFFSET + 48
+"""Bytes from an ndarray's id to its flags: after data, ndim, dimensions, strides, base and dtype."""
+
+CONTIGUOUS = 0x101
+"""The flags of an array that is C-contiguous and aligned."""
+
+NOT_CONTIGUOUS = -1
+"""What `run` gives, before it does anything, where an operand is not so."""
+
 HALT = 0
 """End of the program."""
 CALL = 1
