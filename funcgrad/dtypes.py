@@ -29,6 +29,7 @@ INTEGERS = SIGNED + UNSIGNED
 FLOATS = (bfloat16, float16, float32, float64)
 COMPLEX = (complex64, complex128)
 ALL = (bool_, *INTEGERS, *FLOATS, *COMPLEX)
+KNOWN = frozenset((*ALL, float0))
 BY_NAME = {d.name: d for d in ALL} | {"float0": float0}
 
 _INTEGERS, _FLOATS, _COMPLEX, _ALL = (

@@ -56,9 +56,10 @@ class Clamp:
 
 @dataclass(frozen=True)
 class FromScalar:
-    """The value of an integer scalar expression as an index; it is not checked against bounds."""
+    """The value of an integer scalar expression as an index; it is not checked against bounds. `expr` is an
+    Expr, or what another level of the compiler has in its place."""
 
-    expr: Expr
+    expr: Any
 
 
 IndexAtom = Axis | FloorDiv | Mod | Clamp | FromScalar
@@ -70,6 +71,13 @@ class Index:
 
     constant: int
     terms: tuple[tuple[IndexAtom, int], ...] = ()
+
+    def __hash__(self) -> int:
+        found = self.__dict__.get("_hash")
+        if found is None:
+            found = hash((self.constant, self.terms))
+            object.__setattr__(self, "_hash", found)
+        return found
 
     def __add__(self, other: Index | int) -> Index:
         other = as_index(other)
@@ -112,26 +120,30 @@ class Index:
 
     def coefficient(self, number: int) -> int:
         """The coefficient of `Axis(number)`."""
-        return next((c for atom, c in self.terms if type(atom) is Axis and atom.number == number), 0)
+        return next((c for atom, c in self.terms if isinstance(atom, Axis) and atom.number == number), 0)
 
     @property
     def is_affine(self) -> bool:
-        return all(type(atom) is Axis for atom, _ in self.terms)
+        return all(isinstance(atom, Axis) for atom, _ in self.terms)
 
 
 def linear(constant: int, terms: Iterable[tuple[IndexAtom, int]]) -> Index:
     """The normalised Index of these terms. `d*c*(x//d) + c*(x%d)` becomes `c*x`."""
     sums: dict[IndexAtom, int] = {}
+    divided = False
     for atom, c in terms:
         sums[atom] = sums.get(atom, 0) + c
-    for atom, c in list(sums.items()):
-        if type(atom) is Mod and c and atom in sums:
+        divided = divided or isinstance(atom, Mod)
+    for atom, c in list(sums.items()) if divided else ():
+        if isinstance(atom, Mod) and c and atom in sums:
             quotient = FloorDiv(atom.index, atom.by)
             if sums.get(quotient, 0) == c * atom.by:
                 del sums[atom], sums[quotient]
                 return Index(constant, tuple(sums.items())) + atom.index * c
     ordered = [item for item in sums.items() if item[1]]
-    ordered.sort(key=lambda item: (0, item[0].number) if type(item[0]) is Axis else (1, 0))
+    if len(ordered) < 2:
+        return Index(constant, tuple(ordered))
+    ordered.sort(key=lambda item: (0, item[0].number) if isinstance(item[0], Axis) else (1, 0))
     return Index(constant, tuple(ordered))
 
 
@@ -384,18 +396,18 @@ def one_type(out_types: Any) -> ArrayType:
 
 
 def map_index(
-    index: Index, new_axes: Mapping[int, Index], scalar: Callable[[Expr], Expr] = lambda expr: expr
+    index: Index, new_axes: Mapping[int, Index], scalar: Callable[[Any], Any] = lambda expr: expr
 ) -> Index:
     """`index` with axis k replaced by `new_axes[k]` (kept where absent); `scalar` rewrites inner scalars."""
     total = Index(index.constant)
     for atom, c in index.terms:
-        if type(atom) is Axis:
+        if isinstance(atom, Axis):
             part = new_axes.get(atom.number, Index(0, ((atom, 1),)))
-        elif type(atom) is FloorDiv:
+        elif isinstance(atom, FloorDiv):
             part = map_index(atom.index, new_axes, scalar) // atom.by
-        elif type(atom) is Mod:
+        elif isinstance(atom, Mod):
             part = map_index(atom.index, new_axes, scalar) % atom.by
-        elif type(atom) is Clamp:
+        elif isinstance(atom, Clamp):
             part = map_index(atom.index, new_axes, scalar).clamp(atom.low, atom.high)
         else:
             part = from_scalar(scalar(atom.expr))
@@ -413,14 +425,14 @@ def index_range(index: Index, extents: Sequence[int]) -> tuple[float, float]:
 
 
 def _atom_range(atom: IndexAtom, extents: Sequence[int]) -> tuple[float, float]:
-    if type(atom) is Axis:
+    if isinstance(atom, Axis):
         return 0.0, float(max(extents[atom.number] - 1, 0))
-    if type(atom) is FloorDiv:
+    if isinstance(atom, FloorDiv):
         low, high = index_range(atom.index, extents)
         return low // atom.by, high // atom.by
-    if type(atom) is Mod:
+    if isinstance(atom, Mod):
         return 0.0, float(atom.by - 1)
-    if type(atom) is Clamp:
+    if isinstance(atom, Clamp):
         return float(atom.low), float(atom.high)
     return -math.inf, math.inf
 
@@ -428,6 +440,8 @@ def _atom_range(atom: IndexAtom, extents: Sequence[int]) -> tuple[float, float]:
 def simplify(index: Index, extents: Sequence[int]) -> Index:
     """`index` without divisions, remainders and clamps that the extents of the axes make needless."""
     if index.is_affine:
+        if all(extents[a.number] != 1 for a, _ in index.terms):  # type: ignore[union-attr]
+            return index
         return Index(index.constant, tuple((a, c) for a, c in index.terms if extents[a.number] != 1))  # type: ignore[union-attr]
     total = Index(index.constant)
     for atom, c in index.terms:
@@ -436,13 +450,13 @@ def simplify(index: Index, extents: Sequence[int]) -> Index:
 
 
 def _simplify_atom(atom: IndexAtom, extents: Sequence[int]) -> Index:
-    if type(atom) is Axis:
+    if isinstance(atom, Axis):
         return Index(0) if extents[atom.number] == 1 else Index(0, ((atom, 1),))
-    if type(atom) is FromScalar:
+    if isinstance(atom, FromScalar):
         return Index(0, ((atom, 1),))
     inner = simplify(atom.index, extents)
     low, high = index_range(inner, extents)
-    if type(atom) is Clamp:
+    if isinstance(atom, Clamp):
         if low >= atom.low and high <= atom.high:
             return inner
         return inner.clamp(atom.low, atom.high)
@@ -453,6 +467,6 @@ def _simplify_atom(atom: IndexAtom, extents: Sequence[int]) -> Index:
     rest = inner - multiple
     rest_low, rest_high = index_range(rest, extents)
     small = rest_low >= 0 and rest_high < by
-    if type(atom) is FloorDiv:
+    if isinstance(atom, FloorDiv):
         return multiple // by if small else inner // by
     return rest if small else rest % by

@@ -20,7 +20,8 @@ class Group:
     """Roots that are computed in one kernel, over one domain.
 
     `shape` is elementwise (all roots over the whole domain), rows (some reduce over `reduced`, which has the
-    innermost axis; others may live on the kept axes alone), columns (reductions whose innermost axis is kept),
+    innermost axis; others may live on the kept axes alone), columns (reductions whose innermost axis is
+    kept),
     chunks (partial results of a full reduction) or opaque.
     """
 
@@ -184,12 +185,10 @@ class Fusion:
         buffers = {*group.reads, *root.reads}
         if len(buffers) + len(group.roots) + 1 > heuristics.MAX_BUFFERS:
             return f"more than {heuristics.MAX_BUFFERS} buffers in one kernel"
-        if COLUMNS in (group.shape, shape_of(root)) and group.domain:
-            if (
-                ELEMENTWISE in (group.shape, shape_of(root))
-                and group.domain[-1] < heuristics.MIN_COLUMNS_TO_FUSE
-            ):
-                return f"a column reduction over only {group.domain[-1]} columns"
+        shapes = (group.shape, shape_of(root))
+        narrow = bool(group.domain) and group.domain[-1] < heuristics.MIN_COLUMNS_TO_FUSE
+        if COLUMNS in shapes and ELEMENTWISE in shapes and narrow:
+            return f"a column reduction over only {group.domain[-1]} columns"
         return None
 
     # ---------------------------------------------------------------------------------------- groups
@@ -256,19 +255,15 @@ class Fusion:
     # ----------------------------------------------------------------------------------------- order
 
     def ordered(self) -> list[Group]:
-        """The groups in an order in which they can run: the earliest founded first among those that are ready."""
+        """The groups in an order in which they can run: the earliest founded first among those that are
+        ready."""
         remaining = dict(sorted(self.groups.items()))
         order: list[Group] = []
         done = 0
         while remaining:
-            for number, group in remaining.items():
-                if not self.before[number] & ~done:
-                    break
-            else:
-                raise AssertionError("groups depend on each other in a cycle")
-            order.append(group)
+            number = next(n for n in remaining if not self.before[n] & ~done)
+            order.append(remaining.pop(number))
             done |= 1 << number
-            del remaining[number]
         return order
 
 

@@ -1,4 +1,5 @@
-"""Every threshold and score of lowering, and the words in which it refuses to fuse. Never asks what is legal."""
+"""Every threshold and score of lowering, and the words in which it refuses to fuse. Never asks what is
+legal."""
 
 from __future__ import annotations
 
@@ -11,13 +12,15 @@ SMALL_EXTENT = 8
 """Inner extents and strides up to this are constants in a kernel's text, so that loops over them unroll."""
 
 CHUNK = 16384
-"""Elements in one partial result of a full reduction: fixed, so that no sum depends on the number of threads."""
+"""Elements in one partial result of a full reduction: fixed, so that no sum depends on the number of
+threads."""
 
 COLUMN_CHUNK = 65536
 """Elements in one partial result of a column reduction, and the least reduction that is worth several."""
 
 COLUMN_BLOCK = 1024
-"""Columns that a column reduction handles at a time, so that its accumulators stay in the first-level cache."""
+"""Columns that a column reduction handles at a time, so that its accumulators stay in the first-level
+cache."""
 
 MAX_OPERATIONS = 400
 """Scalar operations in one kernel: compile time grows with it, speed no longer does."""
@@ -41,7 +44,8 @@ SMALL_CONTRACTION = 8
 """Matrix products whose contracted extent is at most this are loops, so that they fuse; others go to BLAS."""
 
 SMALL_PRODUCT = 4096
-"""Matrix products of at most this many multiplications are loops if their output has at most as many elements as a row."""
+"""Matrix products of at most this many multiplications are loops if their output has at most as many
+elements as a row."""
 
 TILE = 32
 """Edge of the squares in which an array is walked when one operand is contiguous along another axis."""
@@ -50,11 +54,14 @@ MIN_COLUMNS_TO_FUSE = 16
 """Column reductions over fewer columns stay apart from elementwise work: their inner loop is too short."""
 
 NANOSECONDS_PER_COST = 0.02
-"""Rough time of one unit of cost in a vectorized loop, for the estimate by which the runtime picks threads."""
+"""Rough time of one unit of cost in a vectorized loop, for the estimate by which the runtime picks
+threads."""
 
 _CHEAP = {
-    "add": 1, "sub": 1, "mul": 1, "neg": 1, "max": 1, "min": 1, "abs": 1, "select": 1, "convert": 1, "and": 1, "or": 1,
-    "xor": 1, "not": 1, "eq": 1, "ne": 1, "lt": 1, "le": 1, "gt": 1, "ge": 1, "sign": 2, "square": 1, "bitcast": 1,
+    "add": 1, "sub": 1, "mul": 1, "neg": 1,
+    "max": 1, "min": 1, "abs": 1, "select": 1, "convert": 1, "and": 1, "or": 1,
+    "xor": 1, "not": 1, "eq": 1, "ne": 1, "lt": 1, "le": 1, "gt": 1,
+    "ge": 1, "sign": 2, "square": 1, "bitcast": 1,
     "floor": 1, "ceil": 1, "round": 1, "shift_left": 1, "shift_right_arithmetic": 1, "shift_right_logical": 1,
     "real": 0, "imag": 0, "conj": 1, "complex": 0, "is_finite": 1, "div": 5, "rem": 10, "sqrt": 5, "rsqrt": 6,
     "clamp": 2, "population_count": 2, "clz": 2,
@@ -107,7 +114,8 @@ def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:
 GEMM_STAYS_APART = "matrix products are whole BLAS calls: what comes before and after runs as its own kernel"
 
 PIECE_NS = 10_000
-"""Predicted nanoseconds in one piece of a call that is split over threads; waking a thread costs a few thousand."""
+"""Predicted nanoseconds in one piece of a call that is split over threads; waking a thread costs a few
+thousand."""
 
 PIECES_PER_CORE = 4
 """Pieces for each thread: some to spare, so that a thread that is held up does not hold up the others."""

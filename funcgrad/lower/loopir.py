@@ -2,7 +2,8 @@
 
 It says which loop is parallel, which is a reduction, which has independent iterations, and which must run in
 order; it never says how a backend does that. Buffers are flat: an address is an integer expression in loop
-variables and run-time integers (sizes, strides). A `Kernel` names no array, no shape and no source line, so that
+variables and run-time integers (sizes, strides). A `Kernel` names no array, no shape and no source line,
+so that
 equal text means equal code.
 """
 
@@ -138,7 +139,8 @@ class Combine:
 
 @dataclass(frozen=True)
 class CombineArg:
-    """Keeps in `best` the first extreme of `expr` (argmax or argmin; the first NaN), in `place` its position."""
+    """Keeps in `best` the first extreme of `expr` (argmax or argmin; the first NaN), in `place` its
+    position."""
 
     kind: str
     best: str
@@ -149,7 +151,8 @@ class CombineArg:
 
 @dataclass(frozen=True)
 class Choose:
-    """`name = inside` where `low <= index < high` for all bounds, else `outside`; each side has its own body."""
+    """`name = inside` where `low <= index < high` for all bounds, else `outside`; each side has its own
+    body."""
 
     name: str
     dtype: np.dtype
@@ -176,7 +179,8 @@ class Loop:
     """`for var in start..stop`, by `kind`.
 
     parallel: iterations are independent, and `start..stop` is the part `lo..hi` that a thread was given.
-    vector: innermost, iterations independent. reduce: iterations meet only in accumulators. sequential: in order.
+    vector: innermost, iterations independent. reduce: iterations meet only in accumulators. sequential: in
+    order.
     A parallel loop may stand inside a sequential one: each thread then runs its part again and again.
     """
 
@@ -196,7 +200,8 @@ Statement = Let | LetInt | Store | Update | Accumulator | Combine | CombineArg |
 
 @dataclass(frozen=True)
 class Buffer:
-    """A pointer argument. `role` is in, out, or inout; out buffers do not overlap any other buffer, except as a
+    """A pointer argument. `role` is in, out, or inout; out buffers do not overlap any other buffer, except
+    as a
     step's `inplace` says."""
 
     name: str
@@ -350,7 +355,8 @@ class LoopError(FuncgradError):
 
 
 def verify(kernel: Kernel) -> Kernel:
-    """`kernel` itself; LoopError where a name is used before it is defined or a buffer is written against its role."""
+    """`kernel` itself; LoopError where a name is used before it is defined or a buffer is written against
+    its role."""
     names = {"lo", "hi", *kernel.integers, *(s.name for s in kernel.scalars)}
     if len(names) != 2 + len(kernel.integers) + len(kernel.scalars):
         raise LoopError(f"an argument's name is used twice in\n{kernel}")

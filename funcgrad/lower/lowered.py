@@ -28,7 +28,8 @@ class View:
 class KernelStep:
     """One call of a kernel, whole or split over its parallel axis `0..extent`.
 
-    `views` are the kernel's buffers in order, `integers` and `scalars` its further arguments. `work` estimates the
+    `views` are the kernel's buffers in order, `integers` and `scalars` its further arguments. `work`
+    estimates the
     nanoseconds that one parallel iteration takes. `inplace` has pairs (input, output) of positions in `views`
     that may be one memory; any other output must not overlap another view.
     """
@@ -56,9 +57,11 @@ class KernelStep:
 
 @dataclass(frozen=True)
 class GemmStep:
-    """`out[b] = lhs[b] @ rhs[b]` for each b in `batch` (row-major): m x k by k x n, of float or complex dtype.
+    """`out[b] = lhs[b] @ rhs[b]` for each b in `batch` (row-major): m x k by k x n, of float or complex
+    dtype.
 
-    Strides are in elements: (row, column) of each matrix, of which one is 1 (or the extent there is 1), and one
+    Strides are in elements: (row, column) of each matrix, of which one is 1 (or the extent there is 1),
+    and one
     stride for each batch dimension. The output is row-major: strides (n, 1).
     """
 
@@ -90,7 +93,8 @@ class GemmStep:
 
 @dataclass(frozen=True)
 class CopyStep:
-    """`size` bytes of `source` to `target`: both contiguous. May be left out where both share their memory."""
+    """`size` bytes of `source` to `target`: both contiguous. May be left out where both share their
+    memory."""
 
     target: Var
     source: Var
@@ -133,7 +137,8 @@ Step = KernelStep | GemmStep | CopyStep | ExternStep
 class Lowered:
     """Steps in an order that respects their reads and writes.
 
-    `aliases` maps a value to another with the same elements in the same order (a reshape), whose memory it is:
+    `aliases` maps a value to another with the same elements in the same order (a reshape), whose memory it
+    is:
     steps name only the latter. `temporaries` are values that lowering invented. `outputs` are the graph's, in
     order: variables (perhaps inputs of the graph, or aliases) and literals. `reasons` says, a line each, why
     neighbours were not fused.

@@ -1,4 +1,5 @@
-"""Writes the statements of one kernel, loop by loop: collapses axes, names arguments, and puts each expression
+"""Writes the statements of one kernel, loop by loop: collapses axes, names arguments, and puts each
+expression
 into the outermost loop in which it is known. What loops there are is decided in schedule.py.
 """
 
@@ -62,7 +63,8 @@ def identity(kind: str, dtype: np.dtype) -> Lit:
 class Nest:
     """Statements under construction.
 
-    `extents`, `reduced`: of the axes after collapsing. `buffers` and `views`, `integers` and `scalar_args` (to their
+    `extents`, `reduced`: of the axes after collapsing. `buffers` and `views`, `integers` and `scalar_args`
+    (to their
     values): the arguments found so far. `blocks[d]` holds the statements of the d-th open loop.
     """
 
@@ -163,7 +165,8 @@ class Nest:
         self._axis_depth[axis] = len(self.blocks) - 1
 
     def open_tiled(self, axes: Sequence[int], across: int, edge: int) -> tuple[int, int]:
-        """Walks the innermost axis and axis `across` in squares; blocks of `across` and the other axes are parallel.
+        """Walks the innermost axis and axis `across` in squares; blocks of `across` and the other axes are
+        parallel.
         Gives the extent of the parallel axis, and how many loops were opened."""
         inner = axes[-1]
         blocks = -(-self.extents[across] // edge)
@@ -191,7 +194,7 @@ class Nest:
 
     def strides(self, index: E.Index) -> dict[int, int]:
         """The coefficients of the collapsed axes in `index`."""
-        return {self._last_of[a.number]: c for a, c in self._terms(index) if type(a) is E.Axis}
+        return {self._last_of[a.number]: c for a, c in self._terms(index) if isinstance(a, E.Axis)}
 
     def start_rows(self) -> None:
         """What is known once for each row is put into the loop that is open now."""
@@ -310,7 +313,8 @@ class Nest:
         self._bind(var, accumulator, len(self.blocks) - 1)
 
     def park(self, node: Node, var: Var, address: E.Index) -> None:
-        """Keeps `node` in the memory of an output that is written later; further passes load it from there."""
+        """Keeps `node` in the memory of an output that is written later; further passes load it from
+        there."""
         expr = self.scalar(node)
         buffer = self.output(var)
         if not isinstance(expr, Ref):
@@ -467,13 +471,13 @@ class Nest:
 
     def _terms(self, index: E.Index) -> list[tuple[E.IndexAtom, int]]:
         """The terms of `index` without those of axes that are part of a collapsed axis."""
-        return [(a, c) for a, c in index.terms if type(a) is not E.Axis or a.number in self._last_of]
+        return [(a, c) for a, c in index.terms if not isinstance(a, E.Axis) or a.number in self._last_of]
 
     def _address(self, index: E.Index, buffer: str) -> Int:
         """`index` without its constant, which is part of the view, and with strides as arguments."""
         terms: list[Int] = []
         for number, (atom, c) in enumerate(self._terms(index)):
-            axis = type(atom) is E.Axis
+            axis = isinstance(atom, E.Axis)
             label = f"{buffer}_s{self._last_of[atom.number]}" if axis else f"{buffer}_t{number}"
             stride = c if heuristics.static_stride(c) else self.integer(label, c)
             terms.append(loopir.mul(self._atom(atom), stride))
@@ -489,7 +493,7 @@ class Nest:
         return loopir.add(*terms)
 
     def _atom(self, atom: E.IndexAtom) -> Int:
-        if type(atom) is E.Axis:
+        if isinstance(atom, E.Axis):
             return Name(f"i{self._last_of[atom.number]}")
         known = self._names.get(atom)
         if known is not None:
@@ -498,13 +502,13 @@ class Nest:
         return self._placed(depth, lambda: self._named_atom(atom, depth))
 
     def _named_atom(self, atom: Any, depth: int) -> Name:
-        if type(atom) is E.FromScalar:
+        if isinstance(atom, E.FromScalar):
             value: Int = loopir.IntOf(self.scalar(atom.expr))
-        elif type(atom) is E.Clamp:
+        elif isinstance(atom, E.Clamp):
             low = loopir.IntOp("max", (self._int(atom.index), self._constant(atom.low)))
             value = loopir.IntOp("min", (low, self._constant(atom.high)))
         else:
-            code = "floordiv" if type(atom) is E.FloorDiv else "mod"
+            code = "floordiv" if isinstance(atom, E.FloorDiv) else "mod"
             by = atom.by if heuristics.static_stride(atom.by) else self._constant(atom.by)
             value = loopir.IntOp(code, (self._int(atom.index), by))
         name = self._fresh("j")
@@ -512,11 +516,11 @@ class Nest:
         return self._bind(atom, Name(name), depth)
 
     def _atom_depth(self, atom: Any) -> int:
-        if type(atom) is E.FromScalar:
+        if isinstance(atom, E.FromScalar):
             return self._depth(atom.expr)
         depths = [self._axis_depth[k] for k in self._axes(atom.index)]
         for inner, _ in atom.index.terms:
-            if type(inner) is not E.Axis:
+            if not isinstance(inner, E.Axis):
                 depths.append(self._atom_depth(inner))
         return max(depths, default=0)
 
@@ -531,7 +535,7 @@ def _collapse(
     while stack:
         index = stack.pop()
         flat.append(index)
-        stack.extend(a.index for a, _ in index.terms if type(a) not in (E.Axis, E.FromScalar))
+        stack.extend(a.index for a, _ in index.terms if not isinstance(a, (E.Axis, E.FromScalar)))
     extents: list[int] = []
     classes: list[bool] = []
     last_of: dict[int, int] = {}

@@ -31,8 +31,10 @@ LOAD, CONST, ARGUMENT, OP, OF_INDEX, GUARD, ROW = (
 class Node:
     """One scalar value. `kind` says which of the other fields mean something.
 
-    load: `var` at `address` (an Index over the domain's axes). const: `value`. argument: a scalar `value` that is
-    passed at run time. op: `code` on `args`. of_index: `address` as a scalar. guard: `bounds`, and args (inside,
+    load: `var` at `address` (an Index over the domain's axes). const: `value`. argument: a scalar `value`
+    that is
+    passed at run time. op: `code` on `args`. of_index: `address` as a scalar. guard: `bounds`, and args
+    (inside,
     outside). row: the reduced value of root `var`, known once for each row.
     """
 
@@ -107,18 +109,19 @@ class Expander:
         return self.expr(expr, inputs, dict(enumerate(index)))
 
     def expr(self, expr: E.Expr, inputs: tuple[Atom, ...], axes: dict[int, E.Index]) -> Node:
-        """The node of `expr`, whose operands are `inputs` and whose axes are the given indices of the domain."""
-        if type(expr) is E.Read:
+        """The node of `expr`, whose operands are `inputs` and whose axes are the given indices of the
+        domain."""
+        if isinstance(expr, E.Read):
             index = tuple(self.index(ix, inputs, axes) for ix in expr.index)
             return self.value(inputs[expr.operand], index)
-        if type(expr) is E.Const:
+        if isinstance(expr, E.Const):
             return self.literal(expr.value, expr.dtype)
-        if type(expr) is E.FromIndex:
+        if isinstance(expr, E.FromIndex):
             index = self.index(expr.index, inputs, axes)
             if not index.terms:
                 return self.literal(index.constant, expr.dtype)
             return self.node(OF_INDEX, compute_dtype(expr.dtype), address=index)
-        if type(expr) is E.Guard:
+        if isinstance(expr, E.Guard):
             return self._guard(expr, inputs, axes)
         args = tuple(self.expr(a, inputs, axes) for a in expr.args)
         return self.op(expr.code, args, expr.dtype)
@@ -126,7 +129,7 @@ class Expander:
     def index(self, index: E.Index, inputs: tuple[Atom, ...], axes: dict[int, E.Index]) -> E.Index:
         if len(index.terms) == 1 and index.constant == 0:
             atom, c = index.terms[0]
-            if c == 1 and type(atom) is E.Axis:
+            if c == 1 and isinstance(atom, E.Axis):
                 return axes[atom.number]
         scalar = lambda e: e if isinstance(e, Node) else self.expr(e, inputs, axes)  # noqa: E731
         return E.simplify(E.map_index(index, axes, scalar), self.domain)
@@ -172,6 +175,10 @@ class Expander:
         if code == "bitcast":
             narrow = self.node(OP, dtype, args, code=code)
             return self._widen(narrow)
+        if code in ("mul", "div") and args[1].kind == CONST and args[1].value == 1:
+            return args[0]
+        if code == "mul" and args[0].kind == CONST and args[0].value == 1:
+            return args[1]
         return self.node(OP, compute_dtype(dtype), args, code=code)
 
     def stored(self, node: Node, dtype: np.dtype) -> Node:
@@ -203,12 +210,12 @@ class Expander:
 
 def flat_address(index: Sequence[E.Index], shape: Sequence[int]) -> E.Index:
     """The row-major position of `index` in an array of `shape`."""
-    flat = E.Index(0)
-    stride = 1
+    constant, terms, stride = 0, [], 1
     for ix, extent in zip(reversed(index), reversed(shape)):
-        flat = flat + ix * stride
+        constant += ix.constant * stride
+        terms.extend((atom, c * stride) for atom, c in ix.terms)
         stride *= extent
-    return flat
+    return E.linear(constant, terms)
 
 
 def children(node: Node) -> list[Node]:
@@ -225,9 +232,9 @@ def children(node: Node) -> list[Node]:
 def index_nodes(index: E.Index) -> list[Node]:
     found: list[Any] = []
     for atom, _ in index.terms:
-        if type(atom) is E.FromScalar:
+        if isinstance(atom, E.FromScalar):
             found.append(atom.expr)
-        elif type(atom) is not E.Axis:
+        elif not isinstance(atom, E.Axis):
             found.extend(index_nodes(atom.index))
     return found
 
@@ -236,9 +243,9 @@ def index_axes(index: E.Index) -> set[int]:
     """The axes on which `index` itself depends (not by way of scalars)."""
     found: set[int] = set()
     for atom, _ in index.terms:
-        if type(atom) is E.Axis:
+        if isinstance(atom, E.Axis):
             found.add(atom.number)
-        elif type(atom) is not E.FromScalar:
+        elif not isinstance(atom, E.FromScalar):
             found |= index_axes(atom.index)
     return found
 

@@ -1,13 +1,16 @@
 """From a graph to roots: the values that have memory of their own, each with its iteration domain.
 
-Every other value is substituted into the expressions of the roots that need it. A root's domain is the list of
+Every other value is substituted into the expressions of the roots that need it. A root's domain is the
+list of
 extents over which its expression is evaluated, without extents of 1, in the order in which it is cheapest to
 walk; axes that a reshape splits are split.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,8 +29,10 @@ MAP, REDUCE, OPAQUE = "map", "reduce", "opaque"
 
 @dataclass(eq=False)
 class Root:
-    """One value in memory. `axes[k]` is the definition's k-th axis as an Index over `domain`; `reduced` are the
-    positions in `domain` that are reduced. `chunk` is the number of outermost iterations in one partial result of a
+    """One value in memory. `axes[k]` is the definition's k-th axis as an Index over `domain`; `reduced`
+    are the
+    positions in `domain` that are reduced. `chunk` is the number of outermost iterations in one partial
+    result of a
     full reduction, or 0. For an opaque root, `definition` says what it is and `inputs` are what it reads."""
 
     var: Var
@@ -56,7 +61,8 @@ class Root:
 
     @property
     def store_address(self) -> E.Index:
-        """Where over `domain` the element of `var` is stored; of partial results, the element of the first."""
+        """Where over `domain` the element of `var` is stored; of partial results, the element of the
+        first."""
         shape = self.var.type.shape[1:] if self.chunk else self.var.type.shape
         return flat_address(self.axes[: len(shape)], shape)
 
@@ -80,6 +86,9 @@ class Roots:
         self.temporaries: list[Var] = []
         self.reasons: list[str] = []
         self.gemm_steps: dict[Var, GemmStep] = {}
+        self._dots: dict[Var, tuple[E.Dot, tuple[Atom, ...]]] = {}
+        self._readers = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Var))
+        self._readers.update(a for a in graph.outputs if isinstance(a, Var))
         self.cost: dict[Var, int] = {}
         self._depth: dict[Var, int] = {}
         for equation in graph.equations:
@@ -97,7 +106,7 @@ class Roots:
         rule = equation.primitive.lower
         if rule is None:
             raise FuncgradError(
-                f"primitive {equation.primitive.name!r} has no rule to lower it; a pass has to expand it before"
+                f"primitive {equation.primitive.name!r} has no rule to lower it: a pass expands it first"
             )
         in_types = tuple(a.type for a in equation.inputs)
         out_types = tuple(v.type for v in equation.outputs)
@@ -113,17 +122,23 @@ class Roots:
         self, var: Var, definition: E.Definition, inputs: tuple[Atom, ...], equation: Equation
     ) -> None:
         self.equation[var] = equation
+        if isinstance(definition, E.Map):
+            definition, inputs = self._transposed_product(definition, inputs)
         if isinstance(definition, E.Dot):
             lhs, rhs = inputs[0].type, inputs[1].type
             m, n, k = _product_extents(definition, lhs, rhs)
             why = heuristics.contraction_as_loops(m, n, k, var.type.dtype)
             if why is None:
+                self._dots[var] = definition, inputs
                 self._define_gemm(var, definition, inputs, equation)
                 return
             self.reasons.append(f"{equation.primitive.name} of {lhs} and {rhs} is a loop nest: {why}")
             definition = dot_as_reduce(definition, lhs, rhs, var.type)
         if isinstance(definition, E.Reduce):
-            definition = self._define_reduce(var, definition, inputs, equation)
+            same = self._define_reduce(var, definition, inputs, equation)
+            if same is None:
+                return
+            definition = same
         if isinstance(definition, E.Map):
             self.maps[var] = (definition.expr, inputs)
             self.order.append(var)
@@ -139,7 +154,8 @@ class Roots:
     def _define_reduce(
         self, var: Var, reduce: E.Reduce, inputs: tuple[Atom, ...], equation: Equation
     ) -> E.Map | None:
-        """Registers the reduction; gives what `var` itself then is, if it is not the reduction's own value."""
+        """Registers the reduction; gives what `var` itself then is, if it is not the reduction's own
+        value."""
         ndim = var.type.ndim
         if math.prod(reduce.extents) == 1 and reduce.kind in ("argmax", "argmin"):
             return E.Map(E.Const(0, var.type.dtype))
@@ -175,7 +191,8 @@ class Roots:
 
     def _chunks(self, reduce: E.Reduce, order: list[int], kept: tuple[int, ...]) -> tuple[int, int]:
         """How many of the outermost iterations make one partial result of a large reduction, and how many of
-        those there are; (0, 0) for none. Only full reductions have them, and those that keep the innermost axis."""
+        those there are; (0, 0) for none. Only full reductions have them, and those that keep the innermost
+        axis."""
         shape = (*kept, *reduce.extents)
         size = math.prod(kept)
         order = [k for k in order if shape[k] != 1]
@@ -220,14 +237,30 @@ class Roots:
         batch = tuple(inputs[0].type.shape[d] for d in dot.lhs_batch)
         out_batch = tuple(math.prod(batch[i + 1 :]) * m * n for i in range(len(batch)))
         step = GemmStep(
-            View(var), lhs, rhs, m, n, k, lhs_strides, rhs_strides, (n, 1), batch, lhs_batch, rhs_batch, out_batch,
-            dtype, label="matrix product",
+            View(var), lhs, rhs, m, n, k, lhs_strides, rhs_strides, (n, 1),
+            batch, lhs_batch, rhs_batch, out_batch, dtype, label="matrix product",
         )  # fmt: skip
         root = Root(var, OPAQUE, (lhs.value, rhs.value), equation, dot, (var,))
         root.reads = ((lhs.value, E.Index(0)), (rhs.value, E.Index(0)))
         self.opaque[var] = root
         self.gemm_steps[var] = step
         self.order.append(var)
+
+    def _transposed_product(
+        self, definition: E.Map, inputs: tuple[Atom, ...]
+    ) -> tuple[E.Definition, tuple[Atom, ...]]:
+        """The transpose of a matrix product that nothing else reads is the product of the transposes."""
+        read = definition.expr
+        product = inputs[read.operand] if isinstance(read, E.Read) else None
+        if not isinstance(read, E.Read) or not isinstance(product, Var) or product not in self._dots:
+            return definition, inputs
+        dot, (lhs, rhs) = self._dots[product]
+        batch, free = len(dot.lhs_batch), lhs.type.ndim - len(dot.lhs_batch) - len(dot.lhs_contracting)
+        others = product.type.ndim - batch - free
+        swapped = (*E.axes(batch), *E.axes(free, batch + others), *E.axes(others, batch))
+        if self._readers[product] != 1 or read.index != swapped:
+            return definition, inputs
+        return E.Dot(dot.rhs_contracting, dot.lhs_contracting, dot.rhs_batch, dot.lhs_batch), (rhs, lhs)
 
     def _matrix(
         self,
@@ -237,7 +270,8 @@ class Roots:
         contracting_first: bool,
         equation: Equation,
     ) -> tuple[View, tuple[int, ...], tuple[int, int], int, int]:
-        """A view of `var` as batched matrices for BLAS: (view, batch strides, (row, column) strides, rows, columns)."""
+        """A view of `var` as batched matrices for BLAS: (view, batch strides, (row, column) strides, rows,
+        columns)."""
         free = [d for d in range(var.type.ndim) if d not in batch and d not in contracting]
         sides = (contracting, free) if contracting_first else (free, contracting)
         shape = var.type.shape
@@ -277,7 +311,7 @@ class Roots:
         domain = var.type.shape
         while var in self.maps and var not in self.stored:
             expr, inputs = self.maps[var]
-            if type(expr) is not E.Read or not isinstance(inputs[expr.operand], Var):
+            if not isinstance(expr, E.Read) or not isinstance(inputs[expr.operand], Var):
                 break
             source = inputs[expr.operand]
             axes = dict(enumerate(index))
@@ -313,7 +347,8 @@ class Roots:
         return var not in self.maps or (var in self.stored and var not in self.aliases)
 
     def _weigh(self, var: Var) -> None:
-        """What it costs to compute an element of `var`; marks as stored what would be recomputed too often."""
+        """What it costs to compute an element of `var`; marks as stored what would be recomputed too
+        often."""
         if var not in self.maps:
             return
         expr, inputs = self.maps[var]
@@ -448,9 +483,10 @@ def _expression_cost(expr: E.Expr) -> int:
 
 
 def _joint_stride(dims: Sequence[tuple[int, int]]) -> int | None:
-    """The one stride of dimensions (extent, stride) seen as one, 0 where its extent is 1, None where there is none."""
+    """The one stride of dimensions (extent, stride) seen as one, 0 where its extent is 1, None where there
+    is none."""
     dims = [(e, s) for e, s in dims if e != 1]
-    for (_, outer), (extent, stride) in zip(dims, dims[1:]):
+    for (_, outer), (extent, stride) in itertools.pairwise(dims):
         if outer != extent * stride:
             return None
     return dims[-1][1] if dims else 0
@@ -491,7 +527,8 @@ def _contracted(dot: E.Dot, lhs: ArrayType) -> tuple[int, ...]:
 
 
 def _walk_order(node: Node, ndim: int, shape: Sequence[int]) -> list[int]:
-    """The definition's axes in walking order: kept ones as in the output, and each reduced one as far in as the
+    """The definition's axes in walking order: kept ones as in the output, and each reduced one as far in
+    as the
     memory of the largest operand has it (at the end if the reduced extents are small, to be unrolled)."""
     order = list(range(ndim))
     reduced = range(ndim, len(shape))
@@ -514,7 +551,8 @@ def _walk_order(node: Node, ndim: int, shape: Sequence[int]) -> list[int]:
 
 
 def _axis_to_split(node: Node, domain: Sequence[int]) -> tuple[int, list[int]] | None:
-    """An axis that is divided by some number, and the extents into which to split it so that it no longer is."""
+    """An axis that is divided by some number, and the extents into which to split it so that it no longer
+    is."""
     divisors: dict[int, set[int]] = {}
     for n in walk([node]):
         for index in (n.address, *(b[0] for b in n.bounds)):
@@ -534,15 +572,15 @@ def _axis_to_split(node: Node, domain: Sequence[int]) -> tuple[int, list[int]] |
 
 def _collect_divisors(index: E.Index, divisors: dict[int, set[int]]) -> None:
     for atom, _ in index.terms:
-        if type(atom) in (E.FloorDiv, E.Mod):
+        if isinstance(atom, (E.FloorDiv, E.Mod)):
             inner = atom.index
             if inner.constant == 0 and len(inner.terms) == 1 and inner.terms[0][1] == 1:
                 axis = inner.terms[0][0]
-                if type(axis) is E.Axis:
+                if isinstance(axis, E.Axis):
                     divisors.setdefault(axis.number, set()).add(atom.by)
                     continue
             _collect_divisors(inner, divisors)
-        elif type(atom) is E.Clamp:
+        elif isinstance(atom, E.Clamp):
             _collect_divisors(atom.index, divisors)
 
 

@@ -1,7 +1,9 @@
-"""From a group of roots to one kernel: the order of the loops, what is parallel, what is vectorized, and in which
+"""From a group of roots to one kernel: the order of the loops, what is parallel, what is vectorized, and
+in which
 pass over a row each value is computed.
 
-Axes that are contiguous with each other in every buffer become one. The loop variable's extents and the buffers'
+Axes that are contiguous with each other in every buffer become one. The loop variable's extents and the
+buffers'
 strides become run-time integers, except the small ones that heuristics.py keeps as constants.
 """
 
@@ -13,10 +15,10 @@ from collections.abc import Callable, Sequence
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Atom, Var
 from funcgrad.lower import heuristics, loopir
-from funcgrad.lower.nest import Nest
 from funcgrad.lower.fuse import CHUNKS, COLUMNS, ELEMENTWISE, ROWS, Group
 from funcgrad.lower.loopir import HI, LO, PARALLEL, REDUCE, SEQUENTIAL, VECTOR, Name
 from funcgrad.lower.lowered import KernelStep, View
+from funcgrad.lower.nest import Nest
 from funcgrad.lower.nodes import LOAD, OP, ROW, Expander, Node, flat_address, index_nodes, walk
 from funcgrad.lower.roots import MAP, Root
 from funcgrad.lower.roots import REDUCE as REDUCE_ROOT
@@ -119,7 +121,8 @@ class Scheduler:
         )
 
     def _inplace(self) -> tuple[tuple[int, int], ...]:
-        """Pairs of views that may be one memory: each element is read, at the place where it is written, no later
+        """Pairs of views that may be one memory: each element is read, at the place where it is written,
+        no later
         than it is written."""
         if self.group.shape not in (ELEMENTWISE, ROWS) or self.parked:
             return ()
@@ -165,7 +168,8 @@ class Scheduler:
         return extent
 
     def _contiguous_across(self, axes: Sequence[int]) -> int | None:
-        """The axis, not the innermost, along which some operand is contiguous: then the nest is walked in tiles."""
+        """The axis, not the innermost, along which some operand is contiguous: then the nest is walked in
+        tiles."""
         nest = self.nest
         if len(axes) < 2 or any(nest.extents[k] < heuristics.TILE for k in axes[-1:]):
             return None
@@ -179,7 +183,8 @@ class Scheduler:
         return None
 
     def _open_parallel(self, axes: Sequence[int], innermost_small: bool) -> tuple[int, int]:
-        """Opens loops over `axes`: one alone is parallel itself; of several, all but the innermost are one parallel
+        """Opens loops over `axes`: one alone is parallel itself; of several, all but the innermost are one
+        parallel
         loop. Gives the extent of the parallel axis, and how many loops were opened."""
         nest = self.nest
         small = [k for k in axes[1:] if nest.is_static(k)] if innermost_small else []
@@ -254,7 +259,8 @@ class Scheduler:
         nest.flush()
 
     def _park(self) -> None:
-        """Chooses expensive elements that two passes need, to be kept in the row of an output that is written later."""
+        """Chooses expensive elements that two passes need, to be kept in the row of an output that is
+        written later."""
         nest = self.nest
         passes: dict[Node, set[int]] = {}
         for root, node in self.values.items():

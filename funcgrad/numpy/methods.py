@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.array import install_methods
-from funcgrad.numpy import ufuncs
+from funcgrad.numpy import creation, elementwise, manipulation, products, reductions, ufuncs
 from funcgrad.trace.core import is_operand
 
 
@@ -33,6 +33,16 @@ BINARY = {
     "sub": ufuncs.subtract,
     "mul": ufuncs.multiply,
     "truediv": ufuncs.true_divide,
+    "floordiv": elementwise.floor_divide,
+    "mod": elementwise.remainder,
+    "divmod": elementwise.divmod,
+    "pow": elementwise.power,
+    "matmul": products.matmul,
+    "and": elementwise.bitwise_and,
+    "or": elementwise.bitwise_or,
+    "xor": elementwise.bitwise_xor,
+    "lshift": elementwise.left_shift,
+    "rshift": elementwise.right_shift,
 }
 COMPARISONS = {
     "eq": ufuncs.equal,
@@ -53,5 +63,47 @@ install_methods(
         "__neg__": lambda self: ufuncs.negative(self),
         "__pos__": lambda self: self,
         "__abs__": lambda self: ufuncs.abs(self),
+    }
+)
+
+
+def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = function.__doc__
+    return method
+
+
+def _shape_arguments(args: Any) -> Any:
+    """`x.reshape(2, 3)` and `x.reshape((2, 3))` mean the same."""
+    return args[0] if len(args) == 1 else args
+
+
+REDUCTIONS = ("sum", "prod", "max", "min", "all", "any", "mean", "var", "std", "argmax", "argmin", "ptp")
+SHAPES = ("ravel", "squeeze", "swapaxes", "repeat")
+PRODUCTS = ("dot", "trace", "diagonal")
+
+install_methods(
+    {name: _method(getattr(reductions, name), name) for name in REDUCTIONS}
+    | {name: _method(getattr(manipulation, name), name) for name in SHAPES}
+    | {name: _method(getattr(products, name), name) for name in PRODUCTS}
+    | {
+        "__invert__": lambda self: elementwise.bitwise_not(self),
+        "__round__": lambda self, ndigits=0: elementwise.round(self, ndigits or 0),
+        "reshape": lambda self, *shape, order="C": manipulation.reshape(self, _shape_arguments(shape), order),
+        "transpose": lambda self, *axes: manipulation.transpose(self, _shape_arguments(axes) if axes else None),
+        "flatten": _method(manipulation.ravel, "flatten"),
+        "astype": _method(creation.astype, "astype"),
+        "clip": _method(elementwise.clip, "clip"),
+        "round": _method(elementwise.round, "round"),
+        "conj": _method(ufuncs.conj, "conj"),
+        "conjugate": _method(ufuncs.conj, "conjugate"),
+        "copy": _method(creation.copy, "copy"),
+        "T": property(lambda self: manipulation.transpose(self)),
+        "mT": property(lambda self: manipulation.matrix_transpose(self)),
+        "real": property(lambda self: elementwise.real(self)),
+        "imag": property(lambda self: elementwise.imag(self)),
     }
 )

@@ -159,16 +159,17 @@ def elementwise(
 
 
 def numpy_ufunc(function_name: str) -> Rule:
-    """Evaluation by the ufunc of this name, in float32 for the 16-bit floats, giving the operands' dtype."""
+    """Evaluation by the ufunc of this name, in float32 for the 16-bit floats, giving the operands' dtype.
+
+    Floating-point warnings are off where primitives are evaluated (trace/core.py).
+    """
 
     def evaluate(xp: Any, *operands: Any, **params: Any) -> Any:
         function = getattr(xp, function_name)
         dtype = operands[0].dtype
-        wide = dtypes.compute_dtype(dtype)
-        with np.errstate(all="ignore"):
-            if wide is not dtype and wide != dtype:
-                return function(*[x.astype(wide) for x in operands]).astype(dtype)
-            return function(*operands)
+        if dtype.itemsize == 2 and dtypes.is_float(dtype):
+            return function(*[x.astype(dtypes.float32) for x in operands]).astype(dtype)
+        return function(*operands)
 
     return evaluate
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-
 from funcgrad import dtypes
 from funcgrad.errors import AxisError, DTypeError, ShapeError
 from funcgrad.ir import expr

@@ -1,2 +1,130 @@
+"""What `jit(f).lower(...)` gives: every stage of one compiled function, to print and to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from funcgrad import dtypes
+from funcgrad.ir.graph import ClosedGraph, Graph, Literal, Var
+from funcgrad.ir.text import format_graph, var_names
+from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep
+from funcgrad.lower.placement import Buffer, Operand
+from funcgrad.runtime.executable import Executable
+
+
 class Lowered:
-    pass
+    """The stages of a compiled function; `print` it to read them all.
+
+    Attributes:
+        closed: the traced graph with the arrays that it closes over.
+        graph: the graph after the passes, which is what was compiled.
+        kernels: the loop IR of each kernel, in the order of first use.
+        sources: their Numba source; each is a file in the kernel cache.
+        reasons: why neighbours were not fused.
+    """
+
+    def __init__(self, closed: ClosedGraph, executable: Executable):
+        self.closed = closed
+        self.executable = executable
+        self.graph: Graph = executable.optimised
+        self.sources: list[str] = list(dict.fromkeys(executable.sources))
+        steps = executable.placement.steps
+        self.kernels = list(dict.fromkeys(s.kernel for s in steps if isinstance(s, KernelStep)))
+        self.reasons: tuple[str, ...] = executable.lowered.reasons
+
+    def compile(self) -> Executable:
+        """The executable itself."""
+        return self.executable
+
+    @property
+    def flops(self) -> float:
+        """Predicted floating-point operations of the matrix products."""
+        total = 0.0
+        for s in self.executable.placement.steps:
+            if isinstance(s, GemmStep):
+                batch = 1
+                for n in s.batch:
+                    batch *= n
+                total += 2.0 * batch * s.m * s.n * s.k
+        return total
+
+    @property
+    def bytes(self) -> int:
+        """Predicted bytes of memory that the steps read and write."""
+        steps = self.executable.placement.steps
+        return sum(v.type.nbytes for s in steps for v in (*s.reads, *s.writes))
+
+    def as_text(self) -> str:
+        """The text of all stages."""
+        parts = [
+            ("graph", format_graph(self.graph)),
+            ("program", "\n".join(self._steps())),
+            ("memory", "\n".join(self._memory())),
+            ("not fused", "\n".join(self.reasons) or "(nothing that could have been)"),
+        ]
+        for number, (kernel, source) in enumerate(zip(self.kernels, self.sources)):
+            parts.append((f"kernel {number}: loops", str(kernel).rstrip()))
+            parts.append((f"kernel {number}: Numba", source.rstrip()))
+        return "\n\n".join(f"== {title}\n{text}" for title, text in parts)
+
+    __str__ = as_text
+
+    def __repr__(self) -> str:
+        steps = len(self.executable.placement.steps)
+        return f"<lowered {self.closed.graph.name}: {steps} steps, {len(self.kernels)} kernels; print it to read it>"
+
+    def _names(self) -> dict[Var, str]:
+        """The names that the printed graph gives its variables; temporaries of lowering have names t0, t1, ..."""
+        supply, names = var_names(), {}
+        for var in self.graph.inputs:
+            names[var] = next(supply)
+        for equation in self.graph.equations:
+            for var in equation.outputs:
+                names[var] = next(supply)
+        for number, var in enumerate(self.executable.lowered.temporaries):
+            names.setdefault(var, f"t{number}")
+        return names
+
+    def _steps(self) -> list[str]:
+        names = self._names()
+
+        def listed(values: Sequence[Any]) -> str:
+            return " ".join(f"{names.get(v, '?')}:{v.type}" for v in values)
+
+        lines = []
+        for step in self.executable.placement.steps:
+            if isinstance(step, KernelStep):
+                what = f"kernel {self.kernels.index(step.kernel)} over 0..{step.extent}"
+            elif isinstance(step, GemmStep):
+                batch = "".join(f"{n} x " for n in step.batch)
+                what = f"gemm {dtypes.name(step.dtype)} {batch}{step.m}x{step.k} @ {step.k}x{step.n}"
+            elif isinstance(step, CopyStep):
+                what = "copy"
+            else:
+                assert isinstance(step, ExternStep)
+                what = step.name
+            lines.append(f"{listed(step.writes)} = {what} ({listed(step.reads)})")
+            lines.extend(f"    from {s}" for s in dict.fromkeys(step.sources))
+        return lines or ["(nothing to run)"]
+
+    def _memory(self) -> list[str]:
+        names, placement = self._names(), self.executable.placement
+        plan = placement.plan
+        lines = [f"arena of {plan.size} bytes; results of {sum(t.nbytes for t in placement.buffers)} bytes"]
+        for value in sorted(plan.offsets, key=lambda v: plan.offsets[v]):
+            first, last = plan.lives[value]
+            assert isinstance(value, Var)
+            where = f"{plan.offsets[value]:>10} +{value.type.nbytes}"
+            lines.append(f"{where:<24} {names.get(value, '?')}:{value.type}, steps {first} to {last}")
+        for target, source in plan.aliases.items():
+            assert isinstance(target, Var) and isinstance(source, Var)
+            lines.append(f"{names.get(target, '?')} overwrites {names.get(source, '?')}")
+        for number, result in enumerate(placement.results):
+            if isinstance(result, Operand):
+                lines.append(f"result {number} is operand {result.number}")
+            elif isinstance(result, Literal):
+                lines.append(f"result {number} is the constant {result.value}")
+            else:
+                assert isinstance(result, Buffer)
+        return lines

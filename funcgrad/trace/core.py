@@ -154,18 +154,24 @@ def check_alive(tracer: Tracer) -> None:
 
 PYTHON_SCALARS = (bool, int, float, complex)
 _SCALAR_KINDS = frozenset(PYTHON_SCALARS)
+_TYPED = (ArrayMethods, ShapeDtypeStruct)
+_NUMPY = (np.ndarray, np.generic)
 
 
 def type_of(value: Any) -> ArrayType:
     """The ArrayType of anything that can be an operand; DTypeError for anything else."""
-    if isinstance(value, ArrayMethods | ShapeDtypeStruct):
-        return value.type
     kind = value.__class__
+    if kind is Array:
+        return value._type or value.type
+    if isinstance(value, _TYPED):
+        return value.type
     if kind in _SCALAR_KINDS:
         return array_type((), dtypes.of_python_scalar(kind), kind is not bool)
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, _NUMPY):
         dtype = value.dtype
-        return array_type(value.shape, dtype if dtype == dtypes.float0 else dtypes.as_dtype(dtype))
+        if dtype not in dtypes.KNOWN:
+            dtype = dtypes.as_dtype(dtype)
+        return array_type(value.shape, dtype)
     if hasattr(value, "__array__"):
         return type_of(np.asarray(value))
     raise DTypeError(
@@ -191,6 +197,8 @@ def data_of(value: Any) -> Any:
     kind = value.__class__
     if kind is Array:
         return value._data
+    if isinstance(value, np.generic) and value.dtype in dtypes.KNOWN:
+        return value
     if kind in _SCALAR_KINDS:
         return dtypes.of_python_scalar(kind).type(value)
     if isinstance(value, Tracer):
@@ -210,6 +218,8 @@ def data_of(value: Any) -> Any:
 
 def out_types(primitive: Primitive, types: tuple[ArrayType, ...], params: dict[str, Any]) -> Any:
     """What `primitive` gives for operands of these types; remembered, since it is asked again and again."""
+    if not params:
+        return _out_types(primitive, types, ())
     if primitive.partial is not None:  # its parameters are graphs, which should not be kept alive here
         return primitive.type_rule(*types, **params)
     try:
@@ -228,6 +238,7 @@ def _out_types(primitive: Primitive, types: tuple[ArrayType, ...], items: tuple[
 class EagerTrace(Trace):
     """The trace outside every transform: calls NumPy and wraps the result."""
 
+    @np.errstate(all="ignore")
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         types = out_types(primitive, tuple([type_of(x) for x in operands]), params)
         out = primitive.evaluate(np, *[data_of(x) for x in operands], **params)

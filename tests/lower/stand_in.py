@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import types
@@ -10,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import scipy.special
+from funcgrad.kernels.cpu import abi
 
 import funcgrad.prims  # noqa: F401
 from funcgrad import dtypes
 from funcgrad.ir.graph import Graph, Literal, Var
 from funcgrad.ir.primitive import PRIMITIVES
-from funcgrad.kernels.cpu import abi
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.lowered import CopyStep, GemmStep, KernelStep, Lowered
 
@@ -51,7 +52,8 @@ def vector_math() -> types.ModuleType:
     table: dict[str, Callable[..., Any]] = {
         "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh,
         "atanh": np.arctanh, "atan2": np.arctan2, "abs": np.abs, "pow": np.power, "conj": np.conj,
-        "logistic": lambda x: type(x)(1) / (type(x)(1) + np.exp(-x)), "rsqrt": lambda x: type(x)(1) / np.sqrt(x),
+        "logistic": lambda x: type(x)(1) / (type(x)(1) + np.exp(-x)),
+        "rsqrt": lambda x: type(x)(1) / np.sqrt(x),
         "erf": scipy.special.erf, "erfc": scipy.special.erfc, "lgamma": scipy.special.gammaln, "rem": np.fmod,
         "select": lambda p, a, b: a if p else b, "is_finite": np.isfinite, "round_even": np.round,
         "div": lambda a, b: type(a)(math.trunc(a / b)) if b else type(a)(-1),
@@ -64,13 +66,14 @@ def vector_math() -> types.ModuleType:
     }  # fmt: skip
     for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
         dtype = np.dtype(name)
-        table[f"to_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: ops_evaluate("convert_element_type", x, dtype)
+        table[f"to_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: ops_evaluate(
+            "convert_element_type", x, dtype
+        )
         table[f"bitcast_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: np.asarray(x).view(dtype)[()]
     for name in ("float32", "float64"):
         table[f"bitcast_{dtypes.name(np.dtype(name))}"] = lambda x, name=name: np.asarray(x).view(name)[()]
-    for name in (
-        "nextafter shift_left shift_right_arithmetic shift_right_logical population_count clz erf_inv digamma complex"
-    ).split():
+    shifts = ("shift_left", "shift_right_arithmetic", "shift_right_logical")
+    for name in (*shifts, "nextafter", "population_count", "clz", "erf_inv", "digamma", "complex"):
         table[name] = lambda *args, name=name: PRIMITIVES[name].evaluate(np, *args)
     for name, function in table.items():
         setattr(vm, name, function)
@@ -127,7 +130,7 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
             bounds = [step.extent * k // parts for k in range(parts + 1)] if step.extent != 1 else [0, 1]
             assert isinstance(kernel, abi.Kernel)
             with np.errstate(all="ignore"):
-                for low, high in reversed(list(zip(bounds, bounds[1:]))):
+                for low, high in reversed(list(itertools.pairwise(bounds))):
                     kernel(low, high, *pointers, *step.integers, *step.scalars)
         elif isinstance(step, CopyStep):
             flat(step.target)[:] = flat(step.source)

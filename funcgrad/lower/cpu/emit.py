@@ -1,6 +1,7 @@
 """Prints a kernel's loop IR as the source of a Numba function, by the ABI of funcgrad.kernels.cpu.abi.
 
-The text depends on the kernel alone, so that its hash is the kernel's key. Plain arithmetic is written as Python
+The text depends on the kernel alone, so that its hash is the kernel's key. Plain arithmetic is written as
+Python
 operators; everything else is a function of funcgrad.kernels.cpu.vmath by the name of its scalar opcode.
 """
 
@@ -131,7 +132,8 @@ def _statements(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]
             acc[s.name] = s.start.dtype
             yield f"{indent}{s.name} = {scalar(s.start)}"
         elif isinstance(s, Combine):
-            yield f"{indent}{s.accumulator} = {_combined(s.kind, s.accumulator, scalar(s.expr), acc[s.accumulator])}"
+            combined = _binary(s.kind, s.accumulator, scalar(s.expr), acc[s.accumulator])
+            yield f"{indent}{s.accumulator} = {combined}"
         elif isinstance(s, CombineArg):
             sign = ">" if s.kind == "argmax" else "<"
             value = f"{s.best}_new"
@@ -175,11 +177,7 @@ def _update(s: Update) -> str:
     dtype = _dtype(s.expr)
     place = f"{s.buffer}[{integer(s.address)}]"
     old = f"({place} != 0)" if dtype.kind == "b" else place
-    return f"{place} = {_as_stored(_combined(s.kind, old, scalar(s.expr), dtype), dtype)}"
-
-
-def _combined(kind: str, old: str, new: str, dtype: np.dtype) -> str:
-    return _binary(kind, old, new, dtype)
+    return f"{place} = {_as_stored(_binary(s.kind, old, scalar(s.expr), dtype), dtype)}"
 
 
 # ------------------------------------------------------------------------------------------------- scalars
