@@ -34,7 +34,10 @@ CASES = {
     "all_gather": (lambda x: lax.all_gather(x, "i"), everyone(X)),
     "all_gather along 1": (lambda x: lax.all_gather(x, "i", axis=1), everyone(X.T)),
     "all_gather tiled": (lambda x: lax.all_gather(x, "i", tiled=True), everyone(X.reshape(-1))),
-    "ppermute": (lambda x: lax.ppermute(x, "i", [(0, 1), (1, 2)]), np.stack([0 * X[0], X[0], X[1], 0 * X[0]])),
+    "ppermute": (
+        lambda x: lax.ppermute(x, "i", [(0, 1), (1, 2)]),
+        np.stack([0 * X[0], X[0], X[1], 0 * X[0]]),
+    ),
     "pshuffle": (lambda x: lax.pshuffle(x, "i", [3, 0, 1, 2]), X[[3, 0, 1, 2]]),
 }
 

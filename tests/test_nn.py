@@ -66,7 +66,13 @@ def test_slopes_agree_with_finite_differences(name):
     np.testing.assert_allclose(np.asarray(slopes), numeric, rtol=1e-6, atol=1e-7)
 
 
-SLOPES = {"relu": (0.0, 0.0), "relu6": (6.0, 0.0), "softplus": (0.0, 0.5), "elu": (0.0, 1.0), "silu": (0.0, 0.5)}
+SLOPES = {
+    "relu": (0.0, 0.0),
+    "relu6": (6.0, 0.0),
+    "softplus": (0.0, 0.5),
+    "elu": (0.0, 1.0),
+    "silu": (0.0, 0.5),
+}
 
 
 @pytest.mark.parametrize("name", SLOPES)

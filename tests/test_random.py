@@ -70,7 +70,9 @@ def test_uniform_and_normal():
     same(random.uniform(KEY, (3,)), [0.48870957, 0.6797972, 0.6162715], "float32")
     same(random.uniform(KEY, (3,), "bfloat16"), [0.6328125, 0.84375, 0.96875], fg.dtypes.bfloat16)
     same(
-        random.uniform(KEY, (3,), "float64"), [0.4267275666499091, 0.015010069515314584, 0.5741444178995352], "f8"
+        random.uniform(KEY, (3,), "float64"),
+        [0.4267275666499091, 0.015010069515314584, 0.5741444178995352],
+        "f8",
     )
     near(random.normal(KEY, (4,)), [-0.02830462, 0.46713185, 0.29570296, 0.15354592])
     near(

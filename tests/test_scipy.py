@@ -60,7 +60,9 @@ def test_zero_times_a_logarithm_is_zero_with_its_derivatives():
     assert float(fg.grad(special.xlogy)(0.0, 2.0)) == pytest.approx(np.log(2))
     assert float(special.entr(0.0)) == 0
     assert float(special.entr(-1.0)) == -np.inf
-    np.testing.assert_array_equal(special.rel_entr(np.array([0.0, 1, -1]), np.array([1.0, 0, 1])), [0, np.inf, np.inf])
+    np.testing.assert_array_equal(
+        special.rel_entr(np.array([0.0, 1, -1]), np.array([1.0, 0, 1])), [0, np.inf, np.inf]
+    )
 
 
 def test_others():

@@ -14,7 +14,7 @@ from tqdm import trange
 import funcgrad as fg
 import funcgrad.numpy as fnp
 
-EPOCHS, BATCH, RATE = 12, 64, 3e-3
+EPOCHS, BATCH, RATE = 16, 64, 3e-3
 
 # 1. The model is a function of parameters and of ONE image; the parameters are a plain dictionary of arrays.
 
