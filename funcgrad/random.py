@@ -20,6 +20,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import array_of
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.lax.indexing import take_along
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -603,4 +604,4 @@ def choice(
     index = _randint(key, sizes, 0, count, _default_draw(0, count))
     if not t.ndim:
         return ops.convert(index, dtypes.default_int())
-    return _take(a, index, axis)
+    return take_along(a, index, axis)

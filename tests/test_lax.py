@@ -163,6 +163,49 @@ def test_dynamic_indices_under_jit_and_vmap():
     np.testing.assert_array_equal(put(1), X * np.array([[1], [0], [1]]))
 
 
+# -------------------------------------------------------------------------------------- gather, scatter
+
+
+def test_gather_and_scatter():
+    rows = np.array([[2], [0]])
+    numbers = lax.GatherDimensionNumbers((1,), (0,), (0,))
+    np.testing.assert_array_equal(lax.gather(X, rows, numbers, (1, 4)), X[[2, 0]])
+    outside = np.array([[2], [7]])
+    np.testing.assert_array_equal(lax.gather(X, outside, numbers, (1, 4), mode="clip"), X[[2, 2]])
+    np.testing.assert_array_equal(
+        np.isnan(lax.gather(X, outside, numbers, (1, 4))), [[False] * 4, [True] * 4]
+    )
+    np.testing.assert_array_equal(
+        lax.gather(X, outside, numbers, (1, 4), mode="fill", fill_value=-1)[1], np.full(4, -1)
+    )
+    numbers = lax.ScatterDimensionNumbers((1,), (0,), (0,))
+    twice, ones = np.array([[1], [1]]), np.ones((2, 4))
+    np.testing.assert_array_equal(lax.scatter_add(X, twice, ones, numbers), X + [[0], [2], [0]])
+    np.testing.assert_array_equal(lax.scatter_sub(X, twice, ones, numbers), X - [[0], [2], [0]])
+    np.testing.assert_array_equal(lax.scatter_mul(X, rows, 2 * ones, numbers), X * [[2], [1], [2]])
+    np.testing.assert_array_equal(lax.scatter(X, rows, 0 * ones, numbers), X * [[0], [1], [0]])
+    np.testing.assert_array_equal(lax.scatter_max(X, rows, 9 * ones, numbers)[0], np.full(4, 9))
+    np.testing.assert_array_equal(lax.index_take(X, (np.array([1, 0]),), (1,)), X[:, [1, 0]].T)
+    with pytest.raises(ArgumentError, match="mode"):
+        lax.gather(X, rows, lax.GatherDimensionNumbers((1,), (0,), (0,)), (1, 4), mode="wrap")
+
+
+def test_segments():
+    ids = np.array([1, 0, 1])
+    for function in (fg.ops.segment_sum, fg.jit(fg.ops.segment_sum, static_argnums=2)):
+        np.testing.assert_allclose(function(X, ids, 3), [X[1], X[0] + X[2], np.zeros(4)])
+    np.testing.assert_allclose(fg.ops.segment_prod(X, ids), [X[1], X[0] * X[2]])
+    np.testing.assert_allclose(fg.ops.segment_max(X, ids), [X[1], np.maximum(X[0], X[2])])
+    np.testing.assert_allclose(fg.ops.segment_min(X[:, 0], ids), [X[1, 0], min(X[0, 0], X[2, 0])])
+    np.testing.assert_array_equal(fg.ops.segment_sum(np.arange(3), np.array([0, 5, -1]), 2), [0, 0])
+    slope = fg.grad(lambda x: (fg.ops.segment_sum(x, ids, 2) ** 2).sum())(X)
+    np.testing.assert_allclose(slope, 2 * np.stack([X[0] + X[2], X[1], X[0] + X[2]]))
+    with pytest.raises(ArgumentError, match="num_segments"):
+        fg.jit(fg.ops.segment_sum)(X, ids)
+    with pytest.raises(ShapeError, match="each row"):
+        fg.ops.segment_sum(X, ids[:2])
+
+
 # ------------------------------------------------------------------------------------------- derivatives
 
 SMOOTH = {
