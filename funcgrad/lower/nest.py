@@ -236,7 +236,7 @@ class Nest:
 
     def store(self, var: Var, address: E.Index, node: Node) -> None:
         """Stores at the end of the current loop body, after everything that the body reads."""
-        expr = self.scalar(node)
+        expr = self.value(node)
         buffer = self.output(var)
         self._pending.append((len(self.blocks), (buffer.name, self._address(address, buffer.name), expr)))
 
@@ -261,7 +261,7 @@ class Nest:
         self.blocks[-1].append(loopir.Store(name, where, identity(kind, var.type.dtype)))
 
     def update(self, var: Var, address: E.Index, kind: str, node: Node, part: Int = 0) -> None:
-        expr = self.scalar(node)
+        expr = self.value(node)
         name = self.output(var).name
         where = loopir.add(part, self._address(address, name))
         self.blocks[-1].append(loopir.Update(kind, name, where, expr))
@@ -271,7 +271,7 @@ class Nest:
     ) -> None:
         """One update of a scatter, dropped where the bounds do not hold."""
         checks = tuple((self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in bounds)
-        expr = self.scalar(node)
+        expr = self.value(node)
         buffer = self.output(var)
         where = self._address(address, buffer.name)
         where = loopir.add(where, self._constant(address.constant)) if address.constant else where
@@ -296,7 +296,7 @@ class Nest:
             self._accumulators[var] = Ref(name, var.type.dtype)
 
     def combine(self, var: Var, kind: str, node: Node, position: E.Index | None) -> None:
-        expr, accumulator = self.scalar(node), self._accumulators[var]
+        expr, accumulator = self.value(node), self._accumulators[var]
         if position is None:
             self.blocks[-1].append(loopir.Combine(kind, accumulator.name, expr))
             return
@@ -315,7 +315,7 @@ class Nest:
     def park(self, node: Node, var: Var, address: E.Index) -> None:
         """Keeps `node` in the memory of an output that is written later; further passes load it from
         there."""
-        expr = self.scalar(node)
+        expr = self.value(node)
         buffer = self.output(var)
         if not isinstance(expr, Ref):
             name = self._fresh("v")
@@ -386,6 +386,28 @@ class Nest:
             self._depths[node] = found
         return found
 
+    def value(self, node: Node) -> Scalar:
+        """As `scalar`, but names what needs a name from the bottom up, so that a long chain is no deep recursion."""
+        order: list[Node] = []
+        seen: set[Node] = set()
+        stack = [(node, False)]
+        while stack:
+            inner, ready = stack.pop()
+            if ready:
+                order.append(inner)
+            elif inner not in seen and inner not in self._names and inner not in self._parked:
+                seen.add(inner)
+                stack.append((inner, True))
+                if inner.kind == OP:
+                    stack.extend((child, False) for child in reversed(inner.args))
+        for inner in order:
+            if inner.kind == OP and self._deserves_name(inner):
+                self.scalar(inner)
+        return self.scalar(node)
+
+    def _deserves_name(self, node: Node) -> bool:
+        return self._uses.get(node, 0) > 1 or node in self._heavy
+
     def scalar(self, node: Node) -> Scalar:
         """An expression for `node` that is valid where statements are being added now; adds what it needs."""
         known = self._names.get(node.var if node.kind == ROW else node)
@@ -400,10 +422,9 @@ class Nest:
                 self._scalar_of[node] = Ref(argument.name, node.dtype)
             return self._scalar_of[node]
         depth = max(self._depth(node), self._floor)
-        named = self._uses.get(node, 0) > 1 or node in self._heavy or depth < self._at
         if node.kind == GUARD:
             return self._placed(depth, lambda: self._choose(node, depth))
-        if not named:
+        if depth == self._at and not self._deserves_name(node):
             return self._expression(node)
         return self._placed(depth, lambda: self._named(node, depth))
 
@@ -449,7 +470,7 @@ class Nest:
             hidden = self.blocks[depth + 1 :], self._names_at[depth + 1 :]
             self.blocks[depth + 1 :], self._names_at[depth + 1 :] = [[]], [[]]
             self._floor = self._at = depth + 1
-            value = self.scalar(side)
+            value = self.value(side)
             body = self.blocks.pop()
             for key in self._names_at.pop():
                 del self._names[key]

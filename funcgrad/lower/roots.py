@@ -85,6 +85,7 @@ class Roots:
         self.aliases: dict[Var, Var] = {}
         self.temporaries: list[Var] = []
         self.reasons: list[str] = []
+        self._built: dict[Var, Root] = {}
         self.gemm_steps: dict[Var, GemmStep] = {}
         self._dots: dict[Var, tuple[E.Dot, tuple[Atom, ...]]] = {}
         self._readers = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Var))
@@ -323,7 +324,9 @@ class Roots:
         return var, address
 
     def store(self, var: Var) -> None:
+        """Gives `var` memory of its own; roots into which it was substituted are built anew."""
         self.stored.add(var)
+        self._built = {v: root for v, root in self._built.items() if var not in root.expanded}
 
     def _find_aliases(self) -> None:
         for var in reversed(self.order):
@@ -380,8 +383,10 @@ class Roots:
         needed: set[Var] = {a for a in map(self._base, self.graph.outputs) if a is not None}
         found: list[Root] = []
         for var in reversed(self.order):
-            root = None
-            if var in self.opaque:
+            root = self._built.get(var)
+            if root is not None and not needed.isdisjoint(root.outputs or (var,)):
+                pass
+            elif var in self.opaque:
                 if needed.isdisjoint(self.opaque[var].outputs):
                     continue
                 root = self._opaque_root(self.opaque[var])
@@ -391,7 +396,10 @@ class Roots:
                 expr, inputs = self.maps[var]
                 root = Root(var, MAP, inputs, self.equation.get(var), E.Map(expr))
                 self._set_domain(root, E.axes(var.type.ndim), var.type.shape)
+            else:
+                root = None
             if root is not None:
+                self._built[var] = root
                 found.append(root)
                 needed.update(read for read, _ in root.reads)
         found.reverse()

@@ -58,6 +58,7 @@ def _recomputed(roots: Roots, fusion: Fusion) -> list[Var]:
 class _Lowering:
     def __init__(self, graph: Graph, roots: Roots, fusion: Fusion):
         self.graph, self.roots, self.fusion = graph, roots, fusion
+        self._position = {id(e): k for k, e in enumerate(graph.equations)}
         self.needed = {self._storage(a) for a in graph.outputs if isinstance(a, Var)}
         for group in fusion.groups.values():
             for root in group.roots:
@@ -95,8 +96,7 @@ class _Lowering:
                 equation = self.roots.equation.get(var)
                 if equation is not None:
                     equations[id(equation)] = equation
-        position = {id(e): k for k, e in enumerate(self.graph.equations)}
-        ordered = [equations[k] for k in sorted(equations, key=lambda k: position.get(k, -1))]
+        ordered = [equations[k] for k in sorted(equations, key=lambda k: self._position.get(k, -1))]
         lines = dict.fromkeys(str(e.source) for e in ordered if e.source is not None)
         return "+".join(e.primitive.name for e in ordered), tuple(lines)
 

@@ -18,21 +18,21 @@ from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
 _BITS = (dtypes.bool_, *dtypes.INTEGERS)
-_ORDERED = dtypes.ALL
+_ORDERED = (dtypes.bool_, *dtypes.INTEGERS, *dtypes.FLOATS)
 
 
-def _comparison(name: str, ufunc: str) -> Primitive:
+def _comparison(name: str, ufunc: str, accepts: Sequence[np.dtype] = _ORDERED) -> Primitive:
     return elementwise(
         name,
         lambda xp, x, y: getattr(xp, ufunc)(x, y),
         None,
-        accepts=_ORDERED,
+        accepts=accepts,
         result=lambda dtype: dtypes.bool_,
-        samples=binary_samples(_ORDERED),
+        samples=binary_samples(accepts),
     )
 
 
-eq_p, ne_p = _comparison("eq", "equal"), _comparison("ne", "not_equal")
+eq_p, ne_p = _comparison("eq", "equal", dtypes.ALL), _comparison("ne", "not_equal", dtypes.ALL)
 lt_p, le_p = _comparison("lt", "less"), _comparison("le", "less_equal")
 gt_p, ge_p = _comparison("gt", "greater"), _comparison("ge", "greater_equal")
 

@@ -129,9 +129,19 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
             pointers = [Pointer(flat(v.value), v.offset) for v in step.views]
             bounds = [step.extent * k // parts for k in range(parts + 1)] if step.extent != 1 else [0, 1]
             assert isinstance(kernel, abi.Kernel)
+            parts_of = list(itertools.pairwise(bounds))[::-1]
+            before = [p.array.copy() for p in pointers]
             with np.errstate(all="ignore"):
-                for low, high in reversed(list(itertools.pairwise(bounds))):
+                for low, high in parts_of:
                     kernel(low, high, *pointers, *step.integers, *step.scalars)
+                for read, written in step.inplace:
+                    shared = Pointer(before[read].view(pointers[written].array.dtype).copy(), 0)
+                    again = [Pointer(b.copy(), p.offset) for b, p in zip(before, pointers)]
+                    again[read] = Pointer(shared.array.view(before[read].dtype), 0)
+                    again[written] = shared
+                    for low, high in parts_of:
+                        kernel(low, high, *again, *step.integers, *step.scalars)
+                    np.testing.assert_array_equal(shared.array, pointers[written].array, "not in place")
         elif isinstance(step, CopyStep):
             flat(step.target)[:] = flat(step.source)
         elif isinstance(step, GemmStep):

@@ -176,6 +176,9 @@ def _update(s: Update) -> str:
     """`p[i] = p[i] op value`; 16-bit floats in memory are combined in float32."""
     dtype = _dtype(s.expr)
     place = f"{s.buffer}[{integer(s.address)}]"
+    if is_half(dtype):
+        old, value = _cast(place, dtype, _FLOAT32), _cast(scalar(s.expr), dtype, _FLOAT32)
+        return f"{place} = {_cast(_binary(s.kind, old, value, _FLOAT32), _FLOAT32, dtype)}"
     old = f"({place} != 0)" if dtype.kind == "b" else place
     return f"{place} = {_as_stored(_binary(s.kind, old, scalar(s.expr), dtype), dtype)}"
 
@@ -223,6 +226,8 @@ def _apply(expr: Apply, args: list[str]) -> str:
     source = _dtype(expr.args[0])
     if code == "convert":
         return _cast(args[0], source, dtype)
+    if code in _COMPARE and source.kind == "c" and code not in ("eq", "ne"):
+        return _compare_complex(code, *args)
     if code in _COMPARE:
         return f"({args[0]} {_COMPARE[code]} {args[1]})"
     if len(args) == 2:
@@ -238,6 +243,12 @@ def _apply(expr: Apply, args: list[str]) -> str:
     if code == "bitcast":
         return f"vm.bitcast_{dtypes.name(dtype)}({args[0]})"
     return f"vm.{_RENAMED.get(code, code)}({', '.join(args)})"
+
+
+def _compare_complex(code: str, a: str, b: str) -> str:
+    """By the real parts, then by the imaginary parts."""
+    strict = _COMPARE[code][0]
+    return f"({a}.real {strict} {b}.real or ({a}.real == {b}.real and {a}.imag {_COMPARE[code]} {b}.imag))"
 
 
 def _binary(code: str, a: str, b: str, dtype: np.dtype) -> str:
