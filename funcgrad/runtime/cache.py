@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import os
 import platform
 import sys
@@ -80,6 +79,8 @@ def fingerprint() -> bytes:
     digest = hashlib.sha256()
     features = llvm.get_host_cpu_features().flatten()
     facts = (abi.VERSION, platform.machine(), sys.platform, llvm.get_host_cpu_name(), features)
+    import importlib.metadata  # here, since it is slow to import
+
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     digest.update(repr((*facts, *versions)).encode())
     for path in sorted(Path(abi.__file__).parent.glob("*.py")):

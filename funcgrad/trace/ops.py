@@ -27,7 +27,7 @@ def apply(name: str, *operands: Any, **params: Any) -> Any:
 
 
 def same_dtype(*operands: Any) -> tuple[Any, ...]:
-    """The operands, with Python numbers in the dtype of the others: weak where those are, else NumPy scalars."""
+    """The operands, with Python numbers in the dtype of the others: weak where those are."""
     for x in operands:
         if x.__class__ not in _NUMBERS:
             t = type_of(x)
