@@ -113,6 +113,11 @@ def test_reverse_inside_agrees_with_the_sum_of_all_losses(collective):
     np.testing.assert_allclose(inside, outside, rtol=1e-10)
 
 
+def test_a_jitted_function_without_batched_arguments_knows_the_axis():
+    f = fg.jit(lambda y: y * lax.axis_index("i"))
+    np.testing.assert_array_equal(over(lambda x: f(2) + 0 * x.sum(), X), [0, 2, 4, 6])
+
+
 def test_names_that_are_not_in_scope_are_explained():
     with pytest.raises(AxisNameError, match="'j'; the axes in scope are 'i'"):
         over(lambda x: lax.psum(x, "j"), X)
