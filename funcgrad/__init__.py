@@ -1,5 +1,7 @@
 """funcgrad: pure functions of arrays, traced, transformed and compiled."""
 
+# ruff: noqa: E402, F401
+
 import os
 
 from funcgrad.version import __version__
@@ -9,10 +11,9 @@ _here = os.path.dirname(__file__)
 if not os.path.isdir(os.path.join(_here, "kernels")):
     __path__.append(os.path.dirname(_here))
 
-from funcgrad import prims  # noqa: E402, F401  (makes every primitive)
-from funcgrad import numpy, lax, nn, random, scipy  # noqa: E402, I001
-from funcgrad import dtypes, errors, flatten_util, tree, tree_util  # noqa: E402
-from funcgrad.api import (  # noqa: E402
+# prims makes every primitive, numpy.methods the operators of arrays
+from funcgrad import dtypes, errors, flatten_util, lax, nn, numpy, ops, prims, random, scipy, tree, tree_util
+from funcgrad.api import (
     block_until_ready,
     checkpoint,
     eval_shape,
@@ -31,11 +32,11 @@ from funcgrad.api import (  # noqa: E402
     vjp,
     vmap,
 )
-from funcgrad.array import Array, ShapeDtypeStruct  # noqa: E402
-from funcgrad.config import config  # noqa: E402
-from funcgrad.contexts import disable_jit, ensure_compile_time_eval, named_scope  # noqa: E402
-from funcgrad.custom_rules import custom_jvp, custom_vjp  # noqa: E402
-from funcgrad.devices import (  # noqa: E402
+from funcgrad.array import Array, ShapeDtypeStruct
+from funcgrad.config import config
+from funcgrad.contexts import disable_jit, ensure_compile_time_eval, named_scope
+from funcgrad.custom_rules import custom_jvp, custom_vjp
+from funcgrad.devices import (
     default_backend,
     device_count,
     device_get,
@@ -44,8 +45,8 @@ from funcgrad.devices import (  # noqa: E402
     local_device_count,
     local_devices,
 )
-from funcgrad.jit import jit  # noqa: E402
-from funcgrad.numpy import methods as _methods  # noqa: E402, F401  (the operators of arrays)
+from funcgrad.jit import jit
+from funcgrad.numpy import methods as _methods
 
 __all__ = [
     "Array",
@@ -84,6 +85,7 @@ __all__ = [
     "named_scope",
     "nn",
     "numpy",
+    "ops",
     "random",
     "remat",
     "scipy",

@@ -205,7 +205,7 @@ def value_and_grad(
         outs, linear = linearize_flat(flat, leaves)
         value = _check_grad_output(fun, outs, flat, holomorphic)
         pullback = Pullback(linear, tree.structure(moving), types, flat.out_tree, ())
-        one = type_of(value).dtype.type(1)
+        _, one = ops.same_dtype(value, 1)
         gradients = tree.unflatten(pullback._in_tree, pullback.flat([one]))
         value = flat.out_tree.unflatten([_as_array(value)])
         if has_aux:

@@ -17,7 +17,7 @@ def named_scope(name: str) -> Iterator[None]:
 
 @contextmanager
 def disable_jit(disable: bool = True) -> Iterator[None]:
-    """Inside, functions under `jit` run operation by operation, so that one can print and step through them."""
+    """Inside, functions under `jit` run operation by operation, to print in them and step through them."""
     with config.using(disable_jit=disable):
         yield
 

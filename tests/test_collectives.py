@@ -34,7 +34,10 @@ CASES = {
     "all_gather": (lambda x: lax.all_gather(x, "i"), everyone(X)),
     "all_gather along 1": (lambda x: lax.all_gather(x, "i", axis=1), everyone(X.T)),
     "all_gather tiled": (lambda x: lax.all_gather(x, "i", tiled=True), everyone(X.reshape(-1))),
-    "ppermute": (lambda x: lax.ppermute(x, "i", [(0, 1), (1, 2)]), np.stack([0 * X[0], X[0], X[1], 0 * X[0]])),
+    "ppermute": (
+        lambda x: lax.ppermute(x, "i", [(0, 1), (1, 2)]),
+        np.stack([0 * X[0], X[0], X[1], 0 * X[0]]),
+    ),
     "pshuffle": (lambda x: lax.pshuffle(x, "i", [3, 0, 1, 2]), X[[3, 0, 1, 2]]),
 }
 
@@ -108,6 +111,11 @@ def test_reverse_inside_agrees_with_the_sum_of_all_losses(collective):
     inside = over(fg.grad(one), X)
     outside = fg.grad(lambda x: fg.vmap(one, axis_name="i")(x).sum())(X)
     np.testing.assert_allclose(inside, outside, rtol=1e-10)
+
+
+def test_a_jitted_function_without_batched_arguments_knows_the_axis():
+    f = fg.jit(lambda y: y * lax.axis_index("i"))
+    np.testing.assert_array_equal(over(lambda x: f(2) + 0 * x.sum(), X), [0, 2, 4, 6])
 
 
 def test_names_that_are_not_in_scope_are_explained():

@@ -70,7 +70,9 @@ def test_uniform_and_normal():
     same(random.uniform(KEY, (3,)), [0.48870957, 0.6797972, 0.6162715], "float32")
     same(random.uniform(KEY, (3,), "bfloat16"), [0.6328125, 0.84375, 0.96875], fg.dtypes.bfloat16)
     same(
-        random.uniform(KEY, (3,), "float64"), [0.4267275666499091, 0.015010069515314584, 0.5741444178995352], "f8"
+        random.uniform(KEY, (3,), "float64"),
+        [0.4267275666499091, 0.015010069515314584, 0.5741444178995352],
+        "f8",
     )
     near(random.normal(KEY, (4,)), [-0.02830462, 0.46713185, 0.29570296, 0.15354592])
     near(
@@ -84,6 +86,8 @@ def test_integers():
     expected = [464050701877, 604979476158, 848944880791, 550063542319]
     same(random.randint(KEY, (4,), 0, 10**12, "int64"), expected, "int64")
     same(random.choice(KEY, 10, (5,)), [4, 4, 1, 9, 9], "int64")
+    rows = random.choice(KEY, np.arange(20.0).reshape(10, 2), (5,))
+    same(rows, [[8, 9], [8, 9], [2, 3], [18, 19], [18, 19]], "float64")
     same(random.rademacher(KEY, (6,)), [1, -1, -1, -1, 1, -1], "int64")
     same(random.bernoulli(KEY, 0.3, (8,)), [0, 0, 0, 0, 0, 0, 1, 0], "bool")
 
@@ -197,7 +201,7 @@ def test_parameters_broadcast():
 def test_wrong_arguments_are_explained():
     with pytest.raises(ArgumentError, match="array of keys"):
         random.normal(random.split(KEY), (2,))
-    with pytest.raises(ArgumentError, match="random.key"):
+    with pytest.raises(ArgumentError, match="make a key"):
         random.normal(np.zeros(2, "f"), (2,))
     with pytest.raises(DTypeError, match="draws floats"):
         random.uniform(KEY, (2,), "int32")

@@ -1,7 +1,7 @@
 """Learn to read handwritten digits: a small convolutional network as pure functions.
 
-Run `python docs/examples/digits.py`. It trains on 1,437 of scikit-learn's 8x8 images, tells how many of the 360
-others it reads right, and draws the loss and some readings to digits.png.
+Run `python docs/examples/digits.py`. It trains on 1,437 of scikit-learn's 8x8 images, tells how many of the
+360 others it reads right, and draws the loss and some readings to digits.png.
 """
 
 import time
@@ -14,7 +14,7 @@ from tqdm import trange
 import funcgrad as fg
 import funcgrad.numpy as fnp
 
-EPOCHS, BATCH, RATE = 12, 64, 3e-3
+EPOCHS, BATCH, RATE = 16, 64, 3e-3
 
 # 1. The model is a function of parameters and of ONE image; the parameters are a plain dictionary of arrays.
 

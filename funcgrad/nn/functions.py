@@ -54,7 +54,7 @@ def relu(x: Any) -> Any:
 
     >>> import funcgrad as fg
     >>> fg.grad(fg.nn.relu)(0.0)
-    Array(0., dtype=float32, weak_type=True)
+    Array(0., dtype=float32)
     """
     (x,) = promote("nn.relu", x)
     zero = type_of(x).dtype.type(0) if not isinstance(x, int | float) else type(x)(0)

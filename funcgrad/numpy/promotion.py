@@ -36,8 +36,10 @@ def result_dtype(*types: ArrayType) -> tuple[np.dtype, bool]:
 def cast(x: Any, dtype: np.dtype, weak: bool = False) -> Any:
     """`x` in `dtype`. A Python number becomes a NumPy scalar, or stays one where the result is weak."""
     if x.__class__ in PYTHON_SCALARS:
-        if weak and dtypes.of_python_scalar(x.__class__) == dtype:
-            return x
+        if weak:
+            for kind in (x.__class__, int, float, complex):
+                if dtypes.of_python_scalar(kind) == dtype:
+                    return kind(x)
         if x.__class__ is int and not dtypes.is_inexact(dtype) and dtype != dtypes.bool_:
             return _wrap(x, dtype)
         return dtype.type(x)

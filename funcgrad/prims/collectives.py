@@ -19,7 +19,8 @@ from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
 Rule = Callable[..., Any]
-BatchAxes = Sequence[int | None]
+BatchAxes = Sequence[Any]
+"""An int for each operand, or None where it has no batch axis."""
 
 
 def _evaluate(xp: Any, *arrays: Any, axis_name: Any, **params: Any) -> Any:

@@ -10,7 +10,8 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.ir.primitive import Sample
 
-Draw = Callable[[np.random.Generator], np.ndarray]
+Draw = Callable[[Any], np.ndarray]
+"""What draws an operand by a `numpy.random.Generator`, a name that would import numpy.random here."""
 
 
 def draw(*shape: int, dtype: np.dtype = dtypes.float32, scale: float = 1.0) -> Draw:

@@ -93,9 +93,9 @@ def _version_of(package: str) -> str:
         found = list(Path(spec.origin).parent.parent.glob(f"{package}-*.dist-info"))
         if len(found) == 1:
             return found[0].name
-    import importlib.metadata  # rarely needed, and slow to import
+    from importlib.metadata import version  # rarely needed, and slow to import
 
-    return importlib.metadata.version(package)
+    return version(package)
 
 
 def key_of(source: str) -> str:

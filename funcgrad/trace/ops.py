@@ -27,15 +27,21 @@ def apply(name: str, *operands: Any, **params: Any) -> Any:
 
 
 def same_dtype(*operands: Any) -> tuple[Any, ...]:
-    """The operands, with Python numbers turned into NumPy scalars of the others' dtype."""
-    dtype = None
+    """The operands, with Python numbers in the dtype of the others: weak where those are."""
     for x in operands:
         if x.__class__ not in _NUMBERS:
-            dtype = type_of(x).dtype
-            break
-    if dtype is None:
-        return operands
-    return tuple([dtype.type(x) if x.__class__ in _NUMBERS else x for x in operands])
+            t = type_of(x)
+            make = _weak_kind(t.dtype) if t.weak else t.dtype.type
+            return tuple([make(x) if x.__class__ in _NUMBERS else x for x in operands])
+    return operands
+
+
+def _weak_kind(dtype: np.dtype) -> Any:
+    """What makes a weak number of this dtype: a kind of Python numbers, where one has it."""
+    for kind in (int, float, complex):
+        if dtypes.of_python_scalar(kind) == dtype:
+            return kind
+    return dtype.type
 
 
 def _unary(name: str):

@@ -63,7 +63,7 @@ class BatchTrace(Trace):
         try:
             if primitive.collective is not None and params["axis_name"] == self.axis_name is not None:
                 out, axis = primitive.collective(self.size, values, axes, **params)
-            elif all(a is None for a in axes):
+            elif all(a is None for a in axes) and (self.axis_name is None or primitive.partial is None):
                 return self.parent.apply(primitive, values, params)
             else:
                 out, axis = primitive.batch(self.size, values, axes, **params)
