@@ -280,6 +280,10 @@ class Nest:
         change: Any = loopir.Update(kind, buffer.name, where, expr)
         if kind == "set":
             change = loopir.Store(buffer.name, where, expr)
+        elif expr.dtype != buffer.dtype:
+            old = loopir.Apply("convert", (loopir.Load(buffer.name, where, buffer.dtype),), expr.dtype)
+            new = loopir.Apply("convert", (loopir.Apply(kind, (old, expr), expr.dtype),), buffer.dtype)
+            change = loopir.Store(buffer.name, where, new)
         self.blocks[-1].append(loopir.When(checks, (change,)) if checks else change)
 
     def store_partial(self, var: Var, place: Int) -> None:
