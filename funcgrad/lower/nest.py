@@ -393,7 +393,8 @@ class Nest:
         return found
 
     def value(self, node: Node) -> Scalar:
-        """As `scalar`, but names what needs a name from the bottom up, so that a long chain is no deep recursion."""
+        """As `scalar`, but names what needs a name from the bottom up, so that a long chain is no deep
+        recursion."""
         order: list[Node] = []
         seen: set[Node] = set()
         stack = [(node, False)]
