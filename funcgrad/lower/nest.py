@@ -272,8 +272,6 @@ class Nest:
         """One update of a scatter, dropped where the bounds do not hold."""
         checks = tuple((self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in bounds)
         expr = self.value(node)
-        if expr.dtype != var.type.dtype:
-            expr = loopir.Apply("convert", (expr,), var.type.dtype)
         buffer = self.output(var)
         where = self._address(address, buffer.name)
         where = loopir.add(where, self._constant(address.constant)) if address.constant else where
