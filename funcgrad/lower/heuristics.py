@@ -67,7 +67,8 @@ _CHEAP = {
     "clamp": 2, "population_count": 2, "clz": 2,
 }  # fmt: skip
 _TRANSCENDENTAL = 15
-_DEEP = {"pow": 40, "lgamma": 80, "digamma": 80, "erf_inv": 40, "cbrt": 25, "atan2": 30, "threefry2x32_32": 100,
+_DEEP = {"pow": 40, "lgamma": 80, "digamma": 80, "erf_inv": 40, "cbrt": 25, "atan2": 30,
+    "threefry2x32_32": 100,
          "threefry2x32_64": 100}  # fmt: skip
 
 

@@ -112,7 +112,8 @@ class Store:
 
 @dataclass(frozen=True)
 class Update:
-    """`buffer[address] = kind(buffer[address], expr)`; kind is add, mul, max, min, and, or."""
+    """`buffer[address] = kind(buffer[address], expr)`; kind is add, mul, max, min, and, or. Both have the
+    dtype in which they are computed, so never a 16-bit float."""
 
     kind: str
     buffer: str

@@ -272,14 +272,16 @@ class Nest:
         """One update of a scatter, dropped where the bounds do not hold."""
         checks = tuple((self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in bounds)
         expr = self.value(node)
-        if expr.dtype != var.type.dtype:
-            expr = loopir.Apply("convert", (expr,), var.type.dtype)
         buffer = self.output(var)
         where = self._address(address, buffer.name)
         where = loopir.add(where, self._constant(address.constant)) if address.constant else where
         change: Any = loopir.Update(kind, buffer.name, where, expr)
         if kind == "set":
             change = loopir.Store(buffer.name, where, expr)
+        elif expr.dtype != buffer.dtype:
+            old = loopir.Apply("convert", (loopir.Load(buffer.name, where, buffer.dtype),), expr.dtype)
+            new = loopir.Apply("convert", (loopir.Apply(kind, (old, expr), expr.dtype),), buffer.dtype)
+            change = loopir.Store(buffer.name, where, new)
         self.blocks[-1].append(loopir.When(checks, (change,)) if checks else change)
 
     def store_partial(self, var: Var, place: Int) -> None:
@@ -389,7 +391,8 @@ class Nest:
         return found
 
     def value(self, node: Node) -> Scalar:
-        """As `scalar`, but names what needs a name from the bottom up, so that a long chain is no deep recursion."""
+        """As `scalar`, but names what needs a name from the bottom up, so that a long chain is no deep
+        recursion."""
         order: list[Node] = []
         seen: set[Node] = set()
         stack = [(node, False)]

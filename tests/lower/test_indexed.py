@@ -111,6 +111,20 @@ def test_scatters_copy_and_then_update_in_order(kind):
     assert [type(s) for s in steps] == [CopyStep, KernelStep], "the updates' producer is fused"
 
 
+def test_16_bit_scatters_add_in_float32():
+    target = E.from_scalar(E.Read(1, (E.axis(0),)))
+    scatter = E.Scatter("add", 0, (6,), (target,), E.Read(2, (E.axis(0),)))
+
+    def evaluate(x, i, u):
+        out = x.copy()
+        for k, place in enumerate(i):
+            out[place] = np.float16(np.float32(out[place]) + np.float32(u[k]))
+        return out
+
+    x, u = rng.random(4).astype(np.float16), rng.random(6).astype(np.float16)
+    check([x, np.array([1, 1, 0, 3, 1, 0]), u], (primitive("scatter_add", scatter, evaluate), (0, 1, 2)))
+
+
 @pytest.mark.parametrize("dtype", [np.dtype(np.float16), dtypes.bfloat16], ids=str)
 @pytest.mark.parametrize("kept", [0, 1])
 def test_16_bit_sums_are_accumulated_in_float32(dtype, kept):

@@ -173,12 +173,9 @@ def _as_stored(text: str, dtype: np.dtype) -> str:
 
 
 def _update(s: Update) -> str:
-    """`p[i] = p[i] op value`; 16-bit floats in memory are combined in float32."""
+    """`p[i] = p[i] op value`; never of 16-bit floats, which are combined in float32 explicitly."""
     dtype = _dtype(s.expr)
     place = f"{s.buffer}[{integer(s.address)}]"
-    if is_half(dtype):
-        old, value = _cast(place, dtype, _FLOAT32), _cast(scalar(s.expr), dtype, _FLOAT32)
-        return f"{place} = {_cast(_binary(s.kind, old, value, _FLOAT32), _FLOAT32, dtype)}"
     old = f"({place} != 0)" if dtype.kind == "b" else place
     return f"{place} = {_as_stored(_binary(s.kind, old, scalar(s.expr), dtype), dtype)}"
 
