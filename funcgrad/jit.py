@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import tree
-from funcgrad.array import Array, ShapeDtypeStruct
+from funcgrad.array import ShapeDtypeStruct
 from funcgrad.config import config
 from funcgrad.errors import ArgumentError, UnhashableError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of

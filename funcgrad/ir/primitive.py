@@ -30,6 +30,11 @@ The rules, and how each is called (`params` are the equation's keyword parameter
     gives the Definition of the outputs in the language of ir/expr.py.
 `expand(*operands, **params)`
     instead of `lower`: the same outputs by other operations; a pass puts them in the equation's place.
+`simplify(equation, definitions)`
+    gives a simpler equation with the same outputs, or one atom for each output, or None; `definitions` maps
+    variables to the equations that define them (passes/rewrite.py). Not even the sign of a zero may change.
+`opaque`
+    says that passes neither merge equal equations of this primitive nor fold it.
 `samples()`
     gives the `Sample`s that generate the test matrix.
 """
@@ -99,6 +104,8 @@ class Primitive:
     expand: Callable[..., Any] | None = None
     partial: Callable[..., Any] | None = None
     collective: Callable[..., Any] | None = None
+    simplify: Callable[..., Any] | None = None
+    opaque: bool = False
     not_differentiable: str | None = None
 
     def __post_init__(self) -> None:

@@ -93,7 +93,9 @@ install_methods(
         "__invert__": lambda self: elementwise.bitwise_not(self),
         "__round__": lambda self, ndigits=0: elementwise.round(self, ndigits or 0),
         "reshape": lambda self, *shape, order="C": manipulation.reshape(self, _shape_arguments(shape), order),
-        "transpose": lambda self, *axes: manipulation.transpose(self, _shape_arguments(axes) if axes else None),
+        "transpose": lambda self, *axes: manipulation.transpose(
+            self, _shape_arguments(axes) if axes else None
+        ),
         "flatten": _method(manipulation.ravel, "flatten"),
         "astype": _method(creation.astype, "astype"),
         "clip": _method(elementwise.clip, "clip"),

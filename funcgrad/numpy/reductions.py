@@ -157,13 +157,13 @@ _COMMON = (
     " Over `axis` (all by default), which stays with length 1 where `keepdims`; only elements where `where`."
 )
 
-sum = _reduction(  # noqa: A001
+sum = _reduction(
     "sum", ops.reduce_sum, ops.add, lambda d: 0, _sum_dtype, "The sum of elements." + _COMMON, np.sum
 )
 prod = _reduction(
     "prod", ops.reduce_prod, ops.mul, lambda d: 1, _sum_dtype, "The product of elements." + _COMMON, np.prod
 )
-max = amax = _reduction(  # noqa: A001
+max = amax = _reduction(
     "max",
     ops.reduce_max,
     ops.max_,
@@ -172,7 +172,7 @@ max = amax = _reduction(  # noqa: A001
     "The largest element, NaN where there is one." + _COMMON,
     np.max,
 )
-min = amin = _reduction(  # noqa: A001
+min = amin = _reduction(
     "min",
     ops.reduce_min,
     ops.min_,
@@ -201,8 +201,8 @@ def _truth(x: Any) -> Any:
     return x if dtypes.is_bool(type_of(x).dtype) else ops.ne(x, 0)
 
 
-all = _logical("all", ops.reduce_and, True, "Whether every element is true (not zero).")  # noqa: A001
-any = _logical("any", ops.reduce_or, False, "Whether some element is true (not zero).")  # noqa: A001
+all = _logical("all", ops.reduce_and, True, "Whether every element is true (not zero).")
+any = _logical("any", ops.reduce_or, False, "Whether some element is true (not zero).")
 
 
 def _inexact(name: str, a: Any, dtype: Any) -> Any:

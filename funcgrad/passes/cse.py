@@ -12,13 +12,13 @@ from funcgrad.passes.rewrite import rewrite
 def cse(graph: Graph) -> Graph:
     """`graph` in which no two equations compute the same from the same.
 
-    Values behind an `optimization_barrier` count as new, which is what keeps rematerialised code apart from
-    the forward pass: barriers are never merged.
+    Opaque primitives are never merged: what comes out of an `optimization_barrier` counts as new, which keeps
+    rematerialised code apart from the forward pass.
     """
     seen: dict[Any, Sequence[Atom]] = {}
 
     def rule(equation: Equation, definitions: dict[Atom, Equation]) -> Sequence[Atom] | None:
-        if equation.primitive.name == "optimization_barrier":
+        if equation.primitive.opaque:
             return None
         key = (equation.primitive, tuple(map(_atom_key, equation.inputs)), _params_key(equation.params))
         earlier = seen.setdefault(key, equation.outputs)

@@ -12,7 +12,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Zero
-from funcgrad.prims.registry import elementwise, is_linear, numpy_ufunc
+from funcgrad.prims.registry import defined_by, elementwise, is_linear, is_literal, keeps_type, numpy_ufunc
 from funcgrad.prims.samples import binary_samples, unary_samples
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -45,6 +45,24 @@ def _div_transpose(ct: Any, x: Any, y: Any) -> list[Any]:
     return [ops.fit(ops.div(ct, y), x.type.shape), None]
 
 
+def _simplify_mul(equation: Any, definitions: Any) -> Any:
+    """x * 1 is x. x * 0 is not 0, since x may be infinite."""
+    x, y = equation.inputs
+    if is_literal(y, 1) and keeps_type(equation, x):
+        return [x]
+    return [y] if is_literal(x, 1) and keeps_type(equation, y) else None
+
+
+def _simplify_div(equation: Any, definitions: Any) -> Any:
+    x, y = equation.inputs
+    return [x] if is_literal(y, 1) and keeps_type(equation, x) else None
+
+
+def _simplify_neg(equation: Any, definitions: Any) -> Any:
+    inner = defined_by("neg", equation.inputs[0], definitions)
+    return None if inner is None else [inner.inputs[0]]
+
+
 add_p = elementwise(
     "add",
     numpy_ufunc("add"),
@@ -66,6 +84,7 @@ mul_p = elementwise(
     numpy_ufunc("multiply"),
     [lambda g, out, x, y: ops.mul(g, y), lambda g, out, x, y: ops.mul(x, g)],
     transpose=_mul_transpose,
+    simplify=_simplify_mul,
     accepts=dtypes.ALL,
     samples=binary_samples(dtypes.ALL),
 )
@@ -94,6 +113,7 @@ div_p = elementwise(
     _evaluate_div,
     [lambda g, out, x, y: ops.div(g, y), lambda g, out, x, y: ops.mul(ops.neg(g), ops.div(out, y))],
     transpose=_div_transpose,
+    simplify=_simplify_div,
     accepts=NUMERIC,
     samples=binary_samples(NUMERIC, nonzero=True),
 )
@@ -131,6 +151,7 @@ neg_p = elementwise(
     numpy_ufunc("negative"),
     [lambda g, out, x: ops.neg(g)],
     transpose=lambda ct, x: [ops.neg(ct)],
+    simplify=_simplify_neg,
     accepts=NUMERIC,
     samples=unary_samples(NUMERIC),
 )
@@ -356,6 +377,7 @@ optimization_barrier_p = elementwise(
     lambda xp, x: x,
     [lambda g, out, x: ops.optimization_barrier(g)],
     transpose=lambda ct, x: [ops.optimization_barrier(ct)],
+    opaque=True,
     accepts=dtypes.ALL,
     samples=unary_samples(dtypes.ALL),
     lower=lambda in_types, out: E.Map(E.read_all(0, in_types[0], E.one_type(out).ndim)),

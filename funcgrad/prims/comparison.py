@@ -12,7 +12,7 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.registry import elementwise, is_linear, numpy_ufunc
+from funcgrad.prims.registry import elementwise, is_linear, keeps_type, numpy_ufunc
 from funcgrad.prims.samples import binary_samples, draw, draw_integers, unary_samples
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -192,6 +192,12 @@ def _lower_select(in_types: Sequence[ArrayType], out_types: Any) -> E.Map:
     return E.Map(result)
 
 
+def _simplify_select(equation: Any, definitions: Any) -> Any:
+    """A choice between equal cases is no choice."""
+    _, first, *others = equation.inputs
+    return [first] if all(c is first for c in others) and keeps_type(equation, first) else None
+
+
 def _select_samples() -> Iterable[Sample]:
     for dtype in dtypes.ALL:
         moving = (1, 2) if dtypes.is_inexact(dtype) else ()
@@ -212,6 +218,7 @@ select_n_p = elementwise(
     jvp=_select_jvp,
     transpose=_select_transpose,
     lower=_lower_select,
+    simplify=_simplify_select,
     samples=_select_samples,
 )
 

@@ -12,7 +12,7 @@ from funcgrad.errors import DTypeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.registry import elementwise, is_linear, transpose_linear
+from funcgrad.prims.registry import elementwise, is_linear, keeps_type, transpose_linear
 from funcgrad.prims.samples import binary_samples, draw, unary_samples
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -75,6 +75,9 @@ convert_element_type_p = elementwise(
     transpose=transpose_linear(lambda ct, t, **params: ops.convert(ct, t.dtype, t.weak)),
     lower=lambda in_types, out, **params: E.Map(
         E.convert(E.read_all(0, in_types[0], E.one_type(out).ndim), E.one_type(out).dtype)
+    ),
+    simplify=lambda equation, definitions: (
+        [equation.inputs[0]] if keeps_type(equation, equation.inputs[0]) else None
     ),
     samples=_convert_samples,
 )

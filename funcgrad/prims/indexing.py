@@ -128,7 +128,9 @@ def _gather_type(
     windows = [slice_sizes[d] for d in _window_dims(numbers, operand.ndim)]
     if len(windows) != len(numbers.offset_dims):
         raise ShapeError(f"gather: {len(numbers.offset_dims)} offset_dims for {len(windows)} window axes")
-    return array_type(_interleaved(indices.shape[:-1], windows, numbers.offset_dims), operand.dtype, operand.weak)
+    return array_type(
+        _interleaved(indices.shape[:-1], windows, numbers.offset_dims), operand.dtype, operand.weak
+    )
 
 
 def _interleaved(batch: Sequence[Any], windows: Sequence[Any], offset_dims: Sequence[int]) -> tuple[Any, ...]:
@@ -138,7 +140,12 @@ def _interleaved(batch: Sequence[Any], windows: Sequence[Any], offset_dims: Sequ
 
 
 def _positions(
-    xp: Any, shape: Sequence[int], indices: Any, numbers: GatherDimensionNumbers, sizes: Sequence[int], clip: bool
+    xp: Any,
+    shape: Sequence[int],
+    indices: Any,
+    numbers: GatherDimensionNumbers,
+    sizes: Sequence[int],
+    clip: bool,
 ) -> tuple[list[Any], Any]:
     """For each operand axis the positions that are read, broadcastable to (batch..., one axis per operand axis), and
     which windows are inside (None for all)."""
@@ -194,9 +201,7 @@ def _evaluate_gather(
     batch_ndim = indices.ndim - 1
     windows = _window_dims(numbers, ndim)
     kept = values.reshape((*indices.shape[:-1], *[slice_sizes[d] for d in windows]))
-    order = _interleaved(
-        range(batch_ndim), range(batch_ndim, batch_ndim + len(windows)), numbers.offset_dims
-    )
+    order = _interleaved(range(batch_ndim), range(batch_ndim, batch_ndim + len(windows)), numbers.offset_dims)
     return xp.transpose(kept, order)
 
 
@@ -335,7 +340,13 @@ def _gather_samples() -> Iterable[Sample]:
         moving = (0,) if dtypes.is_inexact(dtype) else ()
         yield Sample(
             (draw(5, 3, dtype=dtype), draw_integers(0, 5, 4, 1)),
-            {"dimension_numbers": rows, "slice_sizes": (1, 3), "mode": GatherScatterMode.CLIP, "fill_value": None, **flags},
+            {
+                "dimension_numbers": rows,
+                "slice_sizes": (1, 3),
+                "mode": GatherScatterMode.CLIP,
+                "fill_value": None,
+                **flags,
+            },
             moving,
             dtypes.name(dtype),
         )
@@ -348,7 +359,13 @@ def _gather_samples() -> Iterable[Sample]:
     ]
     for shape, indices, numbers, sizes in cases:
         for mode in (GatherScatterMode.CLIP, GatherScatterMode.FILL_OR_DROP):
-            params = {"dimension_numbers": numbers, "slice_sizes": sizes, "mode": mode, "fill_value": 7, **flags}
+            params = {
+                "dimension_numbers": numbers,
+                "slice_sizes": sizes,
+                "mode": mode,
+                "fill_value": 7,
+                **flags,
+            }
             yield Sample((draw(*shape), indices), params, (0,) if mode is GatherScatterMode.CLIP else ())
 
 
@@ -377,7 +394,8 @@ def _scatter_type(
     _check_indices("scatter", indices, len(numbers.scatter_dims_to_operand_dims))
     if operand.dtype != updates.dtype:
         raise DTypeError(
-            f"scatter of updates {updates} into {operand}: dtypes differ", hint="convert the updates with .astype(...)"
+            f"scatter of updates {updates} into {operand}: dtypes differ",
+            hint="convert the updates with .astype(...)",
         )
     windows = _window_dims(numbers.as_gather(), operand.ndim)
     if updates.ndim != indices.ndim - 1 + len(windows) or len(numbers.update_window_dims) != len(windows):
@@ -387,20 +405,29 @@ def _scatter_type(
         )
     batch = [n for d, n in enumerate(updates.shape) if d not in numbers.update_window_dims]
     if tuple(batch) != indices.shape[:-1]:
-        raise ShapeError(f"scatter: the batch axes {tuple(batch)} of updates are not those of indices {indices}")
+        raise ShapeError(
+            f"scatter: the batch axes {tuple(batch)} of updates are not those of indices {indices}"
+        )
     for d, place in zip(windows, numbers.update_window_dims):
         if updates.shape[place] > operand.shape[d]:
             raise ShapeError(f"scatter: updates {updates} are longer than axis {d} of {operand}")
     return operand
 
 
-def _update_sizes(operand_ndim: int, updates_shape: Sequence[int], numbers: ScatterDimensionNumbers) -> list[int]:
+def _update_sizes(
+    operand_ndim: int, updates_shape: Sequence[int], numbers: ScatterDimensionNumbers
+) -> list[int]:
     """The length of an update's window on each operand axis."""
     windows = dict(zip(_window_dims(numbers.as_gather(), operand_ndim), numbers.update_window_dims))
     return [updates_shape[windows[d]] if d in windows else 1 for d in range(operand_ndim)]
 
 
-_COMBINE = {"scatter_add": "add", "scatter_mul": "multiply", "scatter_min": "minimum", "scatter_max": "maximum"}
+_COMBINE = {
+    "scatter_add": "add",
+    "scatter_mul": "multiply",
+    "scatter_min": "minimum",
+    "scatter_max": "maximum",
+}
 
 
 def _evaluate_scatter(name: str):
@@ -416,7 +443,11 @@ def _evaluate_scatter(name: str):
     ) -> Any:
         numbers, ndim = dimension_numbers, operand.ndim
         sizes = _update_sizes(ndim, updates.shape, numbers)
-        result = operand.astype(dtypes.compute_dtype(operand.dtype)) if operand.dtype.itemsize == 2 else operand.copy()
+        result = (
+            operand.astype(dtypes.compute_dtype(operand.dtype))
+            if operand.dtype.itemsize == 2
+            else operand.copy()
+        )
         if updates.size == 0 or operand.size == 0:
             return operand.copy()
         clip = mode is GatherScatterMode.CLIP
@@ -445,7 +476,9 @@ def _evaluate_scatter(name: str):
     return evaluate
 
 
-def _read_back(x: Any, indices: Any, updates_shape: Sequence[int], params: dict[str, Any], fill: Any = 0) -> Any:
+def _read_back(
+    x: Any, indices: Any, updates_shape: Sequence[int], params: dict[str, Any], fill: Any = 0
+) -> Any:
     """What stands in `x` where the updates go."""
     numbers = params["dimension_numbers"]
     sizes = _update_sizes(type_of(x).ndim, updates_shape, numbers)
@@ -596,7 +629,9 @@ def _scatter_samples(name: str):
                 "mode": GatherScatterMode.FILL_OR_DROP,
             }
             moving = (0, 2) if dtypes.is_inexact(dtype) else ()
-            yield Sample((draw(5, 2, dtype=dtype), fixed, draw(3, 2, dtype=dtype)), params, moving, dtypes.name(dtype))
+            yield Sample(
+                (draw(5, 2, dtype=dtype), fixed, draw(3, 2, dtype=dtype)), params, moving, dtypes.name(dtype)
+            )
         single = ScatterDimensionNumbers((), (0,), (0,))
         window = ScatterDimensionNumbers((0, 2), (), (1, 0))
         batched = ScatterDimensionNumbers((), (1,), (1,), (0,), (0,))
@@ -604,15 +639,24 @@ def _scatter_samples(name: str):
         for mode in (GatherScatterMode.CLIP, GatherScatterMode.FILL_OR_DROP):
             flags = {"unique_indices": False, "indices_are_sorted": False, "mode": mode}
             both = () if name == "scatter_mul" else (0, 2)
-            yield Sample((draw(4), repeated, draw(4)), {"dimension_numbers": single, **flags}, both, "repeated")
             yield Sample(
-                (draw(4), draw_integers(-2, 6, 5, 1), draw(5)), {"dimension_numbers": single, **flags}, both, "outside"
+                (draw(4), repeated, draw(4)), {"dimension_numbers": single, **flags}, both, "repeated"
             )
             yield Sample(
-                (draw(4, 5), draw_integers(-1, 4, 3, 2), draw(2, 3, 3)), {"dimension_numbers": window, **flags}, both
+                (draw(4), draw_integers(-2, 6, 5, 1), draw(5)),
+                {"dimension_numbers": single, **flags},
+                both,
+                "outside",
             )
             yield Sample(
-                (draw(3, 5), draw_integers(0, 5, 3, 1), draw(3)), {"dimension_numbers": batched, **flags}, both
+                (draw(4, 5), draw_integers(-1, 4, 3, 2), draw(2, 3, 3)),
+                {"dimension_numbers": window, **flags},
+                both,
+            )
+            yield Sample(
+                (draw(3, 5), draw_integers(0, 5, 3, 1), draw(3)),
+                {"dimension_numbers": batched, **flags},
+                both,
             )
 
     return samples
@@ -632,7 +676,9 @@ def _define_scatter(name: str, kind: str, jvp: Any, transpose: Any) -> Primitive
 
 
 scatter_p = _define_scatter("scatter", "set", _linear_scatter_jvp("scatter"), _scatter_transpose)
-scatter_add_p = _define_scatter("scatter_add", "add", _linear_scatter_jvp("scatter_add"), _scatter_add_transpose)
+scatter_add_p = _define_scatter(
+    "scatter_add", "add", _linear_scatter_jvp("scatter_add"), _scatter_add_transpose
+)
 scatter_mul_p = _define_scatter("scatter_mul", "mul", _scatter_mul_jvp, _scatter_mul_transpose)
 scatter_min_p = _define_scatter("scatter_min", "min", _scatter_extreme_jvp("scatter_min"), None)
 scatter_max_p = _define_scatter("scatter_max", "max", _scatter_extreme_jvp("scatter_max"), None)
@@ -641,7 +687,9 @@ scatter_max_p = _define_scatter("scatter_max", "max", _scatter_extreme_jvp("scat
 # dynamic_slice and dynamic_update_slice: one scalar start per axis, moved so that the slice is inside.
 def _check_starts(name: str, operand: ArrayType, starts: Sequence[ArrayType], sizes: Sequence[int]) -> None:
     if len(starts) != operand.ndim or len(sizes) != operand.ndim:
-        raise ShapeError(f"{name} of {operand} needs a start and a size for each axis, got {len(starts)}, {len(sizes)}")
+        raise ShapeError(
+            f"{name} of {operand} needs a start and a size for each axis, got {len(starts)}, {len(sizes)}"
+        )
     for t in starts:
         if t.shape or not dtypes.is_integer(t.dtype):
             raise DTypeError(f"{name}: starts are integer scalars, got {t}")
@@ -779,7 +827,9 @@ def _update_slice_samples() -> Iterable[Sample]:
     for dtype in (dtypes.float32, dtypes.int32, dtypes.bfloat16, dtypes.complex64, dtypes.bool_):
         starts = (draw_integers(-1, 4), draw_integers(-1, 4))
         moving = (0, 1) if dtypes.is_inexact(dtype) else ()
-        yield Sample((draw(4, 5, dtype=dtype), draw(2, 3, dtype=dtype), *starts), {}, moving, dtypes.name(dtype))
+        yield Sample(
+            (draw(4, 5, dtype=dtype), draw(2, 3, dtype=dtype), *starts), {}, moving, dtypes.name(dtype)
+        )
 
 
 dynamic_update_slice_p = Primitive(

@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir import expr
+from funcgrad.ir.graph import Equation, Literal
 from funcgrad.ir.primitive import Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.trace import ops
@@ -136,6 +137,8 @@ def elementwise(
     transpose: Rule | None = None,
     code: str | None = None,
     lower: Rule | None = None,
+    simplify: Rule | None = None,
+    opaque: bool = False,
 ) -> Primitive:
     """The record of an elementwise operation.
 
@@ -154,6 +157,8 @@ def elementwise(
         transpose=transpose,
         batch=batch_elementwise(name),
         lower=lower or expr.elementwise(code or name),
+        simplify=simplify,
+        opaque=opaque,
         samples=samples if moves else lambda: [replace(s, differentiable=()) for s in samples()],
     )
 
@@ -185,6 +190,22 @@ def transpose_linear(rule: Rule) -> Rule:
     return transpose
 
 
+def is_literal(atom: Any, value: float) -> bool:
+    """In a simplify rule: whether an atom is this number."""
+    return isinstance(atom, Literal) and bool(atom.value == value)
+
+
+def keeps_type(equation: Equation, atom: Any) -> bool:
+    """In a simplify rule: whether the atom can stand for the equation's output."""
+    return atom.type.matches(equation.outputs[0].type)
+
+
+def defined_by(name: str, atom: Any, definitions: Any) -> Equation | None:
+    """In a simplify rule: the equation that defines an atom, where it is of the primitive `name`."""
+    found = definitions.get(atom)
+    return found if found is not None and found.primitive.name == name else None
+
+
 def is_linear(operand: Any) -> bool:
     return operand.__class__ is Linear
 
@@ -206,10 +227,13 @@ __all__ = [
     "batch_by_moving_first",
     "batch_elementwise",
     "bind",
+    "defined_by",
     "elementwise",
     "elementwise_type",
     "from_partials",
     "is_linear",
+    "is_literal",
+    "keeps_type",
     "linear_jvp",
     "numpy_ufunc",
     "transpose_linear",

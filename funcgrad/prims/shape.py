@@ -14,9 +14,17 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.errors import AxisError, DTypeError, ShapeError
 from funcgrad.ir import expr
+from funcgrad.ir.graph import Equation
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.registry import batch_by_moving_first, is_linear, linear_jvp, transpose_linear
+from funcgrad.prims.registry import (
+    batch_by_moving_first,
+    defined_by,
+    is_linear,
+    keeps_type,
+    linear_jvp,
+    transpose_linear,
+)
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -111,6 +119,23 @@ def _broadcast_samples() -> Iterable[Sample]:
     yield sample(draw(2, dtype=dtypes.bool_), (2, 2), 0)
 
 
+def _again(equation: Equation, inner: Equation, **params: Any) -> Equation:
+    """The equation on the operand of the one before it, with both effects in its parameters."""
+    return Equation(equation.primitive, inner.inputs, equation.outputs, params, equation.source)
+
+
+def _simplify_broadcast(equation: Equation, definitions: Any) -> Any:
+    (x,) = equation.inputs
+    if keeps_type(equation, x):
+        return [x]
+    inner = defined_by("broadcast_in_dim", x, definitions)
+    if inner is None:
+        return None
+    outer = equation.params["broadcast_dimensions"]
+    through = tuple([outer[d] for d in inner.params["broadcast_dimensions"]])
+    return _again(equation, inner, shape=equation.params["shape"], broadcast_dimensions=through)
+
+
 broadcast_in_dim_p = Primitive(
     name="broadcast_in_dim",
     type_rule=_broadcast_type,
@@ -119,6 +144,7 @@ broadcast_in_dim_p = Primitive(
     transpose=transpose_linear(_transpose_broadcast),
     batch=_batch_broadcast,
     lower=_lower_broadcast,
+    simplify=_simplify_broadcast,
     samples=_broadcast_samples,
 )
 
@@ -154,6 +180,14 @@ def _reshape_samples() -> Iterable[Sample]:
     yield Sample((draw(4, dtype=dtypes.int8),), {"new_sizes": (2, 2)})
 
 
+def _simplify_reshape(equation: Equation, definitions: Any) -> Any:
+    (x,) = equation.inputs
+    if keeps_type(equation, x):
+        return [x]
+    inner = defined_by("reshape", x, definitions)
+    return None if inner is None else _again(equation, inner, **equation.params)
+
+
 reshape_p = Primitive(
     name="reshape",
     type_rule=_reshape_type,
@@ -164,6 +198,7 @@ reshape_p = Primitive(
         "reshape", lambda x, *, new_sizes: ops.reshape(x, (type_of(x).shape[0], *new_sizes))
     ),
     lower=_lower_reshape,
+    simplify=_simplify_reshape,
     samples=_reshape_samples,
 )
 
@@ -198,6 +233,20 @@ def _transpose_samples() -> Iterable[Sample]:
     yield Sample((draw(2, 3, dtype=dtypes.uint16),), {"permutation": (1, 0)})
 
 
+def _simplify_transpose(equation: Equation, definitions: Any) -> Any:
+    (x,) = equation.inputs
+    permutation = equation.params["permutation"]
+    if permutation == tuple(range(len(permutation))):
+        return [x]
+    inner = defined_by("transpose", x, definitions)
+    if inner is None:
+        return None
+    together = tuple([inner.params["permutation"][p] for p in permutation])
+    if together == tuple(range(len(together))):
+        return [inner.inputs[0]]
+    return _again(equation, inner, permutation=together)
+
+
 transpose_p = Primitive(
     name="transpose",
     type_rule=_transpose_type,
@@ -210,6 +259,7 @@ transpose_p = Primitive(
     lower=lambda in_types, out_types, *, permutation: expr.Map(
         expr.Read(0, tuple(expr.axis(p) for p in inverse(permutation)))
     ),
+    simplify=_simplify_transpose,
     samples=_transpose_samples,
 )
 

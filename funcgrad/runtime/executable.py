@@ -83,7 +83,9 @@ class Executable:
             isinstance(r, Buffer) and placement.buffers[r.number].shape == t.shape
             for r, t in zip(placement.results, self._out_types)
         )
-        self._order = [(r.number, t) for r, t in zip(placement.results, self._out_types)] if self._plain else []
+        self._order = (
+            [(r.number, t) for r, t in zip(placement.results, self._out_types)] if self._plain else []
+        )
         native = self._driver
         self._run = native.run_long if self.work > LONG_PROGRAM_NS else native.run
 
@@ -135,7 +137,9 @@ class Executable:
             raise NotImplementedError(f"there is no CPU routine named {step.name!r}")
 
     def __call__(self, operands: Sequence[Any]) -> list[Array]:
-        arrays = [x._data if x.__class__ is Array else _contiguous(x, t) for x, t in zip(operands, self._types)]
+        arrays = [
+            x._data if x.__class__ is Array else _contiguous(x, t) for x, t in zip(operands, self._types)
+        ]
         empty = np.empty
         buffers = [empty(shape, dtype) for shape, dtype in self._shapes]
         if self.placement.donated:
@@ -199,9 +203,9 @@ class Executable:
 
 def _contiguous(value: Any, type: ArrayType) -> np.ndarray:
     """The elements of an operand as a contiguous array of its type."""
-    return np.ascontiguousarray(value if value.__class__ is np.ndarray else data_of(value), type.dtype).reshape(
-        type.shape
-    )
+    return np.ascontiguousarray(
+        value if value.__class__ is np.ndarray else data_of(value), type.dtype
+    ).reshape(type.shape)
 
 
 def _bits(scalar: Any) -> int:

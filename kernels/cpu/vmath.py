@@ -353,7 +353,7 @@ def _complex_power(z: complex, w: complex) -> complex:
     return cmath.exp(w * cmath.log(z))
 
 
-pow = _define("pow", 2, _library("pow"), complexes=_complex_power)  # noqa: A001
+pow = _define("pow", 2, _library("pow"), complexes=_complex_power)
 floor = _define("floor", 1, _llvm("floor"))
 ceil = _define("ceil", 1, _llvm("ceil"))
 round_even = _define("round_even", 1, _llvm("rint"))
@@ -401,7 +401,7 @@ def _integer_abs(builder: Any, args: Any, kind: Any) -> Any:
     return builder.select(builder.icmp_signed("<", x, zero), builder.sub(zero, x), x)
 
 
-abs = _define(  # noqa: A001
+abs = _define(
     "abs",
     1,
     _llvm("fabs"),
@@ -501,7 +501,7 @@ def select(typing, predicate, on_true, on_false):
 
 
 @intrinsic
-def complex(typing, real, imag):  # noqa: A001
+def complex(typing, real, imag):
     """The complex number of two parts."""
     kind = types.complex64 if real == types.float32 else types.complex128
 
