@@ -190,9 +190,7 @@ heaviside = binary(
     "0 below zero, 1 above, x2 at zero.",
     promote_inexact,
 )
-nextafter = binary(
-    "nextafter", ops.nextafter, None, "The next float after x1 towards x2.", promote_inexact
-)
+nextafter = binary("nextafter", ops.nextafter, None, "The next float after x1 towards x2.", promote_inexact)
 
 
 def _ignoring_nan(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -250,9 +248,7 @@ bitwise_and = binary("bitwise_and", ops.and_, np.bitwise_and, "And, bit by bit."
 bitwise_or = binary("bitwise_or", ops.or_, np.bitwise_or, "Or, bit by bit.")
 bitwise_xor = binary("bitwise_xor", ops.xor, np.bitwise_xor, "Exclusive or, bit by bit.")
 bitwise_not = invert = bitwise_invert = unary("bitwise_not", ops.not_, "Every bit inverted.")
-left_shift = bitwise_left_shift = binary(
-    "left_shift", ops.shift_left, None, "The bits of x1 moved up by x2."
-)
+left_shift = bitwise_left_shift = binary("left_shift", ops.shift_left, None, "The bits of x1 moved up by x2.")
 
 
 def _shift_right(x: Any, y: Any) -> Any:
@@ -263,7 +259,11 @@ def _shift_right(x: Any, y: Any) -> Any:
 right_shift = bitwise_right_shift = binary(
     "right_shift", _shift_right, None, "The bits of x1 moved down by x2."
 )
-bitwise_count = unary("bitwise_count", ops.population_count, "The number of bits that are set.")
+bitwise_count = unary(
+    "bitwise_count",
+    lambda x: ops.convert(ops.population_count(ops.abs_(x)), dtypes.uint8),
+    "The number of bits that are set in |x|.",
+)
 
 
 # Choice.
@@ -396,4 +396,3 @@ def result_type(*args: Any) -> np.dtype:
 def promote_types(a: Any, b: Any) -> np.dtype:
     """The dtype to which two dtypes promote together."""
     return dtypes.promote_dtypes(dtypes.as_dtype(a), dtypes.as_dtype(b))
-
