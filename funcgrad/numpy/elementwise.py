@@ -259,7 +259,11 @@ def _shift_right(x: Any, y: Any) -> Any:
 right_shift = bitwise_right_shift = binary(
     "right_shift", _shift_right, None, "The bits of x1 moved down by x2."
 )
-bitwise_count = unary("bitwise_count", ops.population_count, "The number of bits that are set.")
+bitwise_count = unary(
+    "bitwise_count",
+    lambda x: ops.convert(ops.population_count(ops.abs_(x)), dtypes.uint8),
+    "The number of bits that are set in |x|.",
+)
 
 
 # Choice.

@@ -11,6 +11,7 @@ import numpy as np
 
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray, canonical_shape
+from funcgrad.numpy.indexing import get
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, result_dtype
 from funcgrad.numpy.reductions import canonical_axes
 from funcgrad.trace import ops
@@ -341,7 +342,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length
     if total_repeat_length is not None:
         extra = total_repeat_length - len(from_rows)
         from_rows = np.pad(from_rows, (0, max(extra, 0)), mode="edge")[:total_repeat_length]
-    return take(x, from_rows, axis=number)
+    return _at_positions(x, from_rows, number)
 
 
 @boundary
@@ -393,6 +394,10 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     return flip(swapaxes(m, i, j), i) if k == 1 else swapaxes(flip(m, i), i, j)
 
 
+def _at_positions(x: Any, positions: np.ndarray, axis: int) -> Any:
+    return get(x, (slice(None),) * axis + (positions,))
+
+
 _PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
@@ -420,7 +425,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
     for d, (low, high) in enumerate(widths):
         if low or high:
             positions = np.pad(np.arange(type_of(x).shape[d]), (low, high), mode=mode)  # type: ignore[call-overload]
-            x = take(x, positions, axis=d)
+            x = _at_positions(x, positions, d)
     return x
 
 

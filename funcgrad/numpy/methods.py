@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from funcgrad import dtypes
 from funcgrad.array import install_methods
-from funcgrad.numpy import creation, elementwise, manipulation, products, reductions, ufuncs
+from funcgrad.numpy import (
+    creation,
+    elementwise,
+    gathering,
+    indexing,
+    manipulation,
+    products,
+    reductions,
+    searching,
+    ufuncs,
+)
+from funcgrad.trace import ops
 from funcgrad.trace.core import is_operand
 
 
@@ -81,6 +93,13 @@ def _shape_arguments(args: Any) -> Any:
     return args[0] if len(args) == 1 else args
 
 
+def _view(self: Any, dtype: Any = None) -> Any:
+    """The same bits as another dtype of the same size."""
+    return (
+        self if dtype is None else ops.apply("bitcast_convert_type", self, new_dtype=dtypes.as_dtype(dtype))
+    )
+
+
 REDUCTIONS = ("sum", "prod", "max", "min", "all", "any", "mean", "var", "std", "argmax", "argmin", "ptp")
 SHAPES = ("ravel", "squeeze", "swapaxes", "repeat")
 PRODUCTS = ("dot", "trace", "diagonal")
@@ -103,6 +122,11 @@ install_methods(
         "conj": _method(ufuncs.conj, "conj"),
         "conjugate": _method(ufuncs.conj, "conjugate"),
         "copy": _method(creation.copy, "copy"),
+        "take": _method(gathering.take, "take"),
+        "nonzero": _method(searching.nonzero, "nonzero"),
+        "__getitem__": indexing.getitem,
+        "at": property(indexing.At),
+        "view": _view,
         "T": property(lambda self: manipulation.transpose(self)),
         "mT": property(lambda self: manipulation.matrix_transpose(self)),
         "real": property(lambda self: elementwise.real(self)),

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import boundary
 from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
 from funcgrad.trace import ops
-from funcgrad.trace.core import EAGER, state
+from funcgrad.trace.core import EAGER, state, type_of
 
 _ndarray = np.ndarray
 _FAST_KINDS = frozenset("fc")  # dtypes to which a Python number of any kind but complex gives way
@@ -124,7 +125,11 @@ absolute = abs = unary(
 )
 sign = unary("sign", ops.sign, "-1, 0 or 1; NaN of NaN.")
 square = unary("square", ops.square, "x * x.")
-conjugate = conj = unary("conjugate", ops.conj, "The complex conjugate.")
+conjugate = conj = unary(
+    "conjugate",
+    lambda x: ops.conj(x) if dtypes.is_complex(type_of(x).dtype) else x,
+    "The complex conjugate; of real numbers, themselves.",
+)
 
 # Of one operand, as floats where it is integer.
 exp = unary("exp", ops.exp, "e to the power x.", promote_inexact)

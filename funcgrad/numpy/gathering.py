@@ -1,0 +1,136 @@
+"""Choosing elements by position: take, take_along_axis, delete, insert, compress."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import ArgumentError, IndexingError, ShapeError, boundary
+from funcgrad.numpy import indexing
+from funcgrad.numpy.creation import asarray
+from funcgrad.numpy.manipulation import concatenate, ravel
+from funcgrad.numpy.promotion import broadcast_shapes, check_arrays
+from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.trace import ops
+from funcgrad.trace.core import Tracer, type_of
+
+
+def _whole_numbers(name: str, indices: Any) -> Any:
+    (t,) = check_arrays(name, indices)
+    if not dtypes.is_integer(t.dtype):
+        raise IndexingError(
+            f"{name} takes positions that are integers, got {t}", hint="convert with .astype(int)"
+        )
+    return asarray(indices)
+
+
+@boundary
+def take(
+    a: Any,
+    indices: Any,
+    axis: int | None = None,
+    out: None = None,
+    mode: str | None = None,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+    fill_value: Any = None,
+) -> Any:
+    """The elements (along `axis`, the slices) of `a` at `indices`. Out of bounds: `mode`, fill by default."""
+    x, positions = asarray(a), _whole_numbers("take", indices)
+    if axis is None:
+        x, axis = ravel(x), 0
+    (number,) = canonical_axes("take", axis, x)
+    index = (slice(None),) * number + (positions,)
+    return indexing.get(x, index, mode or "fill", fill_value)
+
+
+@boundary
+def take_along_axis(
+    arr: Any, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None
+) -> Any:
+    """Along `axis`, for each line of `arr`, the elements at that line of `indices`; other axes broadcast."""
+    x, positions = asarray(arr), _whole_numbers("take_along_axis", indices)
+    if axis is None:
+        x, axis = ravel(x), 0
+    if type_of(x).ndim != type_of(positions).ndim:
+        raise ShapeError(f"take_along_axis of {type_of(x)} by {type_of(positions)}: ranks differ")
+    (number,) = canonical_axes("take_along_axis", axis, x)
+    xs, ps = list(type_of(x).shape), list(type_of(positions).shape)
+    lead = broadcast_shapes([*xs[:number], 1, *xs[number + 1 :]], [*ps[:number], 1, *ps[number + 1 :]])
+    x = ops.broadcast_to(x, [*lead[:number], xs[number], *lead[number + 1 :]])
+    positions = ops.broadcast_to(positions, [*lead[:number], ps[number], *lead[number + 1 :]])
+    index: list[Any] = []
+    for d, n in enumerate(type_of(positions).shape):
+        line = [1] * len(ps)
+        line[d] = n
+        index.append(positions if d == number else np.arange(n).reshape(line))
+    return indexing.get(x, tuple(index), mode or "fill", fill_value)
+
+
+def _known(name: str, what: Any) -> Any:
+    if isinstance(what, Tracer):
+        what.concrete(
+            f"{name}, whose length depends on its argument,", "pass a Python number or a NumPy array"
+        )
+    if isinstance(what, slice):
+        return what
+    return np.asarray(what)
+
+
+@boundary
+def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False) -> Any:
+    """`arr` without the elements (along `axis`, the slices) at the positions `obj`."""
+    x = asarray(arr)
+    if axis is None:
+        x, axis = ravel(x), 0
+    (number,) = canonical_axes("delete", axis, x)
+    kept = np.delete(np.arange(type_of(x).shape[number]), _known("delete", obj))
+    return take(x, kept, number)
+
+
+@boundary
+def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    """`arr` with `values` put in before the positions `obj`."""
+    x = asarray(arr)
+    if axis is None:
+        x, axis = ravel(x), 0
+    (number,) = canonical_axes("insert", axis, x)
+    before = _known("insert", obj)
+    length = type_of(x).shape[number]
+    if isinstance(before, slice):
+        before = np.arange(*before.indices(length))
+    new = ops.convert(asarray(values), type_of(x).dtype)
+    rank = type_of(x).ndim
+    if before.ndim == 0 and type_of(new).ndim == rank:
+        count = type_of(new).shape[number]
+    else:
+        count = before.size
+        if before.ndim == 0 and type_of(new).ndim > 0:
+            if rank == 1:
+                count = type_of(new).size
+            else:
+                new = ops.expand_dims(new, (number,))
+    shape = list(type_of(x).shape)
+    shape[number] = count
+    new = ops.broadcast_to(new, shape)
+    where = np.broadcast_to(before.reshape(-1) if before.ndim else before, (count,))
+    order = np.insert(np.arange(length), where, length + np.arange(count))
+    return take(concatenate([x, new], number), order, number)
+
+
+@boundary
+def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
+    """The elements (along `axis`, the slices) of `a` where `condition`, which has to be known."""
+    if isinstance(condition, Tracer):
+        condition.concrete("compress, whose length depends on its condition,", "use where or a mask")
+    mask = np.asarray(condition)
+    if mask.ndim != 1:
+        raise ArgumentError(f"the condition of compress has one axis, got shape {mask.shape}")
+    return take(a, np.nonzero(mask)[0], axis)
+
+
+def extract(condition: Any, arr: Any) -> Any:
+    """The elements of `arr` where `condition`, which has to be known, in a flat array."""
+    return compress(ravel(condition), ravel(arr))
