@@ -13,6 +13,7 @@ from funcgrad.prims import (
     random,
     reductions,
     shape,
+    slicing,
     transcendental,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "random",
     "reductions",
     "shape",
+    "slicing",
     "transcendental",
 ]
