@@ -171,14 +171,14 @@ class Scheduler:
         """The axis, not the innermost, along which some operand is contiguous: then the nest is walked in
         tiles."""
         nest = self.nest
-        if len(axes) < 2 or any(nest.extents[k] < heuristics.TILE for k in axes[-1:]):
+        if len(axes) < 2 or nest.extents[axes[-1]] < heuristics.LEAST_TILED:
             return None
         for load in self.loads:
             assert load.address is not None
             strides = nest.strides(load.address)
             if abs(strides.get(axes[-1], 0)) > heuristics.SMALL_EXTENT:
                 for k in axes[:-1]:
-                    if abs(strides.get(k, 0)) == 1 and nest.extents[k] >= heuristics.TILE:
+                    if abs(strides.get(k, 0)) == 1 and nest.extents[k] >= heuristics.LEAST_TILED:
                         return k
         return None
 
