@@ -49,7 +49,8 @@ elements as a row."""
 
 TILE = (128, 8)
 """Edges of the tiles in which an array is walked when one operand is contiguous along another axis: along
-that axis, and along the innermost. Few streams are read at a time, so that strides of a power of two do no harm."""
+that axis, and along the innermost. Few streams are read at a time, so that strides of a power of two do no
+harm."""
 
 LEAST_TILED = 32
 """Extents below which tiles are not worth their loops."""

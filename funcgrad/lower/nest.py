@@ -1,6 +1,5 @@
 """Writes the statements of one kernel, loop by loop: collapses axes, names arguments, and puts each
-expression
-into the outermost loop in which it is known. What loops there are is decided in schedule.py.
+expression into the outermost loop in which it is known. What loops there are is decided in schedule.py.
 """
 
 from __future__ import annotations
@@ -166,8 +165,7 @@ class Nest:
 
     def open_tiled(self, axes: Sequence[int], across: int, edges: tuple[int, int]) -> tuple[int, int]:
         """Walks axis `across` and the innermost one in tiles of `edges`; blocks of `across` and the other
-        axes are
-        parallel.
+        axes are parallel.
         Gives the extent of the parallel axis, and how many loops were opened."""
         inner, (edge, width) = axes[-1], edges
         blocks = -(-self.extents[across] // edge)
