@@ -47,8 +47,13 @@ SMALL_PRODUCT = 4096
 """Matrix products of at most this many multiplications are loops if their output has at most as many
 elements as a row."""
 
-TILE = 32
-"""Edge of the squares in which an array is walked when one operand is contiguous along another axis."""
+TILE = (128, 8)
+"""Edges of the tiles in which an array is walked when one operand is contiguous along another axis: along
+that axis, and along the innermost. Few streams are read at a time, so that strides of a power of two do no
+harm."""
+
+LEAST_TILED = 32
+"""Extents below which tiles are not worth their loops."""
 
 MIN_COLUMNS_TO_FUSE = 16
 """Column reductions over fewer columns stay apart from elementwise work: their inner loop is too short."""

@@ -3,8 +3,7 @@
 It says which loop is parallel, which is a reduction, which has independent iterations, and which must run in
 order; it never says how a backend does that. Buffers are flat: an address is an integer expression in loop
 variables and run-time integers (sizes, strides). A `Kernel` names no array, no shape and no source line,
-so that
-equal text means equal code.
+so that equal text means equal code.
 """
 
 from __future__ import annotations
@@ -202,8 +201,7 @@ Statement = Let | LetInt | Store | Update | Accumulator | Combine | CombineArg |
 @dataclass(frozen=True)
 class Buffer:
     """A pointer argument. `role` is in, out, or inout; out buffers do not overlap any other buffer, except
-    as a
-    step's `inplace` says."""
+    as a step's `inplace` says."""
 
     name: str
     dtype: np.dtype

@@ -29,9 +29,8 @@ class KernelStep:
     """One call of a kernel, whole or split over its parallel axis `0..extent`.
 
     `views` are the kernel's buffers in order, `integers` and `scalars` its further arguments. `work`
-    estimates the
-    nanoseconds that one parallel iteration takes. `inplace` has pairs (input, output) of positions in `views`
-    that may be one memory; any other output must not overlap another view.
+    estimates the nanoseconds that one parallel iteration takes. `inplace` has pairs (input, output) of
+    positions in `views` that may be one memory; any other output must not overlap another view.
     """
 
     kernel: Kernel
@@ -61,8 +60,7 @@ class GemmStep:
     dtype.
 
     Strides are in elements: (row, column) of each matrix, of which one is 1 (or the extent there is 1),
-    and one
-    stride for each batch dimension. The output is row-major: strides (n, 1).
+    and one stride for each batch dimension. The output is row-major: strides (n, 1).
     """
 
     out: View

@@ -26,8 +26,8 @@ class Use:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where values live: `offsets` in an arena of `size` bytes; `aliases` maps a value to the one whose memory it
-    takes over; `lives` gives the first and last step of each value in the arena."""
+    """Where values live: `offsets` in an arena of `size` bytes; `aliases` maps a value to the one whose
+    memory it takes over; `lives` gives the first and last step of each value in the arena."""
 
     offsets: Mapping[Hashable, int]
     size: int

@@ -1,6 +1,5 @@
 """Writes the statements of one kernel, loop by loop: collapses axes, names arguments, and puts each
-expression
-into the outermost loop in which it is known. What loops there are is decided in schedule.py.
+expression into the outermost loop in which it is known. What loops there are is decided in schedule.py.
 """
 
 from __future__ import annotations
@@ -164,11 +163,11 @@ class Nest:
         self._push(f"i{axis}", start, self.extent(axis) if stop is None else stop, kind, 1)
         self._axis_depth[axis] = len(self.blocks) - 1
 
-    def open_tiled(self, axes: Sequence[int], across: int, edge: int) -> tuple[int, int]:
-        """Walks the innermost axis and axis `across` in squares; blocks of `across` and the other axes are
-        parallel.
+    def open_tiled(self, axes: Sequence[int], across: int, edges: tuple[int, int]) -> tuple[int, int]:
+        """Walks axis `across` and the innermost one in tiles of `edges`; blocks of `across` and the other
+        axes are parallel.
         Gives the extent of the parallel axis, and how many loops were opened."""
-        inner = axes[-1]
+        inner, (edge, width) = axes[-1], edges
         blocks = -(-self.extents[across] // edge)
         others = [k for k in axes[:-1] if k != across]
         count = self.integer("blocks", blocks)
@@ -185,8 +184,8 @@ class Nest:
         self.blocks[-1].append(loopir.LetInt("top", loopir.mul(which, edge)))
         bottom = loopir.IntOp("min", (loopir.add(Name("top"), edge), self.extent(across)))
         self.blocks[-1].append(loopir.LetInt("bottom", bottom))
-        self._push("left", 0, self.extent(inner), loopir.SEQUENTIAL, edge)
-        right = loopir.IntOp("min", (loopir.add(Name("left"), edge), self.extent(inner)))
+        self._push("left", 0, self.extent(inner), loopir.SEQUENTIAL, width)
+        right = loopir.IntOp("min", (loopir.add(Name("left"), width), self.extent(inner)))
         self.blocks[-1].append(loopir.LetInt("right", right))
         self.open(across, loopir.SEQUENTIAL, Name("top"), Name("bottom"))
         self.open(inner, loopir.VECTOR, Name("left"), Name("right"))

@@ -17,25 +17,16 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Atom, Literal, Var
 from funcgrad.lower import heuristics
 
-LOAD, CONST, ARGUMENT, OP, OF_INDEX, GUARD, ROW = (
-    "load",
-    "const",
-    "argument",
-    "op",
-    "of_index",
-    "guard",
-    "row",
-)
+LOAD, CONST, ARGUMENT, OP = "load", "const", "argument", "op"
+OF_INDEX, GUARD, ROW = "of_index", "guard", "row"
 
 
 class Node:
     """One scalar value. `kind` says which of the other fields mean something.
 
     load: `var` at `address` (an Index over the domain's axes). const: `value`. argument: a scalar `value`
-    that is
-    passed at run time. op: `code` on `args`. of_index: `address` as a scalar. guard: `bounds`, and args
-    (inside,
-    outside). row: the reduced value of root `var`, known once for each row.
+    that is passed at run time. op: `code` on `args`. of_index: `address` as a scalar. guard: `bounds`, and
+    args (inside, outside). row: the reduced value of root `var`, known once for each row.
     """
 
     __slots__ = ("address", "args", "bounds", "code", "dtype", "kind", "value", "var")

@@ -41,8 +41,8 @@ class Buffer:
 class Placement:
     """The frame: slots `0..operands` hold the operands, then one slot per result buffer, then the arena.
 
-    `results` says for each output of the graph where it comes from. `buffers` are the types of the result buffers;
-    `donated` maps a result buffer to the operand whose memory it takes over.
+    `results` says for each output of the graph where it comes from. `buffers` are the types of the result
+    buffers; `donated` maps a result buffer to the operand whose memory it takes over.
     """
 
     operands: int

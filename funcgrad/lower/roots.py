@@ -1,9 +1,8 @@
 """From a graph to roots: the values that have memory of their own, each with its iteration domain.
 
 Every other value is substituted into the expressions of the roots that need it. A root's domain is the
-list of
-extents over which its expression is evaluated, without extents of 1, in the order in which it is cheapest to
-walk; axes that a reshape splits are split.
+list of extents over which its expression is evaluated, without extents of 1, in the order in which it is
+cheapest to walk; axes that a reshape splits are split.
 """
 
 from __future__ import annotations
@@ -30,10 +29,9 @@ MAP, REDUCE, OPAQUE = "map", "reduce", "opaque"
 @dataclass(eq=False)
 class Root:
     """One value in memory. `axes[k]` is the definition's k-th axis as an Index over `domain`; `reduced`
-    are the
-    positions in `domain` that are reduced. `chunk` is the number of outermost iterations in one partial
-    result of a
-    full reduction, or 0. For an opaque root, `definition` says what it is and `inputs` are what it reads."""
+    are the positions in `domain` that are reduced. `chunk` is the number of outermost iterations in one
+    partial result of a large reduction, or 0. For an opaque root, `definition` says what it is and `inputs`
+    are what it reads."""
 
     var: Var
     kind: str
@@ -536,8 +534,8 @@ def _contracted(dot: E.Dot, lhs: ArrayType) -> tuple[int, ...]:
 
 def _walk_order(node: Node, ndim: int, shape: Sequence[int]) -> list[int]:
     """The definition's axes in walking order: kept ones as in the output, and each reduced one as far in
-    as the
-    memory of the largest operand has it (at the end if the reduced extents are small, to be unrolled)."""
+    as the memory of the largest operand has it (at the end if the reduced extents are small, to be
+    unrolled)."""
     order = list(range(ndim))
     reduced = range(ndim, len(shape))
     loads = [n for n in walk([node]) if n.kind == LOAD and n.var is not None and n.address is not None]

@@ -1,6 +1,5 @@
 """From a group of roots to one kernel: the order of the loops, what is parallel, what is vectorized, and
-in which
-pass over a row each value is computed.
+in which pass over a row each value is computed.
 
 Axes that are contiguous with each other in every buffer become one. The loop variable's extents and the
 buffers'
@@ -122,8 +121,7 @@ class Scheduler:
 
     def _inplace(self) -> tuple[tuple[int, int], ...]:
         """Pairs of views that may be one memory: each element is read, at the place where it is written,
-        no later
-        than it is written."""
+        no later than it is written."""
         if self.group.shape not in (ELEMENTWISE, ROWS) or self.parked:
             return ()
         pairs = []
@@ -171,21 +169,20 @@ class Scheduler:
         """The axis, not the innermost, along which some operand is contiguous: then the nest is walked in
         tiles."""
         nest = self.nest
-        if len(axes) < 2 or any(nest.extents[k] < heuristics.TILE for k in axes[-1:]):
+        if len(axes) < 2 or nest.extents[axes[-1]] < heuristics.LEAST_TILED:
             return None
         for load in self.loads:
             assert load.address is not None
             strides = nest.strides(load.address)
             if abs(strides.get(axes[-1], 0)) > heuristics.SMALL_EXTENT:
                 for k in axes[:-1]:
-                    if abs(strides.get(k, 0)) == 1 and nest.extents[k] >= heuristics.TILE:
+                    if abs(strides.get(k, 0)) == 1 and nest.extents[k] >= heuristics.LEAST_TILED:
                         return k
         return None
 
     def _open_parallel(self, axes: Sequence[int], innermost_small: bool) -> tuple[int, int]:
         """Opens loops over `axes`: one alone is parallel itself; of several, all but the innermost are one
-        parallel
-        loop. Gives the extent of the parallel axis, and how many loops were opened."""
+        parallel loop. Gives the extent of the parallel axis, and how many loops were opened."""
         nest = self.nest
         small = [k for k in axes[1:] if nest.is_static(k)] if innermost_small else []
         while small and small != list(axes[len(axes) - len(small) :]):

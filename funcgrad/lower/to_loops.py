@@ -1,8 +1,7 @@
 """From a graph to steps: finds the roots, groups them, and schedules each group as one kernel.
 
 The graph has no calls of other graphs left (passes inline them). The result names values; memory and the
-program
-that runs the steps are made from it elsewhere.
+program that runs the steps are made from it elsewhere.
 """
 
 from __future__ import annotations

@@ -121,7 +121,8 @@ def test_diamond_that_leaves_a_kernel_and_comes_back():
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (0, 2, 1), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
 def test_transposes_in_tiles(order, monkeypatch):
-    monkeypatch.setattr(heuristics, "TILE", 4)
+    monkeypatch.setattr(heuristics, "TILE", (4, 3))
+    monkeypatch.setattr(heuristics, "LEAST_TILED", 4)
     check(lambda x: ops.transpose(x, order), draw(5, 9, 11), kernels=1)
     check(lambda x: ops.add(ops.transpose(ops.exp(x), order), P.f32(3)), draw(5, 9, 11), kernels=1)
 
