@@ -7,8 +7,12 @@ for its whole life (Pisarchyk and Lee, "Efficient memory management for deep neu
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+Value = Any
+"""Whatever names a value: it is hashed and compared, no more."""
 
 ALIGNMENT = 64
 """Bytes; a cache line, and the widest vector register."""
@@ -19,9 +23,9 @@ class Use:
     """What one step does with values: `reads`, `writes`, and pairs (written, read) that may share memory when
     the read value dies here."""
 
-    reads: tuple[Hashable, ...]
-    writes: tuple[Hashable, ...]
-    in_place: tuple[tuple[Hashable, Hashable], ...] = ()
+    reads: tuple[Value, ...]
+    writes: tuple[Value, ...]
+    in_place: tuple[tuple[Value, Value], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,17 @@ class Plan:
     """Where values live: `offsets` in an arena of `size` bytes; `aliases` maps a value to the one whose
     memory it takes over; `lives` gives the first and last step of each value in the arena."""
 
-    offsets: Mapping[Hashable, int]
+    offsets: Mapping[Value, int]
     size: int
-    aliases: Mapping[Hashable, Hashable]
-    lives: Mapping[Hashable, tuple[int, int]]
+    aliases: Mapping[Value, Value]
+    lives: Mapping[Value, tuple[int, int]]
 
 
 def plan(
     steps: Sequence[Use],
-    sizes: Mapping[Hashable, int],
-    outputs: Sequence[Hashable],
-    donated: Sequence[Hashable] = (),
+    sizes: Mapping[Value, int],
+    outputs: Sequence[Value],
+    donated: Sequence[Value] = (),
 ) -> Plan:
     """Place every value that the steps write and that is not an output.
 
@@ -47,14 +51,14 @@ def plan(
     over the memory of a donated input; donated inputs may be overwritten.
     """
     written = {v for step in steps for v in step.writes}
-    last_read: dict[Hashable, int] = {}
+    last_read: dict[Value, int] = {}
     for number, step in enumerate(steps):
         for value in step.reads:
             last_read[value] = number
     fixed = set(outputs)
     overwritable = (written | set(donated)) - fixed
-    aliases: dict[Hashable, Hashable] = {}
-    taken: set[Hashable] = set()
+    aliases: dict[Value, Value] = {}
+    taken: set[Value] = set()
     for number, step in enumerate(steps):
         for target, source in step.in_place:
             root = resolve(aliases, source)
@@ -70,14 +74,14 @@ def plan(
                 aliases[target] = source
                 taken.add(source)
 
-    lives: dict[Hashable, tuple[int, int]] = {}
+    lives: dict[Value, tuple[int, int]] = {}
     for number, step in enumerate(steps):
         for value in (*step.writes, *step.reads):
             root = resolve(aliases, value)
             if root in written and root not in fixed:
                 first, _ = lives.get(root, (number, number))
                 lives[root] = (first, number)
-    offsets: dict[Hashable, int] = {}
+    offsets: dict[Value, int] = {}
     size = 0
     for value in sorted(lives, key=lambda v: -sizes[v]):
         offset = _lowest_free(value, lives, offsets, sizes)
@@ -86,7 +90,7 @@ def plan(
     return Plan(offsets, size, aliases, lives)
 
 
-def resolve(aliases: Mapping[Hashable, Hashable], value: Hashable) -> Hashable:
+def resolve(aliases: Mapping[Value, Value], value: Value) -> Value:
     """The value whose memory `value` lives in."""
     while value in aliases:
         value = aliases[value]
@@ -98,10 +102,10 @@ def aligned(size: int) -> int:
 
 
 def _lowest_free(
-    value: Hashable,
-    lives: Mapping[Hashable, tuple[int, int]],
-    offsets: Mapping[Hashable, int],
-    sizes: Mapping[Hashable, int],
+    value: Value,
+    lives: Mapping[Value, tuple[int, int]],
+    offsets: Mapping[Value, int],
+    sizes: Mapping[Value, int],
 ) -> int:
     first, last = lives[value]
     neighbours = sorted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -287,7 +288,7 @@ def _split(name: str, ary: Any, cuts: Any, axis: int, equal: bool) -> list[Any]:
             *[min(operator.index(c) % (length + 1) if c < 0 else operator.index(c), length) for c in cuts],
             length,
         ]
-    return [ops.slice_in_dim(x, a, max(a, b), axis=number) for a, b in zip(edges[:-1], edges[1:])]
+    return [ops.slice_in_dim(x, a, max(a, b), axis=number) for a, b in itertools.pairwise(edges)]
 
 
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:

@@ -37,9 +37,9 @@ def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any
         and preferred_element_type is None
     ):
         x, y = a._data, b._data
-        if x.dtype is y.dtype and x.dtype.kind in "fc" and x.dtype.itemsize >= 4 and x.ndim == y.ndim == 2:
-            if x.shape[1] == y.shape[0]:
-                return Array(x @ y)
+        plain = x.dtype is y.dtype and x.dtype.kind in "fc" and x.dtype.itemsize >= 4
+        if plain and x.ndim == y.ndim == 2 and x.shape[1] == y.shape[0]:
+            return Array(x @ y)
     x, y, wanted = _operands("matmul", a, b, preferred_element_type)
     tx, ty = type_of(x), type_of(y)
     if tx.ndim == 0 or ty.ndim == 0:
@@ -58,8 +58,7 @@ def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any
         numbers = (((tx.ndim - 1,), (0,)), ((), ()))
         return ops.dot_general(x, y, numbers, wanted)
     if tx.ndim <= 2 and row:
-        out = ops.dot_general(y, x, (((ty.ndim - 2,), (0,)), ((), ())), wanted)
-        return out
+        return ops.dot_general(y, x, (((ty.ndim - 2,), (0,)), ((), ())), wanted)
     batch = broadcast_shapes(tx.shape[:-2], ty.shape[:-2])
     x = _with_batch(x, batch)
     y = _with_batch(y, batch)

@@ -79,8 +79,8 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
                     listed = ", ".join(str(tuple(s)) for s in shapes)
                     raise ShapeError(
                         f"shapes {listed} do not broadcast: axis {i - rank} has lengths {result[i]} and {n}",
-                        hint="axes are matched from the last; each pair must be equal or one of them 1. Add an axis with "
-                        "x[:, None], or check for a missing transpose",
+                        hint="axes are matched from the last; each pair must be equal or one of them 1. Add an axis "
+                        "with x[:, None], or check for a missing transpose",
                     )
                 result[i] = n
     return tuple(result)

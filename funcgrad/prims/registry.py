@@ -108,9 +108,9 @@ def batch_elementwise(name: str) -> Rule:
         rank = max(ranks)
         axis = next((a for a, r in zip(axes, ranks) if a is not None and r == rank), 0)
         shape = next(list(type_of(x).shape) for x, r in zip(operands, ranks) if r == rank)
-        first_full = ranks.index(rank)
-        if axes[first_full] is not None:
-            del shape[axes[first_full]]
+        own = axes[ranks.index(rank)]
+        if own is not None:
+            del shape[own]
         shape.insert(axis, size)
         others = [d for d in range(rank + 1) if d != axis]
 

@@ -7,6 +7,7 @@ operation itself, and each transpose is another operation of this family.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -53,7 +54,7 @@ def _check_rank(name: str, operand: ArrayType, what: str, values: Sequence[Any])
 # broadcast_in_dim: operand axis i becomes axis broadcast_dimensions[i]; length 1 may grow.
 def _broadcast_type(operand: ArrayType, *, shape: tuple[int, ...], broadcast_dimensions: tuple[int, ...]):
     _check_rank("broadcast_in_dim", operand, "broadcast_dimensions", broadcast_dimensions)
-    increasing = all(a < b for a, b in zip(broadcast_dimensions, broadcast_dimensions[1:]))
+    increasing = all(a < b for a, b in itertools.pairwise(broadcast_dimensions))
     if not increasing or any(not 0 <= d < len(shape) for d in broadcast_dimensions):
         raise AxisError(
             f"broadcast_in_dim: broadcast_dimensions {broadcast_dimensions} are not increasing axes of the "
@@ -351,10 +352,11 @@ def _evaluate_pad(xp: Any, x: Any, value: Any, *, padding_config: PaddingConfig)
 
 
 def _pad_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, padding_config: PaddingConfig):
-    out = ops.pad(*primals, padding_config)
-    if all(t.__class__ is Zero for t in tangents):
+    (x, value), (x_tangent, value_tangent) = primals, tangents
+    out = ops.pad(x, value, padding_config)
+    if x_tangent.__class__ is Zero and value_tangent.__class__ is Zero:
         return out, Zero(type_of(out).tangent())
-    return out, ops.pad(*map(ops.materialize, tangents), padding_config)
+    return out, ops.pad(ops.materialize(x_tangent), ops.materialize(value_tangent), padding_config)
 
 
 def _transpose_pad(ct: Any, operand: Any, value: Any, *, padding_config: PaddingConfig) -> list[Any]:
@@ -487,7 +489,8 @@ def _batch_concatenate(size: int, operands: Sequence[Any], axes: Sequence[int | 
 
 
 def _lower_concatenate(in_types, out_types, *, dimension):
-    result, end = None, sum(t.shape[dimension] for t in in_types)
+    result: expr.Expr | None = None
+    end = sum(t.shape[dimension] for t in in_types)
     for number, t in reversed(list(enumerate(in_types))):
         end -= t.shape[dimension]
         index = list(expr.axes(t.ndim))
@@ -495,6 +498,7 @@ def _lower_concatenate(in_types, out_types, *, dimension):
         part = expr.Read(number, tuple(index))
         bounds = ((index[dimension], 0, t.shape[dimension]),)
         result = part if result is None else expr.Guard(bounds, part, result)
+    assert result is not None, "concatenate has at least one operand"
     return expr.Map(result)
 
 

@@ -542,7 +542,8 @@ def _to_integer(target: Any) -> Any:
         def codegen(context, builder, signature, args):
             wanted = context.get_value_type(target)
             source = args[0].type
-            name = f"llvm.fpto{'si' if target.signed else 'ui'}.sat.i{target.bitwidth}.{'f32' if source == F32 else 'f64'}"
+            sign, float_name = "si" if target.signed else "ui", "f32" if source == F32 else "f64"
+            name = f"llvm.fpto{sign}.sat.i{target.bitwidth}.{float_name}"
             function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(wanted, [source]), name)
             return builder.call(function, args)
 

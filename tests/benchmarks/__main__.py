@@ -50,7 +50,8 @@ def main() -> None:
     names = options.workloads or list(WORKLOADS)
     ratios = []
     print(
-        f"{'workload':20} {'funcgrad':>11} {'jax':>11} {'ratio':>6} | first result, warm: fg, jax, ratio | cold fg | agree"
+        f"{'workload':20} {'funcgrad':>11} {'jax':>11} {'ratio':>6} "
+        "| first result, warm: fg, jax, ratio | cold fg | agree"
     )
     with tempfile.TemporaryDirectory() as fresh:
         cache = fresh if options.cold else os.environ.get("FUNCGRAD_CACHE_DIR", fresh)

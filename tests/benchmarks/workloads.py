@@ -7,6 +7,7 @@ that results can be compared.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -172,7 +173,7 @@ def _mlp_step(fw, jnp, sizes):
             jnp.asarray((rng.standard_normal((i, o)) / i**0.5).astype(np.float32)),
             jnp.asarray(np.zeros(o, np.float32)),
         )
-        for i, o in zip(sizes[:-1], sizes[1:])
+        for i, o in itertools.pairwise(sizes)
     ]
     return fw.jit(step), params
 
