@@ -7,16 +7,16 @@ others. Every value is contiguous and row-major; a step that reads a part of one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from funcgrad.ir.graph import Atom, Graph, Var
 from funcgrad.lower.loopir import Kernel
+from funcgrad.records import record
 
 
-@dataclass(frozen=True)
+@record
 class View:
     """A pointer into `value`, `offset` elements from its start (which may lie outside of it)."""
 
@@ -24,7 +24,7 @@ class View:
     offset: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class KernelStep:
     """One call of a kernel, whole or split over its parallel axis `0..extent`.
 
@@ -54,7 +54,7 @@ class KernelStep:
         return tuple(dict.fromkeys(v.value for b, v in pairs if b.role != "in"))
 
 
-@dataclass(frozen=True)
+@record
 class GemmStep:
     """`out[b] = lhs[b] @ rhs[b]` for each b in `batch` (row-major): m x k by k x n, of float or complex
     dtype.
@@ -76,7 +76,7 @@ class GemmStep:
     lhs_batch_strides: tuple[int, ...] = ()
     rhs_batch_strides: tuple[int, ...] = ()
     out_batch_strides: tuple[int, ...] = ()
-    dtype: np.dtype = field(default_factory=lambda: np.dtype("float32"))
+    dtype: np.dtype = np.dtype("float32")
     label: str = ""
     sources: tuple[str, ...] = ()
 
@@ -89,7 +89,7 @@ class GemmStep:
         return (self.out.value,)
 
 
-@dataclass(frozen=True)
+@record
 class CopyStep:
     """`size` bytes of `source` to `target`: both contiguous. May be left out where both share their
     memory."""
@@ -108,7 +108,7 @@ class CopyStep:
         return (self.target,)
 
 
-@dataclass(frozen=True)
+@record
 class ExternStep:
     """A named routine on whole values; literals stay literals."""
 
@@ -131,7 +131,7 @@ class ExternStep:
 Step = KernelStep | GemmStep | CopyStep | ExternStep
 
 
-@dataclass(frozen=True)
+@record
 class Lowered:
     """Steps in an order that respects their reads and writes.
 

@@ -6,8 +6,6 @@ program that runs the steps are made from it elsewhere.
 
 from __future__ import annotations
 
-import dataclasses
-
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.lower import heuristics, loopir
@@ -16,6 +14,7 @@ from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, L
 from funcgrad.lower.roots import Root, Roots
 from funcgrad.lower.schedule import Scheduler, scatter_step
 from funcgrad.lower.target import Target
+from funcgrad.records import replaced
 
 ROUNDS = 3
 """How often values that several kernels would recompute are looked for; each round can only store more."""
@@ -103,9 +102,7 @@ class _Lowering:
         label, sources = root.name, self._origin([root])[1]
         if isinstance(root.definition, E.Dot):
             step = self.roots.gemm_steps[root.var]
-            return [
-                dataclasses.replace(step, lhs=self._view(step.lhs), rhs=self._view(step.rhs), sources=sources)
-            ]
+            return [replaced(step, lhs=self._view(step.lhs), rhs=self._view(step.rhs), sources=sources)]
         if isinstance(root.definition, E.Scatter):
             base = root.inputs[root.definition.operand]
             step = scatter_step(root, self.roots.definition, label, sources)
