@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.graph import Atom, Graph, Var
+from funcgrad.ir.types import ArrayType
 from funcgrad.lower.loopir import Kernel
 from funcgrad.records import record
 
@@ -110,11 +111,13 @@ class CopyStep:
 
 @record
 class ExternStep:
-    """A named routine on whole values; literals stay literals."""
+    """A named routine on whole values; literals stay literals. `in_types` are the types under which it takes the
+    inputs, whose memory may hold the same elements under another shape."""
 
     name: str
     attributes: tuple[tuple[str, Any], ...]
     inputs: tuple[Atom, ...]
+    in_types: tuple[ArrayType, ...]
     outputs: tuple[Var, ...]
     label: str = ""
     sources: tuple[str, ...] = ()

@@ -113,7 +113,8 @@ class _Lowering:
         assert isinstance(root.definition, E.Extern)
         inputs = tuple(self._storage(a) if isinstance(a, Var) else a for a in root.inputs)
         extern = root.definition
-        return [ExternStep(extern.name, extern.attributes, inputs, root.outputs, label, sources)]
+        types = tuple(a.type for a in root.inputs)
+        return [ExternStep(extern.name, extern.attributes, inputs, types, root.outputs, label, sources)]
 
     def _view(self, view: View) -> View:
         return View(self._storage(view.value), view.offset)

@@ -24,6 +24,15 @@ from funcgrad.trace.core import bind, type_of
 Rule = Callable[..., Any]
 
 
+def library_call(name: str) -> Rule:
+    """The lowering of an operation that a library does on whole arrays: compiled functions call `evaluate`."""
+
+    def lower(in_types: Any, out_types: Any, **params: Any) -> expr.Extern:
+        return expr.Extern(name, tuple(sorted(params.items())))
+
+    return lower
+
+
 def from_partials(name: str, *rules: Rule | None) -> Rule:
     """A jvp rule from one partial derivative per operand: `rule(g, out, *operands, **params)`.
 
@@ -234,6 +243,7 @@ __all__ = [
     "is_linear",
     "is_literal",
     "keeps_type",
+    "library_call",
     "linear_jvp",
     "numpy_ufunc",
     "transpose_linear",
