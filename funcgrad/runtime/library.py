@@ -28,6 +28,7 @@ class LibraryCall:
         primitive: Primitive,
         params: dict[str, Any],
         inputs: Sequence[Atom],
+        in_types: Sequence[ArrayType],
         outputs: Sequence[ArrayType],
     ):
         self.primitive = primitive
