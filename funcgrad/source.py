@@ -7,8 +7,11 @@ import sys
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
+import numpy as np
+
 _PACKAGE_DIRS = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
+    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,  # its errstate wraps our functions
     os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kernels") + os.sep,
 )
 _internal: dict[int, tuple[bool, CodeType]] = {}
