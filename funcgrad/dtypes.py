@@ -225,6 +225,11 @@ def can_cast_implicitly(source: np.dtype, target: np.dtype) -> bool:
     return _JOIN[source, target] == target
 
 
+def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
+    """Whether a Python number, of dtype `scalar` by default, can stand where `dtype` is needed."""
+    return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype
+
+
 def finfo(dtype: Any) -> Any:
     """Machine limits of a float dtype, as `numpy.finfo` gives them, bfloat16 too."""
     return ml_dtypes.finfo(real_of(as_dtype(dtype)))
