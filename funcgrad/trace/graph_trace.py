@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.array import Array
 from funcgrad.config import config
 from funcgrad.ir.graph import Atom, ClosedGraph, Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import Primitive
@@ -23,6 +24,7 @@ from funcgrad.trace.core import (
     bind,
     check_alive,
     current,
+    data_of,
     out_types,
     state,
     type_of,
@@ -50,7 +52,9 @@ class GraphTrace(Trace):
     def __init__(self) -> None:
         self.parent = state.trace
         self.equations: list[Equation] = []
-        self.constants: dict[int, tuple[Var, Any]] = {}
+        self.constants: dict[int, tuple[Var, Any, Any]] = {}
+        """By the id of a value from outside: its variable, what is kept of it, and the value itself, so that the
+        id stays its own."""
 
     def input(self, type: ArrayType, source: SourceLine | None = None) -> GraphTracer:
         return GraphTracer(self, Var(type), source)
@@ -67,7 +71,10 @@ class GraphTrace(Trace):
         if known is None:
             if isinstance(value, Tracer):
                 check_alive(value)
-            known = self.constants[id(value)] = (Var(type_of(value)), value)
+            kept = value
+            if isinstance(value, np.ndarray) and value.dtype != dtypes.float0:
+                kept = Array(np.array(data_of(value)))  # the user may change it after the trace
+            known = self.constants[id(value)] = (Var(type_of(value)), kept, value)
         return known[0]
 
     def record(
@@ -96,11 +103,11 @@ class GraphTrace(Trace):
         """The finished graph from the `inputs` (tracers) to `outputs` (values)."""
         out_atoms = tuple(self.atom(x) for x in outputs)
         constants = tuple(self.constants.values())
-        in_vars = tuple(v for v, _ in constants) + tuple(t.var for t in inputs)
+        in_vars = tuple(v for v, _, _ in constants) + tuple(t.var for t in inputs)
         graph = Graph(in_vars, tuple(self.equations), out_atoms, name)
         if config.verify:
             verify(graph)
-        return ClosedGraph(graph, tuple(c for _, c in constants))
+        return ClosedGraph(graph, tuple(c for _, c, _ in constants))
 
 
 def trace_to_graph(
