@@ -77,6 +77,15 @@ class ArrayMethods:
         raise ImmutableError("arrays do not change in place", hint="use funcgrad.numpy.delete")
 
 
+def no_axes_to_iterate(type: ArrayType) -> ArgumentError:
+    """The error of iterating over an array without axes."""
+    return ArgumentError(
+        f"an array without axes cannot be iterated over: {type}",
+        hint="x.reshape(1) has one element to iterate over; where a shape is asked for, give Python integers "
+        "(under jit: static arguments)",
+    )
+
+
 def install_methods(methods: dict[str, Any]) -> None:
     """Give arrays and tracers the operators and methods that compute."""
     for name, method in methods.items():
@@ -175,7 +184,7 @@ class Array(ArrayMethods):
 
     def __iter__(self):
         if not self._data.ndim:
-            raise TypeError("iteration over an array without axes")
+            raise no_axes_to_iterate(self.type)
         return (Array(np.asarray(row)) for row in self._data)
 
     def __format__(self, spec: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import Array, ArrayMethods, ShapeDtypeStruct, array_of
+from funcgrad.array import Array, ArrayMethods, ShapeDtypeStruct, array_of, no_axes_to_iterate
 from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, LeakedTracerError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType, array_type
@@ -96,7 +96,7 @@ class Tracer(ArrayMethods):
 
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
-            raise TypeError("iteration over an array without axes")
+            raise no_axes_to_iterate(self.type)
         return (self[i] for i in range(self.shape[0]))  # type: ignore[index]
 
     def block_until_ready(self) -> Any:
