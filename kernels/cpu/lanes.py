@@ -7,9 +7,11 @@ inference, and LLVM's loop vectorizer makes vector code of it.
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from llvmlite import ir
+from numba.core.registry import cpu_target
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -17,6 +19,19 @@ I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 MANTISSA = {F32: 23, F64: 52}
 BIAS = {F32: 127, F64: 1023}
 INTEGER = {F32: I32, F64: I64}
+
+_ROUNDING = {F32: 1.5 * 2.0**23, F64: 1.5 * 2.0**52}
+"""Added to a number, this leaves its nearest integer in the lowest bits: no conversion instruction is needed."""
+_ROUNDING_BITS = {F32: 0x4B400000, F64: 0x4338000000000000}
+
+
+def _has_fma() -> bool:
+    """Has this machine a fused multiply-add? On x86 only where Numba compiles for it."""
+    features = cpu_target.target_context.codegen()._get_host_cpu_features()
+    return platform.machine().lower() in ("arm64", "aarch64") or "+fma," in features + ","
+
+
+HAS_FMA = _has_fma()
 
 
 class Lane:
@@ -166,6 +181,25 @@ class Lane:
     def rint(self) -> Lane:
         return self.call("rint")
 
+    def rounded(self, factor: float = 1.0) -> tuple[Lane, Lane]:
+        """The integer nearest to self * factor, as a float and as an integer; for up to 2**21, or 2**50 in float64.
+        Of larger numbers and NaN, the integer is arbitrary."""
+        shift = _ROUNDING[self.type]
+        shifted = self + shift if factor == 1.0 else self.fma(factor, self.constant(shift))
+        return shifted - shift, shifted.bits() - _ROUNDING_BITS[self.type]
+
+    def small_to_float(self, kind: Any) -> Lane:
+        """An integer of up to 2**21, or 2**50 in 64 bits, as the float of its width."""
+        return (self + _ROUNDING_BITS[kind]).from_bits(kind) - _ROUNDING[kind]
+
+    def truncated(self, kind: Any) -> Lane:
+        """The lowest bits of an integer."""
+        return Lane(self.builder, self.builder.trunc(self.value, kind))
+
+    def negated(self) -> Lane:
+        """Not this boolean."""
+        return Lane(self.builder, self.builder.not_(self.value))
+
     def copysign(self, other: Lane) -> Lane:
         return self.call("copysign", other)
 
@@ -192,3 +226,28 @@ class Lane:
 def power_of_two(n: Lane, kind: Any) -> Lane:
     """2**n as a float, for n in the range of exponents."""
     return ((n + BIAS[kind]) << MANTISSA[kind]).from_bits(kind)
+
+
+def exact_sum(a: Lane, b: Lane) -> tuple[Lane, Lane]:
+    """The rounded sum, and what rounding took from it (Knuth)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def exact_product(a: Lane, b: Lane) -> tuple[Lane, Lane]:
+    """The rounded product of float64 numbers, and what rounding took from it (Dekker, where there is no fma)."""
+    product = a * b
+    if HAS_FMA:
+        return product, a.call("fma", b, -product)
+    a_high, a_low = _split(a)
+    b_high, b_low = (a_high, a_low) if a is b else _split(b)
+    rest = a_high * b_high - product
+    return product, ((rest + a_high * b_low) + a_low * b_high) + a_low * b_low
+
+
+def _split(a: Lane) -> tuple[Lane, Lane]:
+    """a in two parts of 26 bits."""
+    scaled = a * (2.0**27 + 1)
+    high = scaled - (scaled - a)
+    return high, a - high
