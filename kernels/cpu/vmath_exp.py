@@ -1,7 +1,8 @@
 """Vector math: exponentials, logarithms, hyperbolic functions, powers and roots, as lane functions.
 
-A function of `x` alone works in x's own type. One of `(kind, x)` gets x in float64 and computes to the accuracy of
-`kind`: for float32 that means shorter polynomials, and an error of little more than half an ulp.
+A function of `x` alone works in x's own type. One of `(kind, x)` gets x in float64 and computes to the
+accuracy of `kind`: for float32 that means shorter polynomials, and an error of little more than half an
+ulp.
 
 Coefficients are near-minimax fits (Chebyshev, made with mpmath at 60 digits); reductions are those of
 Muller, "Elementary Functions", 3rd ed.
@@ -18,9 +19,10 @@ LN2_LO = {F32: -2.12194440054690583e-04, F64: 1.90821492927058770002e-10}
 _EXP = {
     F32: [0.5000000013457727153, 0.16666666681614255706, 0.041666465006040048761, 0.0083333109344488684687,
           0.001393364103198670115, 0.00019890980869750325563],
-    F64: [0.5, 0.16666666666666670986, 0.041666666666666669752, 0.008333333333326140884, 0.0013888888888883752417,
-          0.00019841269874800491981, 0.000024801587325533363819, 2.7557255425746434282e-6, 2.7557273661348636219e-7,
-          2.5105206373957011116e-8, 2.09146793765839351e-9],
+    F64: [0.5, 0.16666666666666670986, 0.041666666666666669752, 0.008333333333326140884,
+          0.0013888888888883752417, 0.00019841269874800491981, 0.000024801587325533363819,
+          2.7557255425746434282e-6, 2.7557273661348636219e-7, 2.5105206373957011116e-8,
+          2.09146793765839351e-9],
 }  # fmt: skip
 _EXP_SHORT = [0.500000001353873, 0.16666666681704215, 0.04166646419740569, 0.008333310844647862,
               0.0013933730715792083, 0.00019891080463998843]  # fmt: skip
@@ -213,7 +215,7 @@ def _log_of_mantissa(f: Lane) -> tuple[Lane, Lane]:
 
 
 # Powers and roots.
-def pow(kind: object, x: Lane, y: Lane) -> Lane:  # noqa: A001
+def pow(kind: object, x: Lane, y: Lane) -> Lane:
     """x**y as IEEE 754 has it: 1 for y = 0 and for x = 1 even beside NaN; NaN for x < 0 unless y is whole."""
     size = x.abs()
     if kind == F32:
@@ -241,7 +243,8 @@ def pow(kind: object, x: Lane, y: Lane) -> Lane:  # noqa: A001
 
 
 def cbrt(kind: object, x: Lane) -> Lane:
-    """A cubic for the mantissa, then Halley's method; in float64 a last step of Newton's with the exact residual."""
+    """A cubic for the mantissa, Halley's method; in float64 a last step of Newton's with the exact
+    residual."""
     size = x.abs()
     tiny = size < 2.0**-1000
     scaled = tiny.where(size * 2.0**54, size)

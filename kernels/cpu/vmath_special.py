@@ -8,11 +8,12 @@ from .lanes import F32, F64, Lane, exact_product
 from .vmath_exp import exp, exp_short, log, log_short
 from .vmath_trig import reducible_tan
 
-_ERF_NARROW = [0.12837916584835094603, -0.37612626666720331023, 0.11283594715160217732, -0.026854212010626412443,
-               0.0051890874234339739861, -0.00080168642871658695293, 0.000078758750626854883411]  # fmt: skip
-_LOG_ERFC = [0.00032013804967769883665, -1.1302334348419940295, -0.6318260515591630143, -0.1100800829488202466,
-             0.026421136005663896682, -0.0047595962932662646444, 0.00059680562566077970634,
-             -0.000046058042689189779247, 1.6371514145936435649e-6]  # fmt: skip
+_ERF_NARROW = [0.12837916584835094603, -0.37612626666720331023, 0.11283594715160217732,
+               -0.026854212010626412443, 0.0051890874234339739861, -0.00080168642871658695293,
+               0.000078758750626854883411]  # fmt: skip
+_LOG_ERFC = [0.00032013804967769883665, -1.1302334348419940295, -0.6318260515591630143,
+             -0.1100800829488202466, 0.026421136005663896682, -0.0047595962932662646444,
+             0.00059680562566077970634, -0.000046058042689189779247, 1.6371514145936435649e-6]  # fmt: skip
 _ERF = {
     F32: [0.12837916706154343, -0.3761263846802871, 0.11283782495236845, -0.026865430727670243,
           0.005221031807858023, -0.0008484080405535107, 0.00011265959025606609,
@@ -51,13 +52,17 @@ _ERF_INV_MIDDLE = [-2.890106467450771, 12.18241186240209, -16.77475787063785, 13
 _ERF_INV_TAIL = [0.20536981493882137, 0.5038371160375102, 0.28345842023048445, -0.0934391065948245,
                  0.019801454250352082, -0.002747801174871014, 0.00024238728071924206,
                  -1.2370333015997175e-05, 2.787317637307952e-07]  # fmt: skip
-# digamma(root + t) / t, |t| < 0.3; and the terms of its asymptotic series in 1/x**2.
+# digamma(root + t) / t, for arguments from 1 to 2; the terms of its asymptotic series in 1/x**2. The sum of
+# 1/(x + k), k < 10, divided by 2x + 9, is a quotient in q = x(x + 9): k and 9 - k meet as 1/(q + k(9 - k)).
 _DIGAMMA_ROOT = (1.4616321449683622, 9.549995429965697e-17)
-_DIGAMMA = [0.9676722454476212, -0.4427631689835921, 0.25849976095564775, -0.1639427054424043,
-            0.10782405069222596, -0.07219956125711396, 0.0488042880544983, -0.03316112639983284,
-            0.022597654472087007, -0.0154247701740136, 0.010538592597880845, -0.007204398225837358,
-            0.004930495852633737, -0.003372342935560877, 0.002265023075842018,
-            -0.0015494997640094039, 0.001308005831219245, -0.0008948669306500375]  # fmt: skip
+_DIGAMMA = [0.9676722454476212, -0.4427631689835914, 0.25849976095565563, -0.1639427054426265,
+            0.10782405069065971, -0.0721995612356164, 0.048804288190805185, -0.03316112738169898,
+            0.022597647814121668, -0.015424744215800795, 0.010538789572265207,
+            -0.0072048450468288165, 0.004926941541148402, -0.0033670406822440104,
+            0.0023027405582980833, -0.0015920777205571531, 0.0010967565208276375,
+            -0.0006899264421748512, 0.0004307849061010822, -0.0004170752043001992,
+            0.0003925218779784536, -0.00016192228705768594]  # fmt: skip
+_TEN_STEPS = [40320.0, 24352.0, 3924.0, 240.0, 5.0], [0.0, 40320.0, 12176.0, 1308.0, 60.0, 1.0]
 _DIGAMMA_SERIES = [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]
 
 
@@ -121,21 +126,24 @@ def erf_inv(kind: object, x: Lane) -> Lane:
 
 
 def digamma(kind: object, x: Lane) -> Lane:
-    """Recurrence up to 10 and the asymptotic series; a polynomial at the positive root; reflection below 0."""
+    """A polynomial about the positive root for 1 to 2, and one step away from there up to 3; beyond, the
+    asymptotic series, ten steps higher up for less than 10; reflection below 0."""
     reflected = x < 0.0
     start = reflected.where(1.0 - x, x)
-    y, above, below = start, start.constant(0.0), start.constant(1.0)
-    for _ in range(10):
-        low = y < 10.0
-        above = low.where(above * y + below, above)
-        below = low.where(below * y, below)
-        y = low.where(y + 1.0, y)
+    low = start < 10.0
+    q = start * (start + 9.0)
+    steps = (start * 2.0 + 9.0) * q.polynomial(_TEN_STEPS[0]) / q.polynomial(_TEN_STEPS[1])
+    y = low.where(start + 10.0, start)
     inverse = 1.0 / y
     z = inverse * inverse
     logarithm = log_short(y) if kind == F32 else log(y)
-    value = logarithm - (inverse * 0.5 + z * z.polynomial(_DIGAMMA_SERIES)) - above / below
-    t = (start - _DIGAMMA_ROOT[0]) - _DIGAMMA_ROOT[1]
-    value = (t.abs() < 0.3).where(t * t.polynomial(_DIGAMMA), value)
+    value = logarithm - (inverse * 0.5 + z * z.polynomial(_DIGAMMA_SERIES)) - low.where(steps, 0.0)
+    below, above = start < 1.01, start > 2.0
+    base = below.where(start + 1.0, above.where(start - 1.0, start))
+    t = (base - _DIGAMMA_ROOT[0]) - _DIGAMMA_ROOT[1]
+    step = 1.0 / below.where(-start, base)
+    near = t * t.polynomial(_DIGAMMA) + (below | above).where(step, 0.0)
+    value = (start < 3.0).where(near, value)
     whole = x.call("rint")
     value = reflected.where(value - math.pi / reducible_tan(kind, (x - whole) * math.pi), value)
     value = (reflected & whole.equals(x)).where(math.nan, value)

@@ -1,7 +1,7 @@
-"""Vector math: trigonometric functions and their inverses, as lane functions (see vmath_exp for the convention).
+"""Vector math: trigonometric functions and their inverses, as lane functions (vmath_exp has the convention).
 
-Arguments are reduced by pi/2 in three parts (Cody and Waite), which is good for |x| up to `_REDUCIBLE`. Larger ones are
-rare: they are left to the C library, in a way that keeps the loop vectorized (see rare.py).
+Arguments are reduced by pi/2 in three parts (Cody and Waite), which is good for |x| up to `_REDUCIBLE`.
+Larger ones are rare: they are left to the C library, in a way that keeps the loop vectorized (see rare.py).
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _ASIN = {
           -0.01924167174674304, 0.02961201126495512],
 }  # fmt: skip
 
-# pi/2 in three parts. k times the first must be exact where it is subtracted: always with a fused multiply-add;
-# without one the first two parts have 33 bits and |k| is below 2**20.
+# pi/2 in three parts. k times the first must be exact where it is subtracted: always so with a fused
+# multiply-add; without one the first two parts have 33 bits and |k| is below 2**20.
 if HAS_FMA:
     _PI_2 = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
     _REDUCIBLE = 2.0**40
