@@ -187,7 +187,7 @@ class Lane:
         return n, (n + _ROUNDING[self.type]).bits() - _ROUNDING_BITS[self.type]
 
     def small_to_float(self, kind: Any) -> Lane:
-        """An integer of up to 32 bits, in a wider type or not, as a float: few machines convert wider ones."""
+        """An integer that fits in 32 bits, whatever its type, as a float: few machines convert wider ones."""
         return (self.truncated(I32) if self.type == I64 else self).to_float(kind)
 
     def truncated(self, kind: Any) -> Lane:

@@ -6,7 +6,7 @@ import ctypes
 import functools
 
 import numpy as np
-from funcgrad.kernels.cpu import abi, loader
+from funcgrad.kernels.cpu import abi, compiling, loader
 from funcgrad.kernels.cpu import vmath as vm
 
 
@@ -28,7 +28,8 @@ def compiled(expression: str, dtypes: tuple[str, ...], reassociate: bool = False
     """The object code of a kernel; the last of the dtypes is that of the result."""
     namespace = {"vm": vm, "np": np}
     exec(source_of(expression, len(dtypes) - 1), namespace)
-    return abi.kernel(buffers=dtypes, reassociate=reassociate)(namespace["kernel"]).compile()
+    declare = abi.kernel(buffers=dtypes, reassociate=reassociate)
+    return compiling.compile_kernel(declare(namespace["kernel"]))
 
 
 @functools.cache
