@@ -37,8 +37,8 @@ def _dot_type(
         )
     if len(lc) != len(rc) or len(lb) != len(rb):
         raise ShapeError(
-            f"{both}: axes {lc} and {rc} are to be contracted, and {lb} and {rb} batched: there have to be as many "
-            "of lhs as of rhs"
+            f"{both}: axes {lc} and {rc} are to be contracted, and {lb} and {rb} batched",
+            hint="name as many axes of lhs as of rhs",
         )
     for t, contract, batch in ((lhs, lc, lb), (rhs, rc, rb)):
         named = (*contract, *batch)

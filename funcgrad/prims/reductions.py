@@ -37,8 +37,8 @@ def _reduced_type(name: str, accepts: Iterable[np.dtype]) -> Rule:
             raise DTypeError(f"{name} is not defined for {x}", hint=f"it takes {names}")
         if index_dtype is not None and (len(axes) != 1 or not dtypes.is_integer(index_dtype)):
             raise AxisError(
-                f"{name} of {x} gives an integer position along one axis; got axes {axes} and an index of dtype "
-                f"{dtypes.name(index_dtype)}",
+                f"{name} of {x} gives an integer position along one axis; got axes {axes} and an index of "
+                f"dtype {dtypes.name(index_dtype)}",
                 hint="flatten the axes with reshape first, and take int32 or int64 for the index",
             )
         if index_dtype is not None and 0 in [x.shape[a] for a in axes]:

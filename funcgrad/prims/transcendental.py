@@ -44,8 +44,10 @@ def _evaluate_log1p(xp: Any, x: Any) -> Any:
     if not dtypes.is_complex(x.dtype):
         return _log1p(xp, x)
     a, b = x.real, x.imag
-    near = xp.log1p(a * (2 + a) + b * b) / 2 + 1j * xp.arctan2(b, 1 + a)
-    return xp.where(xp.abs(x) < 0.5, near, xp.log(1 + x)).astype(x.dtype)
+    result = xp.empty_like(x)
+    result.real = xp.where(xp.abs(x) < 0.5, xp.log1p(a * (2 + a) + b * b) / 2, xp.log(1 + x).real)
+    result.imag = xp.arctan2(b, 1 + a)
+    return result
 
 
 _log1p = numpy_ufunc("log1p")
