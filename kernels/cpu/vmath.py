@@ -277,6 +277,21 @@ is_finite = _define(
 )
 
 
+def _quotient(z: complex, w: complex) -> complex:
+    """By Smith's method, as NumPy. Nothing here divides by 0: Numba would raise an exception and end the kernel."""
+    a, b = abs(w.real), abs(w.imag)
+    if b > a:
+        ratio = w.real / w.imag
+        size = 1 / (w.imag + w.real * ratio)
+        return complex((z.real * ratio + z.imag) * size, (z.imag * ratio - z.real) * size)
+    if a == 0:
+        inverse = math.inf if b == 0 else b
+        return complex(z.real * inverse, z.imag * inverse)
+    ratio = w.imag / w.real
+    size = 1 / (w.real + w.imag * ratio)
+    return complex((z.real + z.imag * ratio) * size, (z.imag - z.real * ratio) * size)
+
+
 def _divided(builder: Any, args: Any, kind: Any, remainder: bool) -> Any:
     """Towards zero; x // 0 is -1 and x % 0 is x; the smallest number by -1 is itself, with remainder 0."""
     x, y = args
@@ -294,7 +309,7 @@ def _divided(builder: Any, args: Any, kind: Any, remainder: bool) -> Any:
     return builder.select(by_zero, minus_one, value)
 
 
-div = _define("div", 2, integers=lambda b, args, kind: _divided(b, args, kind, False))
+div = _define("div", 2, integers=lambda b, args, kind: _divided(b, args, kind, False), complexes=_quotient)
 rem = _define("rem", 2, _library("fmod"), lambda b, args, kind: _divided(b, args, kind, True))
 
 
