@@ -313,25 +313,21 @@ div = _define("div", 2, integers=lambda b, args, kind: _divided(b, args, kind, F
 rem = _define("rem", 2, _library("fmod"), lambda b, args, kind: _divided(b, args, kind, True))
 
 
-def _shifted(builder: Any, args: Any, kind: Any, shift: str) -> Any:
-    """Shifts by the width or more (or by a negative number) give 0, or the sign."""
+def _shifted(builder: Any, args: Any, shift: str) -> Any:
+    """Shifts by the width or more (or by a negative number) give 0, or copies of the top bit."""
     x, by = args
     width = ir.Constant(x.type, x.type.width)
     far = builder.icmp_unsigned(">=", by, width)
-    if shift == "ashr" and _signed(kind):
+    if shift == "ashr":
         limit = ir.Constant(x.type, x.type.width - 1)
         return builder.ashr(x, builder.select(far, limit, by))
-    moved = getattr(builder, "lshr" if shift == "ashr" else shift)(
-        x, builder.select(far, ir.Constant(x.type, 0), by)
-    )
+    moved = getattr(builder, shift)(x, builder.select(far, ir.Constant(x.type, 0), by))
     return builder.select(far, ir.Constant(x.type, 0), moved)
 
 
-shift_left = _define("shift_left", 2, integers=lambda b, a, k: _shifted(b, a, k, "shl"))
-shift_right_logical = _define("shift_right_logical", 2, integers=lambda b, a, k: _shifted(b, a, k, "lshr"))
-shift_right_arithmetic = _define(
-    "shift_right_arithmetic", 2, integers=lambda b, a, k: _shifted(b, a, k, "ashr")
-)
+shift_left = _define("shift_left", 2, integers=lambda b, a, k: _shifted(b, a, "shl"))
+shift_right_logical = _define("shift_right_logical", 2, integers=lambda b, a, k: _shifted(b, a, "lshr"))
+shift_right_arithmetic = _define("shift_right_arithmetic", 2, integers=lambda b, a, k: _shifted(b, a, "ashr"))
 population_count = _define("population_count", 1, integers=lambda b, args, kind: b.ctpop(args[0]))
 clz = _define("clz", 1, integers=lambda b, args, kind: b.ctlz(args[0], ir.Constant(ir.IntType(1), 0)))
 
