@@ -228,8 +228,10 @@ def pow(kind: object, x: Lane, y: Lane) -> Lane:
         total = high + low
         low = (high - total) + low
         high = _log_ends(size, total)
-        product, rest = exact_product(y, high)
-        rest = rest + y * low
+        end = 2.0**900  # above it splitting would overflow; the result has long done so
+        bounded = (y.abs() < end).where(y, y.constant(end).copysign(y))
+        product, rest = exact_product(bounded, high)
+        rest = rest + bounded * low
         safe = product.abs() < 800.0
         value = exp(product, safe.where(rest, 0.0))
     whole = y.call("rint").equals(y)
@@ -304,8 +306,17 @@ def tanh(x: Lane) -> Lane:
     return (size < 0.625).where(near, far).copysign(x)
 
 
+_NEAR_ZERO = 2.0**-6
+"""Below this, three terms of a series are enough for float32; above, log(1 + x) in float64."""
+
+
 def asinh(kind: object, x: Lane) -> Lane:
     size = x.abs()
+    if kind == F32:
+        z = size * size
+        far = log_short(size + (z + 1.0).call("sqrt"))
+        near = size + size * z * z.polynomial([-1 / 6, 3 / 40])
+        return (size < _NEAR_ZERO).where(near, far).copysign(x)
     huge = size > 2.0**28
     bounded = huge.where(0.0, size)
     z = bounded * bounded
@@ -315,6 +326,8 @@ def asinh(kind: object, x: Lane) -> Lane:
 
 def acosh(kind: object, x: Lane) -> Lane:
     t = x - 1.0
+    if kind == F32:
+        return (x < 1.0).where(math.nan, log_short(x + (t * (x + 1.0)).call("sqrt")))
     huge = x > 2.0**28
     bounded = huge.where(0.0, t)
     root = (bounded * 2.0 + bounded * bounded).call("sqrt")
@@ -324,4 +337,9 @@ def acosh(kind: object, x: Lane) -> Lane:
 
 def atanh(kind: object, x: Lane) -> Lane:
     size = x.abs()
+    if kind == F32:
+        z = size * size
+        far = log_short((size + 1.0) / (1.0 - size)) * 0.5
+        near = size + size * z * z.polynomial([1 / 3, 1 / 5])
+        return (size < _NEAR_ZERO).where(near, far).copysign(x)
     return (log1p(size * 2.0 / (1.0 - size)) * 0.5).copysign(x)

@@ -259,8 +259,7 @@ def test_shifts_by_any_amount(dtype):
         whole = [int(v) for v in x]
         left = np.array([(v << amount) % 2**bits for v in whole], unsigned).view(dtype)
         logical = np.array([(v % 2**bits) >> amount for v in whole], unsigned).view(dtype)
-        # the highest bit is the sign, of unsigned integers too, as in XLA
-        signed = [int(v) for v in x.view(f"int{bits}")]
+        signed = [int(v) for v in x.view(f"int{bits}")]  # unsigned integers too, as in XLA
         arithmetic = np.array([(v >> amount) % 2**bits for v in signed], unsigned).view(dtype)
         np.testing.assert_array_equal(run("vm.shift_left(x, y)", x, by), left)
         np.testing.assert_array_equal(run("vm.shift_right_logical(x, y)", x, by), logical)
