@@ -29,7 +29,11 @@ def few(primitive):
 def in_float(primitive):
     """The first sample in float32 or float64, or the first of all."""
     found = list(matrix.cases(primitive))
-    plain = [c for c in found if c.moving and all(c.operands[i].dtype in (dtypes.float32, dtypes.float64) for i in c.moving)]
+    plain = [
+        c
+        for c in found
+        if c.moving and all(c.operands[i].dtype in (dtypes.float32, dtypes.float64) for i in c.moving)
+    ]
     return (plain or found)[:1]
 
 

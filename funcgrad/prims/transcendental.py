@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.ir.primitive import Primitive
+from funcgrad.ir.primitive import Primitive, Sample
 from funcgrad.prims.arithmetic import INEXACT
-from funcgrad.prims.registry import Rule, elementwise, numpy_ufunc
-from funcgrad.prims.samples import binary_samples, unary_samples
+from funcgrad.prims.registry import Rule, elementwise, library_call, numpy_ufunc
+from funcgrad.prims.samples import binary_samples, draw_in, unary_samples
 from funcgrad.trace import ops
 
 mul, div, sub, add, neg = ops.mul, ops.div, ops.sub, ops.add, ops.neg
@@ -176,5 +176,11 @@ polygamma_p = elementwise(
     _evaluate_polygamma,
     [None, lambda g, out, n, x: mul(g, ops.apply("polygamma", add(n, 1), x))],
     accepts=dtypes.FLOATS,
-    samples=lambda: (),
+    lower=library_call("polygamma"),
+    samples=lambda: [
+        Sample(
+            (lambda rng, d=d: np.array([0, 1, 2], d), draw_in(0.5, 3.0, 3, dtype=d)), {}, (1,), dtypes.name(d)
+        )
+        for d in (dtypes.float32, dtypes.float64)
+    ],
 )

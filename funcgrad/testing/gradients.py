@@ -93,7 +93,9 @@ def check_forward(
     direction = random_like(args, rng)
 
     def moved(step: float) -> list[np.ndarray]:
-        point = tree.map(lambda x, t: Array(np.asarray(np.asarray(x) + step * np.asarray(t))), args, direction)
+        point = tree.map(
+            lambda x, t: Array(np.asarray(np.asarray(x) + step * np.asarray(t))), args, direction
+        )
         return [np.asarray(y) for y in tree.leaves(f(*point))]
 
     _, tangent = jvp(f, args, direction)
