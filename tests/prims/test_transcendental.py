@@ -70,6 +70,39 @@ def test_complex_log1p_keeps_small_parts():
     assert np.signbit(got[2].imag)
 
 
+COMPLEX = [
+    p for p in PRIMITIVES.values() if p.name in {*EDGES, "cos", "exp2", "sinh", "acos", "neg", "square"}
+]
+COMPLEX = [p for p in COMPLEX if any(s.label == "c128" for s in p.samples())]
+
+
+@pytest.mark.parametrize("dtype", dtypes.COMPLEX, ids=str)
+@pytest.mark.parametrize("primitive", COMPLEX, ids=lambda p: p.name)
+def test_complex_functions_are_the_same_compiled(primitive, dtype):
+    parts = [0.0, 1.0, -2.0, 0.3, 1e-4]
+    z = np.array([complex(a, b) for a in parts for b in parts], dtype)
+
+    def function(v):
+        return ops.apply(primitive.name, v)
+
+    eager, compiled = np.asarray(function(z)), np.asarray(fg.jit(function)(z))
+    assert compiled.dtype == dtype
+    tolerance = 16 * np.finfo(dtype).eps
+    for part in ("real", "imag"):
+        got, expected = getattr(compiled, part), getattr(eager, part)
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["expm1", "log", "log1p"])
+def test_compiled_complex_functions_keep_small_real_parts(name):
+    z = np.array([1e-6j, 1e-7 + 1e-6j]) + (name == "log")
+    compiled = np.asarray(fg.jit(lambda v: ops.apply(name, v))(z))
+    y, x = 1e-6, np.array([0, 1e-7])
+    square = (y * y - x * x) / 2
+    expected = {"expm1": x - square, "log": x + square, "log1p": x + square}[name]
+    np.testing.assert_allclose(compiled.real, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_derivatives_of_lgamma_are_polygammas(order):
     from scipy import special
