@@ -3,7 +3,7 @@
 Each is generic in its operands' type and writes LLVM IR directly (see lanes.py), without branches, so that
 a loop over it is vectorized; the functions themselves are in vmath_exp, vmath_trig and vmath_special. What
 has no polynomial (lgamma, nextafter, fmod) is a call of the C library, one element at a time: right, and
-slower. Complex functions are Python's cmath, compiled by Numba.
+slower. Complex functions are Python's cmath, compiled by Numba, or those of vmath_complex.
 
 Floats follow IEEE 754 and C99 Annex F; `maximum` and `minimum` give NaN beside NaN; `sign` keeps NaN and
 zeros; integer `div` and `rem` go towards zero, x/0 = -1, x%0 = x; shifts by the width or more give 0, or
@@ -23,7 +23,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from . import vmath_exp, vmath_special, vmath_trig
+from . import vmath_complex, vmath_exp, vmath_special, vmath_trig
 from .lanes import F32, F64, Lane
 from .random import threefry2x32_32, threefry2x32_64  # noqa: F401
 
@@ -147,12 +147,12 @@ def _define(
 
 
 exp = _define("exp", 1, _lane(vmath_exp.exp), complexes=lambda z: cmath.exp(z))
-exp2 = _define("exp2", 1, _lane(vmath_exp.exp2), complexes=lambda z: cmath.exp(z * 0.6931471805599453))
-expm1 = _define("expm1", 1, _lane(vmath_exp.expm1), complexes=lambda z: cmath.exp(z) - 1)
-log = _define("log", 1, _lane(vmath_exp.log), complexes=lambda z: cmath.log(z))
+exp2 = _define("exp2", 1, _lane(vmath_exp.exp2), complexes=vmath_complex.exp2)
+expm1 = _define("expm1", 1, _lane(vmath_exp.expm1), complexes=vmath_complex.expm1)
+log = _define("log", 1, _lane(vmath_exp.log), complexes=vmath_complex.log)
 log2 = _define("log2", 1, _wide(vmath_exp.log2), complexes=lambda z: cmath.log(z) / 0.6931471805599453)
 log10 = _define("log10", 1, _wide(vmath_exp.log10), complexes=lambda z: cmath.log10(z))
-log1p = _define("log1p", 1, _lane(vmath_exp.log1p), complexes=lambda z: cmath.log(1 + z))
+log1p = _define("log1p", 1, _lane(vmath_exp.log1p), complexes=vmath_complex.log1p)
 sin = _define("sin", 1, _lane(vmath_trig.sin), complexes=lambda z: cmath.sin(z))
 cos = _define("cos", 1, _lane(vmath_trig.cos), complexes=lambda z: cmath.cos(z))
 tan = _define("tan", 1, _wide(vmath_trig.tan), complexes=lambda z: cmath.tan(z))
@@ -166,24 +166,16 @@ tanh = _define("tanh", 1, _lane(vmath_exp.tanh), complexes=lambda z: cmath.tanh(
 asinh = _define("asinh", 1, _wide(vmath_exp.asinh), complexes=lambda z: cmath.asinh(z))
 acosh = _define("acosh", 1, _wide(vmath_exp.acosh), complexes=lambda z: cmath.acosh(z))
 atanh = _define("atanh", 1, _wide(vmath_exp.atanh), complexes=lambda z: cmath.atanh(z))
-logistic = _define("logistic", 1, _lane(vmath_exp.logistic), complexes=lambda z: 1 / (1 + cmath.exp(-z)))
+logistic = _define("logistic", 1, _lane(vmath_exp.logistic), complexes=vmath_complex.logistic)
 erf = _define("erf", 1, _lane(vmath_special.erf))
 erf_inv = _define("erf_inv", 1, _wide(vmath_special.erf_inv))
 erfc = _define("erfc", 1, _wide(vmath_special.erfc))
 lgamma = _define("lgamma", 1, _library("lgamma"))
 digamma = _define("digamma", 1, _wide(vmath_special.digamma))
 sqrt = _define("sqrt", 1, _llvm("sqrt"), complexes=lambda z: cmath.sqrt(z))
-rsqrt = _define("rsqrt", 1, _lane(lambda x: 1.0 / x.call("sqrt")), complexes=lambda z: 1 / cmath.sqrt(z))
+rsqrt = _define("rsqrt", 1, _lane(lambda x: 1.0 / x.call("sqrt")), complexes=vmath_complex.rsqrt)
 cbrt = _define("cbrt", 1, _wide(vmath_exp.cbrt))
-
-
-def _complex_power(z: complex, w: complex) -> complex:
-    if z == 0:
-        return z * 0 + (1 if w == 0 else 0)
-    return cmath.exp(w * cmath.log(z))
-
-
-pow = _define("pow", 2, _wide(vmath_exp.pow), complexes=_complex_power)
+pow = _define("pow", 2, _wide(vmath_exp.pow), complexes=vmath_complex.power)
 floor = _define("floor", 1, _llvm("floor"))
 ceil = _define("ceil", 1, _llvm("ceil"))
 trunc = _define("trunc", 1, _llvm("trunc"))
@@ -277,21 +269,6 @@ is_finite = _define(
 )
 
 
-def _quotient(z: complex, w: complex) -> complex:
-    """By Smith's method, as NumPy. Nothing here divides by 0: Numba would raise an exception and end the kernel."""
-    a, b = abs(w.real), abs(w.imag)
-    if b > a:
-        ratio = w.real / w.imag
-        size = 1 / (w.imag + w.real * ratio)
-        return complex((z.real * ratio + z.imag) * size, (z.imag * ratio - z.real) * size)
-    if a == 0:
-        inverse = math.inf if b == 0 else b
-        return complex(z.real * inverse, z.imag * inverse)
-    ratio = w.imag / w.real
-    size = 1 / (w.real + w.imag * ratio)
-    return complex((z.real + z.imag * ratio) * size, (z.imag - z.real * ratio) * size)
-
-
 def _divided(builder: Any, args: Any, kind: Any, remainder: bool) -> Any:
     """Towards zero; x // 0 is -1 and x % 0 is x; the smallest number by -1 is itself, with remainder 0."""
     x, y = args
@@ -309,7 +286,9 @@ def _divided(builder: Any, args: Any, kind: Any, remainder: bool) -> Any:
     return builder.select(by_zero, minus_one, value)
 
 
-div = _define("div", 2, integers=lambda b, args, kind: _divided(b, args, kind, False), complexes=_quotient)
+div = _define(
+    "div", 2, integers=lambda b, args, kind: _divided(b, args, kind, False), complexes=vmath_complex.quotient
+)
 rem = _define("rem", 2, _library("fmod"), lambda b, args, kind: _divided(b, args, kind, True))
 
 
