@@ -149,7 +149,14 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
         elif isinstance(step, GemmStep):
             _product(step, flat)
         else:
-            raise NotImplementedError(step.name)
+            primitive = PRIMITIVES[step.name]
+            given = [
+                a.value if isinstance(a, Literal) else flat(a).reshape(t.shape)
+                for a, t in zip(step.inputs, step.in_types)
+            ]
+            results = primitive.evaluate(np, *given, **dict(step.attributes))
+            for var, out in zip(step.outputs, results if primitive.multiple_results else [results]):
+                flat(var)[:] = np.asarray(out).reshape(-1)
     outs = []
     for atom in lowered.outputs:
         if isinstance(atom, Literal):
