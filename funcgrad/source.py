@@ -13,7 +13,9 @@ _PACKAGE_DIRS = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
     os.path.dirname(os.path.abspath(np.__file__)) + os.sep,  # its errstate wraps our functions
     os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kernels") + os.sep,
+    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
 )
+"""NumPy's frames are here because eager operations run inside one of them, `errstate`."""
 _internal: dict[int, tuple[bool, CodeType]] = {}
 """By the id of a code object, since hashing one is slow; the object is kept, so that its id stays its own."""
 
