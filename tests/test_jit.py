@@ -214,7 +214,7 @@ def test_what_jit_cannot_take_is_refused_in_words(make, error, words):
 
 
 def test_a_wrong_call_is_pythons_own_error():
-    with pytest.raises(TypeError, match="missing|argument"):
+    with pytest.raises(TypeError, match="missing"):
         fg.jit(power, static_argnums=1)(X)
     with pytest.raises(TypeError, match="unexpected keyword"):
         fg.jit(jnp.sin)(X, depth=1)
