@@ -27,7 +27,7 @@ from funcgrad.ir.graph import ClosedGraph
 from funcgrad.ir.primitive import Linear, Zero
 from funcgrad.prims.calls import checkpoint_p
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, bind, data_of, is_operand, type_of
+from funcgrad.trace.core import as_array, bind, is_operand, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.jvp import JvpTracer, push_forward
 from funcgrad.transforms.partial import LinearMap
@@ -43,16 +43,6 @@ def _require_function(function: Any, transform: str) -> None:
             f"{transform} takes a function, got {type(function).__name__}",
             hint=f"write {transform}(f)(x), not {transform}(f(x))",
         )
-
-
-def _as_array(value: Any) -> Any:
-    """Numbers and NumPy values that leave a transform become Arrays; traced values stay."""
-    if value.__class__ is Array or isinstance(value, Tracer):
-        return value
-    t = type_of(value)
-    if t.dtype == dtypes.float0:
-        return value
-    return Array(np.asarray(data_of(value)), t)
 
 
 def _partial_on(fun: F, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]):
@@ -109,7 +99,7 @@ class Pullback:
         result = []
         for t, nonzero in zip(self._in_types, linear.in_nonzero):
             ct = next(pulled) if nonzero else Zero(t.tangent())
-            result.append(_as_array(ops.zeros(ct.type) if ct.__class__ is Zero else ct))
+            result.append(as_array(ops.zeros(ct.type) if ct.__class__ is Zero else ct))
         return result
 
 
@@ -160,14 +150,14 @@ def vjp(fun: F, *primals: Any, has_aux: bool = False) -> Any:
     outs, linear, flat, leaves = _linearized(fun, primals, has_aux, "vjp")
     types = [type_of(x) for x in leaves]
     pullback = Pullback(linear, tree.structure(primals), types, flat.out_tree, [type_of(o) for o in outs])
-    value = flat.out_tree.unflatten(map(_as_array, outs))
+    value = flat.out_tree.unflatten(map(as_array, outs))
     return (value, pullback, _plain_aux(flat.aux)) if has_aux else (value, pullback)
 
 
 def _plain_aux(aux: Any) -> Any:
     """Auxiliary output without this transform's tracers: primal values only."""
     return tree.map(
-        lambda x: _as_array(x.primal) if x.__class__ is JvpTracer and not x.trace.alive else x, aux
+        lambda x: as_array(x.primal) if x.__class__ is JvpTracer and not x.trace.alive else x, aux
     )
 
 
@@ -214,7 +204,7 @@ def value_and_grad(
         pullback = Pullback(linear, tree.structure(moving), types, flat.out_tree, ())
         _, one = ops.same_dtype(value, 1)
         gradients = tree.unflatten(pullback._in_tree, pullback.flat([one]))
-        value = flat.out_tree.unflatten([_as_array(value)])
+        value = flat.out_tree.unflatten([as_array(value)])
         if has_aux:
             value = (value, _plain_aux(flat.aux))
         return value, gradients[0] if single else gradients
@@ -329,8 +319,8 @@ def jvp(fun: F, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool =
         pushed.append(tangent if dtypes.is_inexact(t.dtype) else Zero(t.tangent()))
     flat = FlatFunction(fun, in_tree, has_aux)
     outs, out_tangents = push_forward(flat, leaves, pushed)
-    value = flat.out_tree.unflatten(map(_as_array, outs))
-    tangent = flat.out_tree.unflatten([_as_array(ops.materialize(t)) for t in out_tangents])
+    value = flat.out_tree.unflatten(map(as_array, outs))
+    tangent = flat.out_tree.unflatten([as_array(ops.materialize(t)) for t in out_tangents])
     return (value, tangent, _plain_aux(flat.aux)) if has_aux else (value, tangent)
 
 
@@ -363,12 +353,12 @@ def linearize(fun: F, *primals: Any, has_aux: bool = False) -> Any:
         pushed = iter(evaluate_graph(linear.closed.graph, [*linear.closed.constants, *moving]))
         return out_tree.unflatten(
             [
-                _as_array(next(pushed) if nz else ops.zeros(t.tangent()))
+                as_array(next(pushed) if nz else ops.zeros(t.tangent()))
                 for nz, t in zip(linear.out_nonzero, out_types)
             ]
         )
 
-    value = out_tree.unflatten(map(_as_array, outs))
+    value = out_tree.unflatten(map(as_array, outs))
     return (value, linear_function, _plain_aux(flat.aux)) if has_aux else (value, linear_function)
 
 
@@ -400,7 +390,7 @@ def linear_transpose(fun: F, *primals: Any) -> F:
         cts = [_fitted(ct, t, "cotangent", "output") for ct, t in zip(cts, closed.out_types)]
         operands = [*closed.constants, *map(Linear, types)]
         pulled = pull_back(closed.graph, operands, cts)
-        return tree.structure(primals).unflatten([_as_array(ops.materialize(c)) for c in pulled])
+        return tree.structure(primals).unflatten([as_array(ops.materialize(c)) for c in pulled])
 
     return transposed
 
@@ -435,7 +425,7 @@ def _split(stacked: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
     for leaf in leaves:
         t = type_of(leaf)
         piece = ops.slice_in_dim(stacked, start, start + t.size, axis=axis)
-        pieces.append(_as_array(ops.reshape(piece, shape[:axis] + t.shape + shape[axis + 1 :])))
+        pieces.append(as_array(ops.reshape(piece, shape[:axis] + t.shape + shape[axis + 1 :])))
         start += t.size
     return pieces
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import Array
 from funcgrad.config import config
 from funcgrad.ir.graph import Atom, ClosedGraph, Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import Primitive
@@ -21,10 +20,10 @@ from funcgrad.trace.core import (
     _SCALAR_KINDS,
     Trace,
     Tracer,
+    as_array,
     bind,
     check_alive,
     current,
-    data_of,
     out_types,
     state,
     type_of,
@@ -71,9 +70,7 @@ class GraphTrace(Trace):
         if known is None:
             if isinstance(value, Tracer):
                 check_alive(value)
-            kept = value
-            if isinstance(value, np.ndarray) and value.dtype != dtypes.float0:
-                kept = Array(np.array(data_of(value)))  # the user may change it after the trace
+            kept = as_array(value)  # a copy of what the user may change after the trace
             known = self.constants[id(value)] = (Var(type_of(value)), kept, value)
         return known[0]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad.array import Array, array_of
+from funcgrad.array import Array
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Primitive, Zero
 from funcgrad.ir.types import ArrayType
-from funcgrad.trace.core import Trace, Tracer, check_alive, current, data_of, state, type_of
+from funcgrad.trace.core import Trace, Tracer, as_array, check_alive, current, state, type_of
 from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered
 from funcgrad.trace.ops import materialize
 
@@ -37,7 +37,7 @@ class JvpTracer(Tracer):
     def concrete(self, wanted: str, hint: str) -> Array:
         check_alive(self)
         primal = self.primal
-        return primal.concrete(wanted, hint) if isinstance(primal, Tracer) else array_of(data_of(primal))
+        return primal.concrete(wanted, hint) if isinstance(primal, Tracer) else as_array(primal)
 
     def __str__(self) -> str:
         return str(self.primal)
