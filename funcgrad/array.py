@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.errors import ArgumentError, ImmutableError, UnhashableError
+from funcgrad.errors import ArgumentError, DTypeError, ImmutableError, UnhashableError
 from funcgrad.ir.types import ArrayType, array_type
 
 
@@ -172,6 +172,10 @@ class Array(ArrayMethods):
             raise ArgumentError(
                 f"{what}() takes an array of one element, and this one has {self._data.size}: {self.type}",
                 hint="index it or reduce it first, or use .tolist()",
+            )
+        if what != "complex" and dtypes.is_complex(self._data.dtype):
+            raise DTypeError(
+                f"{what}() does not take a complex array: {self.type}", hint="use x.real, or abs(x)"
             )
         return self._data.reshape(())[()]
 

@@ -131,6 +131,8 @@ def as_dtype(dtype: Any) -> np.dtype:
     if isinstance(dtype, str) and dtype == "bfloat16":
         return bfloat16
     try:
+        if dtype is None:
+            raise TypeError  # NumPy takes it for float64
         result = np.dtype(dtype if isinstance(dtype, type) else getattr(dtype, "dtype", dtype)).newbyteorder(
             "="
         )

@@ -355,5 +355,5 @@ def test_integers_go_through_checkpoint_and_jit_undifferentiated():
 
 def test_reverse_mode_through_what_has_no_transpose_is_refused():
     f = fg.linear_transpose
-    with pytest.raises(NotDifferentiableError, match="linear|transpose"):
+    with pytest.raises(NotDifferentiableError, match="no transpose rule"):
         f(lambda x: jnp.exp(x), X)(X)
