@@ -16,8 +16,9 @@ import funcgrad.prims  # noqa: F401
 from funcgrad import dtypes
 from funcgrad.ir.graph import Graph, Literal, Var
 from funcgrad.ir.primitive import PRIMITIVES
+from funcgrad.ir.types import ArrayType
 from funcgrad.lower.cpu.emit import emit
-from funcgrad.lower.lowered import CopyStep, GemmStep, KernelStep, Lowered
+from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered
 
 
 class Pointer:
@@ -149,7 +150,7 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
         elif isinstance(step, GemmStep):
             _product(step, flat)
         else:
-            raise NotImplementedError(step.name)
+            _library(step, flat)
     outs = []
     for atom in lowered.outputs:
         if isinstance(atom, Literal):
@@ -158,6 +159,21 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
             data = flat(lowered.storage(atom))
             outs.append(data.view(atom.type.dtype).reshape(atom.type.shape))
     return outs
+
+
+def _library(step: ExternStep, flat: Callable[[Var], np.ndarray]) -> None:
+    """A routine on whole arrays: the evaluation of its primitive."""
+
+    def array(atom: Var | Literal, type: ArrayType) -> np.ndarray:
+        if isinstance(atom, Literal):
+            return np.asarray(atom.value)
+        return flat(atom).view(type.dtype).reshape(type.shape)
+
+    primitive = PRIMITIVES[step.name]
+    operands = [array(atom, type) for atom, type in zip(step.inputs, step.in_types)]
+    results = primitive.evaluate(np, *operands, **dict(step.attributes))
+    for var, result in zip(step.outputs, results if primitive.multiple_results else [results]):
+        flat(var)[:] = np.ascontiguousarray(result).reshape(-1).view(storage_dtype(var.type.dtype))
 
 
 def _product(step: GemmStep, flat: Callable[[Var], np.ndarray]) -> None:
