@@ -191,8 +191,10 @@ def is_operand(value: Any) -> bool:
     """Whether `type_of` would give a type: arrays, tracers, NumPy arrays and scalars, Python numbers."""
     kind = value.__class__
     return (
-        isinstance(value, ArrayMethods | np.ndarray | np.generic | ShapeDtypeStruct)
+        kind is Array
+        or isinstance(value, _TYPED)
         or kind in _SCALAR_KINDS
+        or isinstance(value, _NUMPY)
         or (hasattr(value, "__array__") and not isinstance(value, type))
     )
 
