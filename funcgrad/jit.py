@@ -134,9 +134,12 @@ class Jitted:
             except AttributeError:
                 key = None  # not all of them are Arrays
             last_key, traced = self._last
-            if key != last_key or key is None:  # comparing with the last call is faster than hashing
-                traced = None if key is None else self._cache.get(key)
-                self._last = (key, traced)
+            if key is None:
+                traced = None
+            elif key != last_key:  # comparing with the last call is faster than hashing
+                traced = self._cache.get(key)
+                if traced is not None:
+                    self._last = (key, traced)
             if traced is not None:
                 return traced.run(leaves)
         return self._call(args, kwargs)

@@ -374,12 +374,39 @@ cbrt_p = elementwise(
     accepts=dtypes.FLOATS,
     samples=unary_samples(dtypes.FLOATS, positive=True),
 )
+
+
+def _lower_nextafter(in_types: Any, out_types: Any) -> E.Map:
+    """16-bit floats are float32 in kernels: their next one is found by counting their own bits up or down."""
+    out = E.one_type(out_types)
+    x, y = [E.read_all(k, t, out.ndim) for k, t in enumerate(in_types)]
+    if out.dtype.itemsize > 2:
+        return E.Map(E.op("nextafter", x, y, dtype=out.dtype))
+
+    def compare(code: str, a: E.Expr, b: E.Expr) -> E.Expr:
+        return E.op(code, a, b, dtype=dtypes.bool_)
+
+    def whole(value: int) -> E.Expr:
+        return E.const(value, dtypes.int16)
+
+    zero = E.const(0, out.dtype)
+    bits = E.op("bitcast", E.convert(x, out.dtype), dtype=dtypes.int16)
+    outwards = compare("eq", compare("lt", x, y), compare("lt", zero, x))
+    moved = E.op("add", bits, E.select(outwards, whole(1), whole(-1), dtypes.int16), dtype=dtypes.int16)
+    smallest = E.select(compare("lt", y, zero), whole(1 - 2**15), whole(1), dtypes.int16)
+    moved = E.select(compare("eq", x, zero), smallest, moved, dtypes.int16)
+    result = E.select(compare("eq", x, y), y, E.op("bitcast", moved, dtype=out.dtype), out.dtype)
+    ordered = E.op("and", compare("eq", x, x), compare("eq", y, y), dtype=dtypes.bool_)
+    return E.Map(E.select(ordered, result, E.op("add", x, y, dtype=out.dtype), out.dtype))
+
+
 nextafter_p = elementwise(
     "nextafter",
     lambda xp, x, y: xp.nextafter(x, y),
     None,
     accepts=dtypes.FLOATS,
-    samples=binary_samples((dtypes.float32, dtypes.float64)),
+    samples=binary_samples(dtypes.FLOATS),
+    lower=_lower_nextafter,
 )
 
 

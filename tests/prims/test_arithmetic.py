@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from compiled import both, comparable
 
 import funcgrad as fg
 from funcgrad import dtypes
@@ -12,14 +13,6 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.trace import ops
 
 INF, NAN = np.inf, np.nan
-
-
-def both(function, *operands):
-    """What `function` gives, having checked that it gives the same compiled."""
-    eager, compiled = np.asarray(function(*operands)), np.asarray(fg.jit(function)(*operands))
-    assert eager.dtype == compiled.dtype
-    np.testing.assert_array_equal(eager, compiled)
-    return eager
 
 
 def derivative(function, *operands, of=0):
@@ -182,3 +175,13 @@ def test_errors_of_eager_operations_name_the_users_line():
     with pytest.raises(ShapeError) as error:
         ops.add(np.zeros(2), np.zeros(3))
     assert "test_arithmetic.py" in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", dtypes.FLOATS, ids=str)
+def test_next_floats(dtype):
+    smallest = float(dtypes.finfo(dtype).smallest_subnormal)
+    largest = float(dtypes.finfo(dtype).max)
+    x = np.array([0, 0, -0.0, INF, largest, smallest, 1, NAN, 2]).astype(dtype)
+    y = np.array([1, -1, 1, 0, INF, -1, 1, 1, NAN]).astype(dtype)
+    expected = np.array([smallest, -smallest, smallest, largest, INF, 0, 1, NAN, NAN]).astype(dtype)
+    np.testing.assert_array_equal(comparable(both(ops.nextafter, x, y)), comparable(expected))

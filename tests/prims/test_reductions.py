@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from compiled import both
 
 import funcgrad as fg
 from funcgrad import dtypes
@@ -11,14 +12,6 @@ from funcgrad.errors import AxisError, DTypeError, ShapeError
 from funcgrad.trace import ops
 
 NAN, INF = np.nan, np.inf
-
-
-def both(function, *operands):
-    """What `function` gives, having checked that it gives the same compiled."""
-    eager, compiled = np.asarray(function(*operands)), np.asarray(fg.jit(function)(*operands))
-    assert eager.dtype == compiled.dtype
-    np.testing.assert_array_equal(eager, compiled)
-    return eager
 
 
 def over_last(reduce):

@@ -119,3 +119,9 @@ def test_derivatives_of_lgamma_are_polygammas(order):
 def test_importing_funcgrad_does_not_import_scipy_special():
     code = "import sys, funcgrad; sys.exit('scipy.special' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_polygamma_compiles():
+    n, x = np.arange(4.0), np.array([0.5, 1.5, 30.0, -1.5])
+    eager, compiled = (f(n, x) for f in (fg.scipy.special.polygamma, fg.jit(fg.scipy.special.polygamma)))
+    np.testing.assert_allclose(np.asarray(compiled), np.asarray(eager))
