@@ -56,6 +56,8 @@ def _param(value: Any) -> Any:
         return graph_hash(value)
     if isinstance(value, tuple):
         return tuple(map(_param, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return ("int", str(int(value)))  # AxisSize too
     if isinstance(value, np.generic):
         return (value.dtype.name, value.tobytes().hex())
     if callable(value) or hasattr(value, "function"):
