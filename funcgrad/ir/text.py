@@ -40,6 +40,10 @@ def register_record(cls: Any) -> Any:
     return cls
 
 
+_WORDS = frozenset(("in", "inf", "nan", "let", "lambda", "dtype", "type"))
+"""What cannot be the name of a variable."""
+
+
 # Printing.
 def var_names() -> Iterator[str]:
     """a, b, ..., z, aa, ab, ..."""
@@ -51,7 +55,8 @@ def var_names() -> Iterator[str]:
             rest = rest // 26 - 1
             if rest < 0:
                 break
-        yield name
+        if name not in _WORDS:
+            yield name
         number += 1
 
 
@@ -103,7 +108,8 @@ def _graph_lines(graph: Graph, indent: str, sources: bool) -> list[str]:
 
 
 def _name(name: str) -> str:
-    return re.sub(r"\W", "_", name) or "f"
+    name = re.sub(r"\W", "_", name) or "f"
+    return f"_{name}" if name[0].isdigit() or name in _WORDS else name
 
 
 def _params(equation: Equation, indent: str, sources: bool) -> str:
@@ -140,6 +146,8 @@ def _value(value: Any, indent: str, sources: bool) -> str:
 
 
 def _scalar(value: Any) -> str:
+    if dtypes.is_complex(value.dtype):  # both parts with their signs, which Python's own form loses
+        return f"({value.real.item()!r}, {value.imag.item()!r})"
     return repr(value.item()) if value.dtype != dtypes.bfloat16 else repr(float(value))
 
 
@@ -275,7 +283,10 @@ class _Parser:
             return scope[token]
         value = self.value()
         self.take(":")
-        return Literal(value, self.type())
+        type = self.type()
+        if isinstance(value, tuple):
+            value = type.dtype.type(complex(*map(float, value)))
+        return Literal(value, type)
 
     def value(self) -> Any:
         kind, token, position = self.tokens[self.next]
