@@ -14,7 +14,7 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.array import ShapeDtypeStruct
 from funcgrad.config import config
-from funcgrad.errors import ArgumentError, UnhashableError, boundary
+from funcgrad.errors import ArgumentError, UnhashableError, boundary, hide_internal_frames
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import ClosedGraph
 from funcgrad.prims.calls import jit_p
@@ -127,6 +127,13 @@ class Jitted:
         return f"<jit of {self._name}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._run(args, kwargs)
+        except Exception as error:  # as errors.boundary does, without another call
+            hide_internal_frames(error)
+            raise
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if state.trace is EAGER and not kwargs and not self._static_argnums:
             leaves, in_tree = tree.flatten(args)
             try:
@@ -142,10 +149,6 @@ class Jitted:
                     self._last = (key, traced)
             if traced is not None:
                 return traced.run(leaves)
-        return self._call(args, kwargs)
-
-    @boundary
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if config.disable_jit:
             return self.function(*args, **kwargs)
         traced, leaves = self._traced(args, kwargs)

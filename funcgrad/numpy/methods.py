@@ -7,6 +7,7 @@ from typing import Any
 
 from funcgrad import dtypes
 from funcgrad.array import Array, install_methods
+from funcgrad.errors import hide_internal_frames
 from funcgrad.numpy import (
     creation,
     elementwise,
@@ -33,13 +34,21 @@ def _operator(
 
         def method(self: Any, other: Any) -> Any:
             plain = other.__class__ in _PLAIN or is_operand(other)
-            return function(other, self) if plain else NotImplemented
+            try:
+                return function(other, self) if plain else NotImplemented
+            except Exception as error:  # as errors.boundary does, without another call
+                hide_internal_frames(error)
+                raise
 
     else:
 
         def method(self: Any, other: Any) -> Any:
             plain = other.__class__ in _PLAIN or is_operand(other)
-            return function(self, other) if plain else NotImplemented
+            try:
+                return function(self, other) if plain else NotImplemented
+            except Exception as error:
+                hide_internal_frames(error)
+                raise
 
     method.__name__ = method.__qualname__ = name
     return method
