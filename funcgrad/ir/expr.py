@@ -8,7 +8,7 @@ Two kinds of terms, both immutable, hashable and neutral (no backend, no loop or
   guards, whose guarded branch is evaluated only where an index is within bounds.
 
 A primitive's rule `lower(in_types, out_types, **params)` gives a definition made of them: `Map`, `Reduce`,
-`Dot`, `Scatter` or `Extern`. Fusion is substitution of these. Sizes appear as plain integers; the lowering
+`Dot`, `Scatter`, `Extern` or `Region`. Fusion is substitution of these. Sizes appear as plain integers; the lowering
 turns them into run-time arguments of kernels.
 """
 
@@ -365,6 +365,13 @@ class Extern:
 
     name: str
     attributes: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Region(Extern):
+    """Control flow: `name` says which, `graphs` are its sub-graphs, `attributes` the rest."""
+
+    graphs: tuple[Any, ...] = ()
 
 
 Definition = Map | Reduce | Dot | Scatter | Extern

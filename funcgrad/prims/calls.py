@@ -40,12 +40,17 @@ def set_executor(execute: Callable[[Graph, Sequence[Any]], list[Any]]) -> None:
     _executor[0] = execute
 
 
+def execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+    """Run a graph on NumPy arrays, compiled where there is a run time."""
+    return _executor[0](graph, arrays)
+
+
 def _call_type(*types: ArrayType, graph: Graph, **params: Any) -> tuple[ArrayType, ...]:
     return graph.out_types
 
 
 def _evaluate_jit(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
-    return _executor[0](graph, arrays)
+    return execute(graph, arrays)
 
 
 def _evaluate_checkpoint(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
