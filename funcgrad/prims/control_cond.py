@@ -21,8 +21,8 @@ from funcgrad.prims.calls import interpret
 from funcgrad.prims.control_graphs import (
     Flags,
     check_operands,
-    either,
     chosen,
+    either,
     joined,
     keep,
     merged,
@@ -62,7 +62,9 @@ def _union(flags: Iterable[Flags]) -> Flags:
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, branches: Branches):
     nonzero = tuple([t.__class__ is not Zero for t in tangents[1:]])
     flags = _union([jvp_graph(b, nonzero).flags for b in branches])
-    graphs, constants = joined([(p.graph, p.constants) for p in (jvp_graph(b, nonzero, flags) for b in branches)])
+    graphs, constants = joined(
+        [(p.graph, p.constants) for p in (jvp_graph(b, nonzero, flags) for b in branches)]
+    )
     given = [t for t in tangents[1:] if t.__class__ is not Zero]
     outs = bind(cond_p, primals[0], *constants, *primals[1:], *given, branches=graphs)
     types = branches[0].out_types
@@ -178,7 +180,7 @@ def _with_slots(
     def function(*values: Any) -> list[Any]:
         outs = evaluate_graph(graph, values)
         filled = {number: o for (kind, number), o in zip(sources, outs[count:]) if kind == "slot"}
-        return [*outs[:count], *(filled.get(k, None) for k in range(len(slots)))]
+        return [*outs[:count], *(filled.get(k) for k in range(len(slots)))]
 
     def complete(*values: Any) -> list[Any]:
         outs = function(*values)
@@ -239,7 +241,9 @@ def _samples() -> Iterable[Sample]:
     )
     draws = tuple(lambda rng, t=t: np.asarray(rng.standard_normal(t.shape)).astype(t.dtype) for t in types)
     for index in (-1, 0, 1, 2, 3):
-        yield Sample((lambda rng, i=index: np.int32(i), *draws), {"branches": branches}, (1, 2), f"index {index}")
+        yield Sample(
+            (lambda rng, i=index: np.int32(i), *draws), {"branches": branches}, (1, 2), f"index {index}"
+        )
 
 
 cond_p = Primitive(

@@ -100,9 +100,7 @@ def _jvp(
     )
     outs_t = sum(pushed.flags[carry:])
     out_order = _regrouped(0, carry, ys, 0, sum(moving), outs_t)
-    body = reordered(
-        pushed.graph, [*own, *own_t, *cells, *cells_t, *slices, *slices_t], [*out_order]
-    )
+    body = reordered(pushed.graph, [*own, *own_t, *cells, *cells_t, *slices, *slices_t], [*out_order])
     p_consts, p_carry, p_xs = parts(primals, consts, carry)
     t_consts, t_carry, t_xs = parts(tangents, consts, carry)
     outs = bind(
@@ -252,7 +250,9 @@ def _partial(
     return merged(split.out_unknown, tangents, outs[:outs_known])
 
 
-def _invariants(graph: Graph, inputs: Sequence[Var], atoms: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+def _invariants(
+    graph: Graph, inputs: Sequence[Var], atoms: Sequence[Any], values: Sequence[Any]
+) -> list[Any]:
     """The values of atoms that depend on these inputs only."""
     given = dict(zip(inputs, values))
     computed = [a for a in dict.fromkeys(atoms) if isinstance(a, Var) and a not in given]

@@ -24,7 +24,6 @@ from funcgrad.prims.control_graphs import (
     check_operands,
     chosen,
     depending,
-    either,
     execute,
     merged,
     parts,
@@ -43,17 +42,13 @@ def _type(
     *types: ArrayType, cond: Graph, body: Graph, cond_consts: int, body_consts: int
 ) -> tuple[ArrayType, ...]:
     cells = body.in_types[body_consts:]
-    check_operands(
-        "while", "it", types, [*cond.in_types[:cond_consts], *body.in_types[:body_consts], *cells]
-    )
+    check_operands("while", "it", types, [*cond.in_types[:cond_consts], *body.in_types[:body_consts], *cells])
     check_operands("while", "the carry", body.out_types, cells)
     check_operands("while", "the condition", cond.in_types[cond_consts:], cells)
     return body.out_types
 
 
-def interpret_while(
-    *arrays: Any, cond: Graph, body: Graph, cond_consts: int, body_consts: int
-) -> list[Any]:
+def interpret_while(*arrays: Any, cond: Graph, body: Graph, cond_consts: int, body_consts: int) -> list[Any]:
     """A while loop in Python with NumPy: the oracle."""
     for_cond, for_body, carried = parts([np.asarray(a) for a in arrays], cond_consts, body_consts)
     while interpret(cond, [*for_cond, *carried])[0]:
@@ -99,9 +94,7 @@ def _jvp(
         *chosen(body_t, given),
         *init,
         *map(ops.materialize, chosen(init_t, moving)),
-        cond=with_inputs(
-            cond, (), len(cond.inputs), [t.tangent() for t in chosen(body.out_types, moving)]
-        ),
+        cond=with_inputs(cond, (), len(cond.inputs), [t.tangent() for t in chosen(body.out_types, moving)]),
         body=reordered(pushed.graph, order, range(len(pushed.graph.outputs))),
         cond_consts=cond_consts,
         body_consts=own + sum(given),
@@ -131,9 +124,9 @@ def _batch(
         moving = found
     values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
     c_ops, b_ops, _ = parts(values, cond_consts, body_consts)
+    start = cond_consts + body_consts
     init = [
-        move_batch_axis(x, a, 0, size) if m else x
-        for x, a, m in zip(operands[-len(moving) :], axes[-len(moving) :], moving)
+        move_batch_axis(x, a, 0, size) if m else x for x, a, m in zip(operands[start:], axes[start:], moving)
     ]
     c_ops, b_ops = [*asked.constants, *c_ops], [*derived.constants, *b_ops]
     out_axes = [0 if m else None for m in moving]

@@ -118,9 +118,7 @@ class Split:
 
 
 @remembered
-def partial_graph(
-    graph: Graph, unknown: tuple[bool, ...], wanted: bool | tuple[bool, ...] = False
-) -> Split:
+def partial_graph(graph: Graph, unknown: tuple[bool, ...], wanted: bool | tuple[bool, ...] = False) -> Split:
     """Split `graph` by which of its inputs are unknown; outputs where `wanted` count as unknown in any case."""
     if isinstance(wanted, bool):
         wanted = (wanted,) * len(graph.outputs)
