@@ -175,8 +175,16 @@ def _transpose_checkpoint(
     cotangents: Sequence[Any], *operands: Any, graph: Graph, **params: Any
 ) -> list[Any]:
     # The barrier keeps a compiler from finding that the forward pass has computed the same.
-    known = [x if x.__class__ is Linear else ops.optimization_barrier(x) for x in operands]
-    return _transpose_jit(cotangents, *known, graph=graph, name=graph.name)
+    linear = tuple([x.__class__ is Linear for x in operands])
+    split = partial_graph(graph, linear)
+    known = [ops.optimization_barrier(x) for x in operands if x.__class__ is not Linear]
+    again = bind(jit_p, *split.constants, *known, graph=split.known.graph, name=graph.name)
+    residuals = again[split.out_unknown.count(False) :]
+    moving = [x for x in operands if x.__class__ is Linear]
+    given = [c for c, u in zip(cotangents, split.out_unknown) if u]
+    pulled = _transpose_jit(given, *residuals, *moving, graph=split.linear, name=graph.name)
+    found = iter(pulled[len(residuals) :])
+    return [next(found) if is_linear else None for is_linear in linear]
 
 
 checkpoint_p = Primitive(
