@@ -369,9 +369,11 @@ class Extern:
 
 @dataclass(frozen=True)
 class Region(Extern):
-    """Control flow: `name` says which, `graphs` are its sub-graphs, `attributes` the rest."""
+    """Control flow: `name` says which, `graphs` are its sub-graphs, `attributes` the rest. `inlined` are the
+    positions of operands that, where they are literals, become literals inside the graphs."""
 
     graphs: tuple[Any, ...] = ()
+    inlined: tuple[int, ...] = ()
 
 
 Definition = Map | Reduce | Dot | Scatter | Extern

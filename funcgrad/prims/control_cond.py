@@ -226,7 +226,7 @@ def _transpose(cotangents: Sequence[Any], *operands: Any, branches: Branches) ->
 
 
 def _lower(in_types: Sequence[ArrayType], out_types: Sequence[ArrayType], *, branches: Branches):
-    return expr.Region("cond", (), branches)
+    return expr.Region("cond", (), branches, tuple(range(1, len(in_types))))
 
 
 def _samples() -> Iterable[Sample]:

@@ -372,8 +372,16 @@ def _pulled_body(graph: Graph, consts: int, carry: int, linear: Flags, nonzero: 
     return derive(body, types, graph.name + ".transpose", [])
 
 
-def _lower(in_types: Sequence[ArrayType], out_types: Sequence[ArrayType], *, graph: Graph, **params: Any):
-    return expr.Region("scan", tuple(sorted(params.items())), (graph,))
+def _lower(
+    in_types: Sequence[ArrayType],
+    out_types: Sequence[ArrayType],
+    *,
+    graph: Graph,
+    consts: int,
+    **params: Any,
+):
+    attributes = tuple(sorted({"consts": consts, **params}.items()))
+    return expr.Region("scan", attributes, (graph,), tuple(range(consts)))
 
 
 def _samples() -> Iterable[Sample]:

@@ -234,9 +234,11 @@ def _lower(
     *,
     cond: Graph,
     body: Graph,
-    **params: Any,
+    cond_consts: int,
+    body_consts: int,
 ):
-    return expr.Region("while", tuple(sorted(params.items())), (cond, body))
+    attributes = (("body_consts", body_consts), ("cond_consts", cond_consts))
+    return expr.Region("while", attributes, (cond, body), tuple(range(cond_consts + body_consts)))
 
 
 def _samples() -> Iterable[Sample]:

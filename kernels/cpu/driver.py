@@ -60,9 +60,11 @@ from .program import (
     JUMP,
     JUMP_IF_ZERO,
     LOOP,
+    MOVE,
     NOT_CONTIGUOUS,
     SET,
     SWAP,
+    TABLE,
 )
 
 _PIECE = (1 << 32) - 1
@@ -186,7 +188,14 @@ def run(program, frame, pool):
         elif opcode == JUMP_IF_ZERO:
             byte = load_byte(load(frame + 8 * load(at + 16)) + load(at + 24))
             at = program + 8 * load(at + 32) if byte == 0 else at + 40
+        elif opcode == MOVE:
+            store(frame + 8 * load(at + 16), load(frame + 8 * load(at + 24)) + load(at + 32))
+            at += 40
         elif opcode == JUMP:
             at = program + 8 * load(at + 16)
+        elif opcode == TABLE:
+            number = load_int32(load(frame + 8 * load(at + 16)) + load(at + 24))
+            number = max(min(number, load(at + 32) - 1), 0)
+            at = program + 8 * load(at + 40 + 8 * number)
         else:
             return opcode

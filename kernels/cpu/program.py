@@ -2,7 +2,7 @@
 
 A program is an array of int64. It works on a *frame*, another array of int64, one per call::
 
-    frame  | operand addresses | result addresses | arena | counters ... | argument block |
+    frame  | operand addresses | result addresses | arena | pointers and counters ... | argument block |
     slot     0 ...                                                         program[ARGUMENTS]
 
 Each instruction begins with its opcode and its length in words. Addresses are written as a frame slot and a
@@ -46,6 +46,11 @@ JUMP_IF_ZERO = 6
 """slot, offset, target word: jump when the byte at the address is 0."""
 LOOP = 7
 """slot, target word: frame[slot] -= 1; jump when it is still above 0."""
+MOVE = 8
+"""slot, slot, amount: frame[first] = frame[second] + amount."""
+TABLE = 9
+"""slot, offset, n, n target words: jump to the target whose number is the int32 at the address, limited to those
+that there are."""
 
 NAMES = {
     CALL: "call",
@@ -55,6 +60,8 @@ NAMES = {
     JUMP: "jump",
     JUMP_IF_ZERO: "jump_if_zero",
     LOOP: "loop",
+    MOVE: "move",
+    TABLE: "table",
 }
 
 
@@ -75,6 +82,11 @@ class Program:
     def here(self) -> int:
         """The next instruction's position, a target of jumps."""
         return len(self.words)
+
+    def slot(self) -> int:
+        """A new slot of the frame, for a pointer or a counter."""
+        self.slots += 1
+        return self.slots - 1
 
     def _emit(self, opcode: int, *operands: int) -> int:
         start = self.here
@@ -113,12 +125,21 @@ class Program:
     def loop(self, slot: int, target: int) -> None:
         self._emit(LOOP, slot, target)
 
+    def move(self, target: int, source: int, amount: int) -> None:
+        self._emit(MOVE, target, source, amount)
+
+    def table(self, slot: int, offset: int, count: int) -> list[int]:
+        """Jump to one of `count` targets; gives the handles for `patch`."""
+        first = self._emit(TABLE, slot, offset, count, *[0] * count) + 5
+        return list(range(first, first + count))
+
     def patch(self, handle: int) -> None:
         """Let the jump with this handle go to the next instruction."""
         self.words[handle] = self.here
 
     def finish(self) -> array.array:
         self._emit(HALT)
+        self.words[ARGUMENTS] = self.slots
         return self.words
 
     def __str__(self) -> str:
