@@ -8,7 +8,15 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.ir.graph import ClosedGraph, Graph, Literal, Var
 from funcgrad.ir.text import format_graph, var_names
-from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, RegionStep, ScanStep, walk_steps
+from funcgrad.lower.lowered import (
+    CopyStep,
+    ExternStep,
+    GemmStep,
+    KernelStep,
+    RegionStep,
+    ScanStep,
+    walk_steps,
+)
 from funcgrad.lower.placement import Buffer, Operand
 from funcgrad.runtime.executable import Executable
 
