@@ -359,7 +359,7 @@ def test_associative_scan(n):
     # composition of affine maps does not commute
     pairs = (RNG.standard_normal(n), RNG.standard_normal(n))
     compose = lambda f, g: (f[0] * g[0], f[1] * g[0] + g[1])
-    a, b = lax.associative_scan(compose, pairs)
+    _, b = lax.associative_scan(compose, pairs)
     value = 0.0
     for k in range(n):
         value = pairs[0][k] * value + pairs[1][k]
@@ -382,7 +382,7 @@ def test_samples_compiled_against_numpy_and_text(name):
         expected = ORACLES.get(name, lambda *a, **k: primitive.evaluate(np, *a, **k))(
             *arrays, **sample.params
         )
-        traced = fg.jit(lambda *xs: fg.trace.core.bind(primitive, *xs, **sample.params))
+        traced = fg.jit(lambda *xs, p=sample.params: fg.trace.core.bind(primitive, *xs, **p))
         for got, want in zip(traced(*arrays), expected):
             np.testing.assert_allclose(got, want, 1e-5, 1e-6)
         graph = traced.trace(*arrays).graph
