@@ -131,15 +131,17 @@ class Jitted:
             leaves, in_tree = tree.flatten(args)
             try:
                 key = (in_tree, tuple([x._type or x.type for x in leaves]), config.generation)
-            except AttributeError:  # not all of them are Arrays
-                return self._call(args, kwargs)
+            except AttributeError:
+                key = None  # not all of them are Arrays
             last_key, traced = self._last
-            if key != last_key:  # most calls are like the last one, and comparing is faster than hashing
+            if key is None:
+                traced = None
+            elif key != last_key:  # comparing with the last call is faster than hashing
                 traced = self._cache.get(key)
-                if traced is None:
-                    return self._call(args, kwargs)
-                self._last = (key, traced)
-            return traced.run(leaves)
+                if traced is not None:
+                    self._last = (key, traced)
+            if traced is not None:
+                return traced.run(leaves)
         return self._call(args, kwargs)
 
     @boundary

@@ -7,11 +7,16 @@ import sys
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
+import numpy as np
+
 _PACKAGE_DIRS = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
     os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kernels") + os.sep,
+    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
 )
-_internal: dict[CodeType, bool] = {}
+"""NumPy's frames are here because eager operations run inside one of them, `errstate`."""
+_internal: dict[int, tuple[bool, CodeType]] = {}
+"""By the id of a code object, since hashing one is slow; the object is kept, so that its id stays its own."""
 
 
 class SourceLine(NamedTuple):
@@ -27,12 +32,12 @@ class SourceLine(NamedTuple):
 
 def is_internal(code: CodeType) -> bool:
     """Whether a code object is funcgrad's own, or generated without a file."""
-    known = _internal.get(code)
+    known = _internal.get(id(code))
     if known is None:
         name = code.co_filename
-        known = name.startswith(_PACKAGE_DIRS) or name.startswith(("<frozen", "<string>"))
-        _internal[code] = known
-    return known
+        known = (name.startswith(_PACKAGE_DIRS) or name.startswith(("<frozen", "<string>")), code)
+        _internal[id(code)] = known
+    return known[0]
 
 
 def user_line(skip: int = 1) -> SourceLine | None:
@@ -41,10 +46,8 @@ def user_line(skip: int = 1) -> SourceLine | None:
     internal = _internal
     while frame is not None:
         code = frame.f_code
-        known = internal.get(code)
-        if known is None:
-            known = is_internal(code)
-        if not known:
+        known = internal.get(id(code))
+        if not (is_internal(code) if known is None else known[0]):
             return SourceLine(code.co_filename, frame.f_lineno, code.co_name)
         frame = frame.f_back
     return None

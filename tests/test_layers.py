@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 # from the bottom up; the modules of one tuple may import each other
 LAYERS: list[tuple[str, ...]] = [
     ("version",),
+    ("records",),
     ("source",),
     ("errors",),
     ("config",),

@@ -16,36 +16,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from funcgrad.ir.types import ArrayType
+from funcgrad.records import record
 
 # ---------------------------------------------------------------------------------------------- indices
 
 
-@dataclass(frozen=True)
+@record
 class Axis:
     """The `number`-th axis of the definition: output axes first, then reduced (or update) axes."""
 
     number: int
 
 
-@dataclass(frozen=True)
+@record
 class FloorDiv:
     index: Index
     by: int
 
 
-@dataclass(frozen=True)
+@record
 class Mod:
     index: Index
     by: int
 
 
-@dataclass(frozen=True)
+@record
 class Clamp:
     """`index` limited to `low..high`, both included."""
 
@@ -54,7 +54,7 @@ class Clamp:
     high: int
 
 
-@dataclass(frozen=True)
+@record
 class FromScalar:
     """The value of an integer scalar expression as an index; it is not checked against bounds. `expr` is an
     Expr, or what another level of the compiler has in its place."""
@@ -65,7 +65,7 @@ class FromScalar:
 IndexAtom = Axis | FloorDiv | Mod | Clamp | FromScalar
 
 
-@dataclass(frozen=True)
+@record
 class Index:
     """`constant + sum(coefficient * atom)`, normalised: no atom twice, no zero coefficient, axes first."""
 
@@ -217,7 +217,7 @@ def reshape_indices(
 # ------------------------------------------------------------------------------------------ expressions
 
 
-@dataclass(frozen=True)
+@record
 class Read:
     """The element of operand number `operand` at `index` (one Index per dimension)."""
 
@@ -225,7 +225,7 @@ class Read:
     index: tuple[Index, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Const:
     """A scalar constant; equal where dtype and bits are equal."""
 
@@ -242,7 +242,7 @@ class Const:
         return hash(self._key())
 
 
-@dataclass(frozen=True)
+@record
 class FromIndex:
     """The value of an index as a scalar (iota)."""
 
@@ -250,7 +250,7 @@ class FromIndex:
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@record
 class Op:
     """A scalar operation. `code` is one of JAX's lax names; `dtype` is the result's."""
 
@@ -259,7 +259,7 @@ class Op:
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@record
 class Guard:
     """`inside` where `low <= index < high` for every one of `bounds`, else `outside`.
 
@@ -309,7 +309,7 @@ def integer_pow(x: Expr, exponent: int, dtype: Any) -> Expr:
 # ------------------------------------------------------------------------------------------ definitions
 
 
-@dataclass(frozen=True)
+@record
 class Map:
     """Each output element is `expr` at the output's axes."""
 
@@ -319,7 +319,7 @@ class Map:
 REDUCE_KINDS = ("add", "mul", "max", "min", "and", "or", "argmax", "argmin")
 
 
-@dataclass(frozen=True)
+@record
 class Reduce:
     """Each output element reduces `expr` over `extents`: the reduced axes are numbered after the output axes.
 
@@ -332,7 +332,7 @@ class Reduce:
     expr: Expr
 
 
-@dataclass(frozen=True)
+@record
 class Dot:
     """A contraction of operands 0 and 1, as lax.dot_general; output axes: batch, lhs free, rhs free."""
 
@@ -342,7 +342,7 @@ class Dot:
     rhs_batch: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Scatter:
     """A copy of operand `operand` in which, for each update position, the element at `target` is updated.
 
@@ -359,7 +359,7 @@ class Scatter:
     bounds: tuple[tuple[Index, int, int], ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Extern:
     """A named routine on whole, contiguous operands; `attributes` are hashable and say the rest."""
 
@@ -367,7 +367,7 @@ class Extern:
     attributes: tuple[tuple[str, Any], ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Region(Extern):
     """Control flow: `name` says which, `graphs` are its sub-graphs, `attributes` the rest. `inlined` are the
     positions of operands that, where they are literals, become literals inside the graphs."""

@@ -47,16 +47,17 @@ from typing import Any
 
 from funcgrad.errors import PrimitiveError
 from funcgrad.ir.types import ArrayType
+from funcgrad.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Zero:
     """A tangent or cotangent that is known to be zero; never stored, never computed with."""
 
     type: ArrayType
 
 
-@dataclass(frozen=True)
+@record
 class Linear:
     """In a transpose rule: an operand in which the equation is linear, known by its type only."""
 

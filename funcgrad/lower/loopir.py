@@ -9,25 +9,25 @@ so that equal text means equal code.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
+from funcgrad.records import record
 
 # ------------------------------------------------------------------------------------ integer expressions
 
 
-@dataclass(frozen=True)
+@record
 class Name:
     """A loop variable, an integer argument, or an integer that a `LetInt` named."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@record
 class IntOp:
     """`code` is add, mul, floordiv, mod, min, max or neg."""
 
@@ -35,7 +35,7 @@ class IntOp:
     args: tuple[Int, ...]
 
 
-@dataclass(frozen=True)
+@record
 class IntOf:
     """A scalar expression as an integer (an index that was read from memory)."""
 
@@ -47,7 +47,7 @@ Int = int | Name | IntOp | IntOf
 # ------------------------------------------------------------------------------------- scalar expressions
 
 
-@dataclass(frozen=True)
+@record
 class Ref:
     """A scalar that was named before: a `Let`, an accumulator, or a scalar argument."""
 
@@ -55,20 +55,20 @@ class Ref:
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@record
 class Lit:
     value: Any
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@record
 class Load:
     buffer: str
     address: Int
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@record
 class Apply:
     """`code` (the names of ir/expr.py) on scalars of the dtypes that they carry."""
 
@@ -77,7 +77,7 @@ class Apply:
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@record
 class OfInt:
     """An integer expression as a scalar."""
 
@@ -90,26 +90,26 @@ Scalar = Ref | Lit | Load | Apply | OfInt
 # ---------------------------------------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True)
+@record
 class Let:
     name: str
     expr: Scalar
 
 
-@dataclass(frozen=True)
+@record
 class LetInt:
     name: str
     value: Int
 
 
-@dataclass(frozen=True)
+@record
 class Store:
     buffer: str
     address: Int
     expr: Scalar
 
 
-@dataclass(frozen=True)
+@record
 class Update:
     """`buffer[address] = kind(buffer[address], expr)`; kind is add, mul, max, min, and, or. Both have the
     dtype in which they are computed, so never a 16-bit float."""
@@ -120,7 +120,7 @@ class Update:
     expr: Scalar
 
 
-@dataclass(frozen=True)
+@record
 class Accumulator:
     """A scalar variable that reductions combine into, with its start value."""
 
@@ -128,7 +128,7 @@ class Accumulator:
     start: Lit
 
 
-@dataclass(frozen=True)
+@record
 class Combine:
     """`accumulator = kind(accumulator, expr)`; the order of a reduce loop's combinations is free."""
 
@@ -137,7 +137,7 @@ class Combine:
     expr: Scalar
 
 
-@dataclass(frozen=True)
+@record
 class CombineArg:
     """Keeps in `best` the first extreme of `expr` (argmax or argmin; the first NaN), in `place` its
     position."""
@@ -149,7 +149,7 @@ class CombineArg:
     position: Int
 
 
-@dataclass(frozen=True)
+@record
 class Choose:
     """`name = inside` where `low <= index < high` for all bounds, else `outside`; each side has its own
     body."""
@@ -163,7 +163,7 @@ class Choose:
     outside: Scalar
 
 
-@dataclass(frozen=True)
+@record
 class When:
     """`body` only where the bounds hold."""
 
@@ -174,7 +174,7 @@ class When:
 PARALLEL, VECTOR, REDUCE, SEQUENTIAL = "parallel", "vector", "reduce", "sequential"
 
 
-@dataclass(frozen=True)
+@record
 class Loop:
     """`for var in start..stop`, by `kind`.
 
@@ -198,7 +198,7 @@ Statement = Let | LetInt | Store | Update | Accumulator | Combine | CombineArg |
 # ------------------------------------------------------------------------------------------------- kernels
 
 
-@dataclass(frozen=True)
+@record
 class Buffer:
     """A pointer argument. `role` is in, out, or inout; out buffers do not overlap any other buffer, except
     as a step's `inplace` says."""
@@ -208,13 +208,13 @@ class Buffer:
     role: str
 
 
-@dataclass(frozen=True)
+@record
 class ScalarArg:
     name: str
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@record
 class Kernel:
     """Arguments, in this order: range `lo`, `hi` of the parallel axis; buffers; integers; scalars."""
 

@@ -7,16 +7,17 @@ others. Every value is contiguous and row-major; a step that reads a part of one
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from funcgrad.ir.graph import Atom, Graph, Var
+from funcgrad.ir.types import ArrayType
 from funcgrad.lower.loopir import Kernel
+from funcgrad.records import record
 
 
-@dataclass(frozen=True)
+@record
 class View:
     """A pointer into `value`, `offset` elements from its start (which may lie outside of it)."""
 
@@ -24,7 +25,7 @@ class View:
     offset: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class KernelStep:
     """One call of a kernel, whole or split over its parallel axis `0..extent`.
 
@@ -54,7 +55,7 @@ class KernelStep:
         return tuple(dict.fromkeys(v.value for b, v in pairs if b.role != "in"))
 
 
-@dataclass(frozen=True)
+@record
 class GemmStep:
     """`out[b] = lhs[b] @ rhs[b]` for each b in `batch` (row-major): m x k by k x n, of float or complex
     dtype.
@@ -76,7 +77,7 @@ class GemmStep:
     lhs_batch_strides: tuple[int, ...] = ()
     rhs_batch_strides: tuple[int, ...] = ()
     out_batch_strides: tuple[int, ...] = ()
-    dtype: np.dtype = field(default_factory=lambda: np.dtype("float32"))
+    dtype: np.dtype = np.dtype("float32")
     label: str = ""
     sources: tuple[str, ...] = ()
 
@@ -89,7 +90,7 @@ class GemmStep:
         return (self.out.value,)
 
 
-@dataclass(frozen=True)
+@record
 class CopyStep:
     """`size` bytes of `source` to `target`: both contiguous. May be left out where both share their
     memory."""
@@ -108,13 +109,15 @@ class CopyStep:
         return (self.target,)
 
 
-@dataclass(frozen=True)
+@record
 class ExternStep:
-    """A named routine on whole values; literals stay literals."""
+    """A named routine on whole values; literals stay literals. `in_types` are the types under which it takes the
+    inputs, whose memory may hold the same elements under another shape."""
 
     name: str
     attributes: tuple[tuple[str, Any], ...]
     inputs: tuple[Atom, ...]
+    in_types: tuple[ArrayType, ...]
     outputs: tuple[Var, ...]
     label: str = ""
     sources: tuple[str, ...] = ()
@@ -128,7 +131,7 @@ class ExternStep:
         return self.outputs
 
 
-@dataclass(frozen=True)
+@record
 class RegionStep:
     """Control flow. `bodies` are its sub-graphs, lowered and placed: each a `placement.Placement` whose operands
     and results stand for values of the surrounding steps.
@@ -161,7 +164,7 @@ class RegionStep:
         return ()
 
 
-@dataclass(frozen=True)
+@record
 class ScanStep(RegionStep):
     """`length` runs of the one body, whose inputs are (constants, carries, slices of xs) and whose outputs are
     (carries, slices of ys)."""
@@ -176,7 +179,7 @@ class ScanStep(RegionStep):
         return tuple(zip(self.inputs[self.consts : self.consts + self.carry], self.outputs))
 
 
-@dataclass(frozen=True)
+@record
 class WhileStep(RegionStep):
     """Runs of the second body while the first, the condition, gives a true byte. The inputs are (constants of
     the condition, constants of the body, carries), and those of each body its constants and the carries.
@@ -191,7 +194,7 @@ class WhileStep(RegionStep):
         return tuple(zip(self.inputs[self.cond_consts + self.body_consts :], self.outputs))
 
 
-@dataclass(frozen=True)
+@record
 class BranchStep(RegionStep):
     """One run of the body whose number is the first input, an int32 that is limited to those there are; the
     other inputs are theirs."""
@@ -209,7 +212,7 @@ def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:
                 yield from walk_steps(body.steps)
 
 
-@dataclass(frozen=True)
+@record
 class Lowered:
     """Steps in an order that respects their reads and writes.
 

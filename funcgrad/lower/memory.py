@@ -8,8 +8,9 @@ for its whole life (Pisarchyk and Lee, "Efficient memory management for deep neu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from funcgrad.records import record
 
 Value = Any
 """Whatever names a value: it is hashed and compared, no more."""
@@ -18,7 +19,7 @@ ALIGNMENT = 64
 """Bytes; a cache line, and the widest vector register."""
 
 
-@dataclass(frozen=True)
+@record
 class Use:
     """What one step does with values: `reads`, `writes`, and pairs (written, read) that may share memory when
     the read value dies here."""
@@ -28,7 +29,7 @@ class Use:
     in_place: tuple[tuple[Value, Value], ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """Where values live: `offsets` in an arena of `size` bytes; `aliases` maps a value to the one whose
     memory it takes over; `lives` gives the first and last step of each value in the arena."""

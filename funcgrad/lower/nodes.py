@@ -164,8 +164,13 @@ class Expander:
                 return args[0]
             return self._widen(self.node(OP, dtype, args, code=code))
         if code == "bitcast":
-            narrow = self.node(OP, dtype, args, code=code)
-            return self._widen(narrow)
+            (source,) = args
+            if dtype.itemsize == 2 and source.dtype.itemsize == 4:  # the bits of the 16-bit float itself
+                assert source.kind == OP and source.code == "convert", (
+                    "a 16-bit float is widened by a convert"
+                )
+                source = source.args[0]
+            return self._widen(self.node(OP, dtype, (source,), code=code))
         if code in ("mul", "div") and args[1].kind == CONST and args[1].value == 1:
             return args[0]
         if code == "mul" and args[0].kind == CONST and args[0].value == 1:

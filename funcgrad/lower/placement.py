@@ -7,15 +7,15 @@ call's frame (one per operand, one per result buffer, one for the arena) and a b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.lowered import CopyStep, KernelStep, Lowered, RegionStep, Step, View
 from funcgrad.lower.memory import Plan, Use, plan, resolve
+from funcgrad.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """A frame slot and a byte offset from the address in it."""
 
@@ -23,21 +23,21 @@ class Place:
     offset: int
 
 
-@dataclass(frozen=True)
+@record
 class Operand:
     """A result that is operand number `number` (as it is, or under another shape)."""
 
     number: int
 
 
-@dataclass(frozen=True)
+@record
 class Buffer:
     """A result in result buffer number `number`."""
 
     number: int
 
 
-@dataclass(frozen=True)
+@record
 class Placement:
     """The frame: slots `0..operands` hold the operands, then one slot per result buffer, then the arena.
 

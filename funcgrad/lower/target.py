@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from funcgrad.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """`cores` that kernels may be split over; cache sizes and the vector width in bytes."""
 

@@ -7,8 +7,6 @@ program that runs the steps are made from it elsewhere.
 
 from __future__ import annotations
 
-import dataclasses
-
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.lower import heuristics, loopir
@@ -18,6 +16,7 @@ from funcgrad.lower.regions import region_step
 from funcgrad.lower.roots import Root, Roots
 from funcgrad.lower.schedule import Scheduler, scatter_step
 from funcgrad.lower.target import Target
+from funcgrad.records import replaced
 
 ROUNDS = 3
 """How often values that several kernels would recompute are looked for; each round can only store more."""
@@ -106,9 +105,7 @@ class _Lowering:
         label, sources = root.name, self._origin([root])[1]
         if isinstance(root.definition, E.Dot):
             step = self.roots.gemm_steps[root.var]
-            return [
-                dataclasses.replace(step, lhs=self._view(step.lhs), rhs=self._view(step.rhs), sources=sources)
-            ]
+            return [replaced(step, lhs=self._view(step.lhs), rhs=self._view(step.rhs), sources=sources)]
         if isinstance(root.definition, E.Scatter):
             base = root.inputs[root.definition.operand]
             step = scatter_step(root, self.roots.definition, label, sources)
@@ -124,7 +121,8 @@ class _Lowering:
             self.reasons.extend(reasons)
             return [step]
         extern = root.definition
-        return [ExternStep(extern.name, extern.attributes, inputs, root.outputs, label, sources)]
+        types = tuple(a.type for a in root.inputs)
+        return [ExternStep(extern.name, extern.attributes, inputs, types, root.outputs, label, sources)]
 
     def _view(self, view: View) -> View:
         return View(self._storage(view.value), view.offset)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.array import ArrayMethods
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace import ops
@@ -54,14 +55,33 @@ def _wrap(value: int, dtype: np.dtype) -> Any:
     return dtype.type(value)
 
 
+def _alike(operands: Sequence[Any]) -> ArrayType | None:
+    """The first operand's type, where all are arrays of its dtype and weakness: the usual case."""
+    first = None
+    for x in operands:
+        if not isinstance(x, ArrayMethods):
+            return None
+        t = x.type
+        if first is None:
+            first = t
+        elif t.dtype != first.dtype or t.weak != first.weak:
+            return None
+    return first
+
+
 def promote(name: str, *operands: Any) -> list[Any]:
     """The operands in their common dtype."""
+    if _alike(operands) is not None:
+        return list(operands)
     dtype, weak = result_dtype(*check_arrays(name, *operands))
     return [cast(x, dtype, weak) for x in operands]
 
 
 def promote_inexact(name: str, *operands: Any) -> list[Any]:
     """The operands in their common dtype, which is the default float where they are integers or booleans."""
+    alike = _alike(operands)
+    if alike is not None and dtypes.is_inexact(alike.dtype):
+        return list(operands)
     dtype, weak = result_dtype(*check_arrays(name, *operands))
     if not dtypes.is_inexact(dtype):
         dtype = dtypes.default_float()

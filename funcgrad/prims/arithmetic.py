@@ -10,9 +10,19 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.errors import DTypeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Zero
-from funcgrad.prims.registry import defined_by, elementwise, is_linear, is_literal, keeps_type, numpy_ufunc
+from funcgrad.ir.types import ArrayType
+from funcgrad.prims.registry import (
+    defined_by,
+    elementwise,
+    elementwise_type,
+    is_linear,
+    is_literal,
+    keeps_type,
+    numpy_ufunc,
+)
 from funcgrad.prims.samples import binary_samples, unary_samples
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -169,9 +179,11 @@ _np_sign = numpy_ufunc("sign")
 
 
 def _sign_partial(g: Any, out: Any, x: Any) -> Any:
+    """Of complex numbers the part of g across x, over |x|."""
     if not dtypes.is_complex(type_of(x).dtype):
-        return ops.full_like(x, 0)
+        return None
     size = ops.abs_(x)
+    size = ops.select(ops.eq(size, 0), ops.full_like(size, 1), size)
     inner = ops.div(ops.add(ops.mul(ops.real(g), ops.real(x)), ops.mul(ops.imag(g), ops.imag(x))), size)
     along = ops.mul(out, ops.complex_(inner, ops.full_like(inner, 0)))
     safe = ops.complex_(size, ops.full_like(size, 0))
@@ -237,25 +249,24 @@ round_p = elementwise(
 )
 
 
-def _share(g: Any, out: Any, x: Any, y: Any, mine: Any) -> Any:
+def _share(g: Any, out: Any, mine: Any, other: Any) -> Any:
     """The tangent where `mine` is the extreme one; half of it at a tie."""
-    t = type_of(g).dtype
-    is_mine = ops.convert(ops.eq(mine, out), t)
-    both = ops.add(ops.convert(ops.eq(x, out), t), ops.convert(ops.eq(y, out), t))
-    return ops.mul(g, ops.div(is_mine, ops.max_(both, 1)))
+    all_, half, none = map(type_of(g).dtype.type, (1, 0.5, 0))
+    tied = ops.select(ops.eq(mine, other), half, all_)
+    return ops.mul(g, ops.select(ops.eq(mine, out), tied, none))
 
 
 max_p = elementwise(
     "max",
     numpy_ufunc("maximum"),
-    [lambda g, out, x, y: _share(g, out, x, y, x), lambda g, out, x, y: _share(g, out, x, y, y)],
+    [lambda g, out, x, y: _share(g, out, x, y), lambda g, out, x, y: _share(g, out, y, x)],
     accepts=dtypes.ALL,
     samples=binary_samples(dtypes.ALL),
 )
 min_p = elementwise(
     "min",
     numpy_ufunc("minimum"),
-    [lambda g, out, x, y: _share(g, out, x, y, x), lambda g, out, x, y: _share(g, out, x, y, y)],
+    [lambda g, out, x, y: _share(g, out, x, y), lambda g, out, x, y: _share(g, out, y, x)],
     accepts=dtypes.ALL,
     samples=binary_samples(dtypes.ALL),
 )
@@ -263,19 +274,15 @@ min_p = elementwise(
 
 # Powers and roots.
 def _pow_base(g: Any, out: Any, x: Any, y: Any) -> Any:
-    """y * x**(y-1), and 0 where y is 0."""
-    y = ops.convert(y, type_of(x).dtype)
-    zero = ops.eq(y, 0)
-    exponent = ops.select(zero, ops.full_like(y, 1), ops.sub(y, 1))
+    """y * x**(y-1), and 0 where both are 0."""
+    exponent = ops.select(ops.and_(ops.eq(x, 0), ops.eq(y, 0)), type_of(y).dtype.type(0), ops.sub(y, 1))
     return ops.mul(g, ops.mul(y, ops.pow_(x, exponent)))
 
 
 def _pow_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     """log(x) * x**y, with log(0) * 0**y = 0 for y > 0."""
     zero = ops.eq(x, 0)
-    log = ops.log(ops.select(zero, ops.full_like(x, 1), x))
-    log = ops.select(zero, ops.full_like(x, 0), log)
-    return ops.mul(g, ops.mul(log, out))
+    return ops.mul(g, ops.mul(ops.log(ops.select(zero, ops.full_like(x, 1), x)), out))
 
 
 pow_p = elementwise(
@@ -304,8 +311,20 @@ def _evaluate_integer_pow(xp: Any, x: Any, *, y: int) -> Any:
 
 def _integer_pow_partial(g: Any, out: Any, x: Any, *, y: int) -> Any:
     if y == 0:
-        return ops.full_like(x, 0)
-    return ops.mul(g, ops.mul(ops.integer_pow(x, y - 1), float(y)))
+        return None
+    return ops.mul(g, ops.mul(x if y == 2 else ops.integer_pow(x, y - 1), float(y)))
+
+
+def _integer_pow_type(x: ArrayType, *, y: int) -> ArrayType:
+    if y < 0 and not dtypes.is_inexact(x.dtype):
+        raise DTypeError(
+            f"integer_pow of {x} to the power {y} is not a whole number",
+            hint="convert the base with .astype(float) first",
+        )
+    return _power_type(x)
+
+
+_power_type = elementwise_type("integer_pow", NUMERIC, None)
 
 
 integer_pow_p = elementwise(
@@ -313,6 +332,7 @@ integer_pow_p = elementwise(
     _evaluate_integer_pow,
     [_integer_pow_partial],
     accepts=NUMERIC,
+    type_rule=_integer_pow_type,
     samples=unary_samples(INEXACT, nonzero=True, params=[{"y": 0}, {"y": 1}, {"y": 2}, {"y": 3}, {"y": -2}]),
     lower=lambda in_types, out, *, y: E.Map(
         E.integer_pow(E.read_all(0, in_types[0], E.one_type(out).ndim), y, E.one_type(out).dtype)
@@ -350,16 +370,43 @@ rsqrt_p = elementwise(
 cbrt_p = elementwise(
     "cbrt",
     numpy_ufunc("cbrt"),
-    [lambda g, out, x: ops.mul(g, ops.div(ops.div(out, x), 3.0))],
+    [lambda g, out, x: ops.div(g, ops.mul(ops.mul(out, out), 3))],
     accepts=dtypes.FLOATS,
     samples=unary_samples(dtypes.FLOATS, positive=True),
 )
+
+
+def _lower_nextafter(in_types: Any, out_types: Any) -> E.Map:
+    """16-bit floats are float32 in kernels: their next one is found by counting their own bits up or down."""
+    out = E.one_type(out_types)
+    x, y = [E.read_all(k, t, out.ndim) for k, t in enumerate(in_types)]
+    if out.dtype.itemsize > 2:
+        return E.Map(E.op("nextafter", x, y, dtype=out.dtype))
+
+    def compare(code: str, a: E.Expr, b: E.Expr) -> E.Expr:
+        return E.op(code, a, b, dtype=dtypes.bool_)
+
+    def whole(value: int) -> E.Expr:
+        return E.const(value, dtypes.int16)
+
+    zero = E.const(0, out.dtype)
+    bits = E.op("bitcast", E.convert(x, out.dtype), dtype=dtypes.int16)
+    outwards = compare("eq", compare("lt", x, y), compare("lt", zero, x))
+    moved = E.op("add", bits, E.select(outwards, whole(1), whole(-1), dtypes.int16), dtype=dtypes.int16)
+    smallest = E.select(compare("lt", y, zero), whole(1 - 2**15), whole(1), dtypes.int16)
+    moved = E.select(compare("eq", x, zero), smallest, moved, dtypes.int16)
+    result = E.select(compare("eq", x, y), y, E.op("bitcast", moved, dtype=out.dtype), out.dtype)
+    ordered = E.op("and", compare("eq", x, x), compare("eq", y, y), dtype=dtypes.bool_)
+    return E.Map(E.select(ordered, result, E.op("add", x, y, dtype=out.dtype), out.dtype))
+
+
 nextafter_p = elementwise(
     "nextafter",
     lambda xp, x, y: xp.nextafter(x, y),
     None,
     accepts=dtypes.FLOATS,
-    samples=binary_samples((dtypes.float32, dtypes.float64)),
+    samples=binary_samples(dtypes.FLOATS),
+    lower=_lower_nextafter,
 )
 
 

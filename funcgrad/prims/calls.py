@@ -11,6 +11,7 @@ from typing import Any
 
 from funcgrad import dtypes
 from funcgrad.array import Array
+from funcgrad.errors import GraphError
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -45,7 +46,11 @@ def execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
     return _executor[0](graph, arrays)
 
 
-def _call_type(*types: ArrayType, graph: Graph, **params: Any) -> tuple[ArrayType, ...]:
+def call_type(*types: ArrayType, graph: Graph, **params: Any) -> tuple[ArrayType, ...]:
+    """The type rule of whatever calls a graph."""
+    expected = graph.in_types
+    if len(types) != len(expected) or not all(t.matches(e) for t, e in zip(types, expected)):
+        raise GraphError(f"a call of {graph.name} with {list(types)}, whose inputs are {list(expected)}")
     return graph.out_types
 
 
@@ -124,7 +129,7 @@ def _transpose_jit(cotangents: Sequence[Any], *operands: Any, graph: Graph, **pa
 
 jit_p = Primitive(
     name="jit",
-    type_rule=_call_type,
+    type_rule=call_type,
     evaluate=_evaluate_jit,
     jvp=_jvp(lambda: jit_p),
     transpose=_transpose_jit,
@@ -189,7 +194,7 @@ def _transpose_checkpoint(
 
 checkpoint_p = Primitive(
     name="checkpoint",
-    type_rule=_call_type,
+    type_rule=call_type,
     evaluate=_evaluate_checkpoint,
     jvp=_jvp(lambda: checkpoint_p),
     transpose=_transpose_checkpoint,

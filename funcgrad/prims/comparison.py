@@ -49,18 +49,16 @@ and_p, or_p, xor_p = (
 not_p = elementwise("not", numpy_ufunc("invert"), None, accepts=_BITS, samples=unary_samples(_BITS))
 
 
-# Shifts by the number of bits or more give zero (or the sign), as in XLA; negative shifts count as such.
+# Shifts by the number of bits or more give zero (or copies of the top bit), as in XLA; negative shifts count
+# as such. An arithmetic shift takes the top bit of unsigned integers, too, for a sign.
 def _shift(xp: Any, x: Any, y: Any, signed: bool, left: bool) -> Any:
     bits = 8 * x.dtype.itemsize
-    unsigned = np.dtype(f"u{x.dtype.itemsize}")
-    too_far = y.view(unsigned) >= bits if isinstance(y, np.ndarray) else np.asarray(y).view(unsigned) >= bits
-    amount = xp.where(too_far, 0, y).astype(x.dtype)
-    if left:
-        return xp.where(too_far, 0, xp.left_shift(x, amount)).astype(x.dtype)
-    if signed:
-        return xp.where(too_far, xp.where(x < 0, -1, 0), xp.right_shift(x, amount)).astype(x.dtype)
-    raw = np.asarray(x).view(unsigned)
-    return xp.where(too_far, 0, xp.right_shift(raw, amount.view(unsigned))).astype(unsigned).view(x.dtype)
+    kind = np.dtype(f"{'i' if signed else 'u'}{x.dtype.itemsize}")
+    amount = xp.asarray(y).view(f"u{x.dtype.itemsize}")
+    too_far, raw = amount >= bits, xp.asarray(x).view(kind)
+    shift = xp.left_shift if left else xp.right_shift
+    shifted = shift(raw, xp.where(too_far, bits - 1, amount).astype(kind))
+    return (shifted if signed else xp.where(too_far, kind.type(0), shifted)).view(x.dtype)
 
 
 def _shift_samples() -> Iterable[Sample]:
@@ -94,9 +92,14 @@ def _evaluate_clz(xp: Any, x: Any) -> Any:
     return xp.where(value == 0, bits, bits - 1 - count).astype(x.dtype)
 
 
+def _evaluate_population_count(xp: Any, x: Any) -> Any:
+    octets = xp.ascontiguousarray(x).reshape(-1, 1).view(np.uint8)
+    return xp.unpackbits(octets, axis=-1).sum(-1, dtype=x.dtype).reshape(x.shape)
+
+
 population_count_p = elementwise(
     "population_count",
-    lambda xp, x: xp.bitwise_count(np.asarray(x).view(np.dtype(f"u{x.dtype.itemsize}"))).astype(x.dtype),
+    _evaluate_population_count,
     None,
     accepts=dtypes.INTEGERS,
     samples=unary_samples(dtypes.INTEGERS),
@@ -137,7 +140,9 @@ def _select_type(which: ArrayType, *cases: ArrayType) -> ArrayType:
             raise DTypeError(f"select_n takes cases of one dtype, got {' and '.join(map(str, cases))}")
         if t.shape and shape and t.shape != shape:
             raise ShapeError(
-                f"select_n takes operands of one shape (or scalars), got {' and '.join(map(str, (which, *cases)))}"
+                "select_n takes operands of one shape (or scalars), got "
+                + " and ".join(map(str, (which, *cases))),
+                hint="use funcgrad.numpy.where, which broadcasts, or broadcast_to one of them",
             )
         shape = t.shape or shape
     return array_type(shape, first.dtype, all(t.weak for t in cases))
@@ -223,14 +228,15 @@ select_n_p = elementwise(
 )
 
 
-# clamp(low, x, high); where low > high it gives high, as min(max(x, low), high) does.
+# clamp(low, x, high); where low > high it gives high, as min(max(x, low), high) does. On a bound, the output
+# moves with the bound.
 clamp_p = elementwise(
     "clamp",
     lambda xp, low, x, high: xp.minimum(xp.maximum(x, low), high),
     [
-        lambda g, out, low, x, high: ops.select(ops.lt(x, low), g, 0),
-        lambda g, out, low, x, high: ops.select(ops.and_(ops.ge(x, low), ops.le(x, high)), g, 0),
-        lambda g, out, low, x, high: ops.select(ops.gt(x, high), g, 0),
+        lambda g, out, low, x, high: ops.select(ops.and_(ops.le(x, low), ops.lt(low, high)), g, 0),
+        lambda g, out, low, x, high: ops.select(ops.and_(ops.gt(x, low), ops.lt(x, high)), g, 0),
+        lambda g, out, low, x, high: ops.select(ops.ge(ops.max_(x, low), high), g, 0),
     ],
     accepts=(*dtypes.INTEGERS, *dtypes.FLOATS),
     samples=lambda: [

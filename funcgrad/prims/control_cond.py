@@ -7,7 +7,6 @@ the index is batched, all branches run and each example takes the outputs of its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from funcgrad.prims.control_graphs import (
     merged,
     padded,
 )
+from funcgrad.records import record
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
@@ -100,7 +100,7 @@ def _select_all(size: AxisSize, index: Any, values: Sequence[Any], batched: Flag
     return found, [0] * len(found)
 
 
-@dataclass(frozen=True)
+@record
 class _Halves:
     """Branches in two parts. The known ones give the known outputs and then `slots` for residuals, shared by all
     branches; the linear ones take (slots, known operands, unknown operands)."""

@@ -93,21 +93,29 @@ def _bitcast_type(x: ArrayType, *, new_dtype: np.dtype) -> ArrayType:
     return array_type(x.shape, new_dtype)
 
 
+def _lower_bitcast(in_types: Sequence[ArrayType], out_types: Any, *, new_dtype: np.dtype) -> E.Map:
+    """A 16-bit float is at hand as a float32, and is rounded to its own bits first."""
+    (x,), out = in_types, E.one_type(out_types)
+    value = E.convert(E.read_all(0, x, out.ndim), x.dtype)
+    return E.Map(E.op("bitcast", value, dtype=new_dtype))
+
+
 bitcast_convert_type_p = elementwise(
     "bitcast_convert_type",
     lambda xp, x, *, new_dtype: xp.asarray(x).view(new_dtype),
     None,
     accepts=dtypes.ALL,
     type_rule=_bitcast_type,
-    lower=lambda in_types, out, **params: E.Map(
-        E.op("bitcast", E.read_all(0, in_types[0], E.one_type(out).ndim), dtype=E.one_type(out).dtype)
-    ),
+    lower=_lower_bitcast,
     samples=lambda: [
         Sample((draw(3, dtype=a),), {"new_dtype": b}, ())
         for a, b in [
             (dtypes.float32, dtypes.int32),
             (dtypes.uint64, dtypes.float64),
             (dtypes.int16, dtypes.uint16),
+            (dtypes.float16, dtypes.int16),
+            (dtypes.bfloat16, dtypes.uint16),
+            (dtypes.int16, dtypes.bfloat16),
         ]
     ],
 )

@@ -17,7 +17,7 @@ from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.calls import interpret
+from funcgrad.prims.calls import call_type, interpret
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
@@ -146,10 +146,6 @@ def _over_batch(
 
 
 # The staged forms.
-def _call_type(*types: ArrayType, graph: Graph, **params: Any) -> tuple[ArrayType, ...]:
-    return graph.out_types
-
-
 def _evaluate(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
     return interpret(graph, arrays)
 
@@ -232,7 +228,7 @@ def _sample_vjp() -> CustomVjp:
 
 custom_jvp_p = Primitive(
     name="custom_jvp_call",
-    type_rule=_call_type,
+    type_rule=call_type,
     evaluate=_evaluate,
     jvp=_jvp,
     transpose=None,
@@ -245,7 +241,7 @@ custom_jvp_p = Primitive(
 
 custom_vjp_p = Primitive(
     name="custom_vjp_call",
-    type_rule=_call_type,
+    type_rule=call_type,
     evaluate=_evaluate,
     jvp=_jvp,
     transpose=None,

@@ -37,7 +37,8 @@ def _dot_type(
         )
     if len(lc) != len(rc) or len(lb) != len(rb):
         raise ShapeError(
-            f"{both}: as many axes of lhs as of rhs have to be contracted ({lc}, {rc}) and batched ({lb}, {rb})"
+            f"{both}: axes {lc} and {rc} are to be contracted, and {lb} and {rb} batched",
+            hint="name as many axes of lhs as of rhs",
         )
     for t, contract, batch in ((lhs, lc, lb), (rhs, rc, rb)):
         named = (*contract, *batch)
@@ -47,9 +48,9 @@ def _dot_type(
         a, b = [lhs.shape[d] for d in left], [rhs.shape[d] for d in right]
         if a != b:
             raise ShapeError(
-                f"{both}: {what} axes {tuple(left)} and {tuple(right)} have lengths {a} and {b}, which differ",
-                hint="the last axis of the first operand meets the second-to-last of the second; is one of them "
-                "transposed?",
+                f"{both}: {what} axes {tuple(left)} and {tuple(right)} have lengths {a} and {b}",
+                hint="they have to be equal; in a product of matrices the last axis of the first meets the "
+                "second-to-last of the second: is one of them transposed?",
             )
     shape = [lhs.shape[d] for d in lb]
     shape += [lhs.shape[d] for d in _free(lhs.ndim, lc, lb)]

@@ -35,6 +35,12 @@ def _reduced_type(name: str, accepts: Iterable[np.dtype]) -> Rule:
         if x.dtype not in accepted:
             names = ", ".join(dtypes.name(d) for d in dtypes.ALL if d in accepted)
             raise DTypeError(f"{name} is not defined for {x}", hint=f"it takes {names}")
+        if index_dtype is not None and (len(axes) != 1 or not dtypes.is_integer(index_dtype)):
+            raise AxisError(
+                f"{name} of {x} gives an integer position along one axis; got axes {axes} and an index of "
+                f"dtype {dtypes.name(index_dtype)}",
+                hint="flatten the axes with reshape first, and take int32 or int64 for the index",
+            )
         if index_dtype is not None and 0 in [x.shape[a] for a in axes]:
             raise ShapeError(
                 f"{name} of an empty axis has no answer: {x} over axes {axes}", hint="check the length first"
@@ -147,38 +153,35 @@ reduce_sum_p = _define(
 
 
 def _prod_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, axes: tuple[int, ...]) -> tuple[Any, Any]:
-    """The sum over elements of the product of all others; right where elements are zero, to any order."""
+    """The product rule along a tree of pairs: right where elements are zero, and to any order."""
     (x,), (t,) = primals, tangents
     out = ops.reduce_prod(x, axes)
     if t.__class__ is Zero:
         return out, Zero(type_of(out).tangent())
-    kept = _kept(type_of(x).ndim, axes)
-    order = [*kept, *axes]
     shape = type_of(x).shape
-    rows = tuple([shape[d] for d in kept])
-    count = ops.size_of(shape, axes)
-    flat = ops.reshape(ops.transpose(x, order), (*rows, count))
-    flat_tangent = ops.reshape(ops.transpose(t, order), (*rows, count))
-    others = _products_of_others(flat, count)
-    return out, ops.reduce_sum(ops.mul(flat_tangent, others), (len(rows),))
+    kept, count = _kept(len(shape), axes), ops.size_of(shape, axes)
+    rows = [shape[d] for d in kept]
+    if count == 0:
+        return out, Zero(type_of(out).tangent())
+    axis = len(rows)
 
+    def along_last(value: Any) -> Any:
+        return ops.reshape(ops.transpose(value, [*kept, *axes]), (*rows, count))
 
-def _products_of_others(x: Any, count: int) -> Any:
-    """Along the last axis, for each element the product of all others, by halves."""
-    axis = type_of(x).ndim - 1
-    if count <= 1:
-        return ops.full_like(x, 1)
-    half = count // 2
-    left, right = ops.slice_in_dim(x, 0, half, axis=axis), ops.slice_in_dim(x, half, count, axis=axis)
-    of_left = _spread(ops.reduce_prod(left, (axis,)), type_of(right).shape, (axis,))
-    of_right = _spread(ops.reduce_prod(right, (axis,)), type_of(left).shape, (axis,))
-    return ops.concatenate(
-        [
-            ops.mul(_products_of_others(left, half), of_right),
-            ops.mul(_products_of_others(right, count - half), of_left),
-        ],
-        axis,
-    )
+    def part(value: Any, start: int, limit: int) -> Any:
+        return ops.slice_in_dim(value, start, limit, axis=axis)
+
+    x, t = along_last(x), along_last(t)
+    while count > 1:
+        half, odd = divmod(count, 2)
+        left, right = part(x, 0, half), part(x, half, 2 * half)
+        tangent = ops.add(ops.mul(part(t, 0, half), right), ops.mul(left, part(t, half, 2 * half)))
+        product = ops.mul(left, right)
+        if odd:
+            product = ops.concatenate([product, part(x, count - 1, count)], axis)
+            tangent = ops.concatenate([tangent, part(t, count - 1, count)], axis)
+        x, t, count = product, tangent, half + odd
+    return out, ops.reshape(t, rows)
 
 
 reduce_prod_p = _define("reduce_prod", _wide("prod"), "mul", _NUMERIC, _prod_jvp)

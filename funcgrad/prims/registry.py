@@ -24,18 +24,29 @@ from funcgrad.trace.core import bind, type_of
 Rule = Callable[..., Any]
 
 
+def library_call(name: str) -> Rule:
+    """The lowering of an operation that a library does on whole arrays: compiled functions call `evaluate`."""
+
+    def lower(in_types: Any, out_types: Any, **params: Any) -> expr.Extern:
+        return expr.Extern(name, tuple(sorted(params.items())))
+
+    return lower
+
+
 def from_partials(name: str, *rules: Rule | None) -> Rule:
     """A jvp rule from one partial derivative per operand: `rule(g, out, *operands, **params)`.
 
-    `g` is the operand's tangent; None where the output does not depend on the operand differentiably.
+    `g` is the operand's tangent. No rule, or a rule that gives None: the output does not move with the operand.
     """
 
     def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         out = ops.apply(name, *primals, **params)
         total: Any = None
         for rule, tangent in zip(rules, tangents):
-            if rule is not None and tangent.__class__ is not Zero:
-                term = rule(tangent, out, *primals, **params)
+            if rule is None or tangent.__class__ is Zero:
+                continue
+            term = rule(tangent, out, *primals, **params)
+            if term is not None:
                 total = term if total is None else ops.add(total, term)
         type = type_of(out)
         if total is None:
@@ -234,6 +245,7 @@ __all__ = [
     "is_linear",
     "is_literal",
     "keeps_type",
+    "library_call",
     "linear_jvp",
     "numpy_ufunc",
     "transpose_linear",

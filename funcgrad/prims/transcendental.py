@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.ir.primitive import Primitive
+from funcgrad.ir.primitive import Primitive, Sample
 from funcgrad.prims.arithmetic import INEXACT
-from funcgrad.prims.registry import Rule, elementwise, numpy_ufunc
-from funcgrad.prims.samples import binary_samples, unary_samples
+from funcgrad.prims.registry import Rule, elementwise, library_call, numpy_ufunc
+from funcgrad.prims.samples import binary_samples, draw_in, unary_samples
 from funcgrad.trace import ops
 
 mul, div, sub, add, neg = ops.mul, ops.div, ops.sub, ops.add, ops.neg
@@ -39,11 +39,24 @@ def _define(
     )
 
 
+def _evaluate_log1p(xp: Any, x: Any) -> Any:
+    """NumPy loses what is small in complex numbers near 0; there |1 + x|**2 - 1 is summed without the 1."""
+    if not dtypes.is_complex(x.dtype):
+        return _log1p(xp, x)
+    a, b = x.real, x.imag
+    result = xp.empty_like(x)
+    result.real = xp.where(xp.abs(x) < 0.5, xp.log1p(a * (2 + a) + b * b) / 2, xp.log(1 + x).real)
+    result.imag = xp.arctan2(b, 1 + a)
+    return result
+
+
+_log1p = numpy_ufunc("log1p")
+
 exp_p = _define("exp", lambda g, out, x: mul(g, out))
 exp2_p = _define("exp2", lambda g, out, x: mul(g, mul(out, math.log(2))))
 expm1_p = _define("expm1", lambda g, out, x: mul(g, add(out, 1)))
 log_p = _define("log", lambda g, out, x: div(g, x), positive=True)
-log1p_p = _define("log1p", lambda g, out, x: div(g, add(x, 1)), low=-0.5)
+log1p_p = _define("log1p", lambda g, out, x: div(g, add(x, 1)), evaluate=_evaluate_log1p, low=-0.5)
 sin_p = _define("sin", lambda g, out, x: mul(g, ops.cos(x)))
 cos_p = _define("cos", lambda g, out, x: neg(mul(g, ops.sin(x))))
 tan_p = _define("tan", lambda g, out, x: mul(g, add(1, mul(out, out))), low=-1.0, high=1.0)
@@ -163,5 +176,11 @@ polygamma_p = elementwise(
     _evaluate_polygamma,
     [None, lambda g, out, n, x: mul(g, ops.apply("polygamma", add(n, 1), x))],
     accepts=dtypes.FLOATS,
-    samples=lambda: (),
+    lower=library_call("polygamma"),
+    samples=lambda: [
+        Sample(
+            (lambda rng, d=d: np.array([0, 1, 2], d), draw_in(0.5, 3.0, 3, dtype=d)), {}, (1,), dtypes.name(d)
+        )
+        for d in (dtypes.float32, dtypes.float64)
+    ],
 )

@@ -18,13 +18,14 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import DonationWarning
-from funcgrad.ir.graph import Graph
+from funcgrad.ir.graph import Graph, Var
+from funcgrad.ir.primitive import primitive_named
 from funcgrad.ir.types import ArrayType
 from funcgrad.kernels.cpu import blas, program
 from funcgrad.lower import memory
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.heuristics import parallel_grain
-from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, RegionStep
+from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, RegionStep, View
 from funcgrad.lower.placement import Buffer, Operand, Place, Placement, place
 from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
@@ -32,6 +33,7 @@ from funcgrad.passes import pipeline
 from funcgrad.prims.calls import set_executor
 from funcgrad.runtime import cache, regions
 from funcgrad.runtime.device import driver, words_address
+from funcgrad.runtime.library import LibraryCall
 from funcgrad.trace.core import data_of
 
 LONG_PROGRAM_NS = 20_000
@@ -60,6 +62,7 @@ class Executable:
         self.placement: Placement = place(self.lowered, donated)
         self.sources: list[str] = []
         self.work = 0.0
+        self._library_calls: list[LibraryCall] = []
         self._donated = donated
         self._types = self.optimised.in_types
         self._assemble()
@@ -131,7 +134,13 @@ class Executable:
             self._append_region(assembled, step, placement)
         else:
             assert isinstance(step, ExternStep)
-            raise NotImplementedError(f"there is no CPU routine named {step.name!r}")
+            types = [v.type for v in step.outputs]
+            primitive = primitive_named(step.name)
+            call = LibraryCall(primitive, dict(step.attributes), step.inputs, step.in_types, types)
+            self._library_calls.append(call)
+            values = [a for a in (*step.inputs, *step.outputs) if isinstance(a, Var)]
+            assembled.call(call.address, 1, 1, [address(View(v)) for v in values])
+            self.work += LONG_PROGRAM_NS
 
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
         if source == target or size == 0:
@@ -174,6 +183,9 @@ class Executable:
                 status = self._run(self._address, address, self._driver.pool_address)
             self._spaces.append(space)
             assert status == 0, f"the driver met an unknown instruction {status}"
+            for call in self._library_calls:
+                if call.errors:
+                    raise call.errors.pop()
         if self._plain:
             return [Array(buffers[n], t) for n, t in self._order]
         return self._results(operands, arrays, buffers)

@@ -6,13 +6,13 @@ place have two buffers, whose addresses change places after each iteration.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 from funcgrad.ir.graph import Literal
 from funcgrad.kernels.cpu.program import Program
 from funcgrad.lower.lowered import BranchStep, RegionStep, ScanStep, WhileStep
 from funcgrad.lower.placement import Buffer, Operand, Place, Placement
+from funcgrad.records import replaced
 
 GUESSED_ITERATIONS = 100
 """How often a while loop is taken to run where its work is predicted."""
@@ -46,7 +46,7 @@ def _inside(body: Placement, operands: Sequence[Place], results: Sequence[Place]
             buffers.setdefault(result.number, where)
     bases = [*operands, *(buffers[n] for n in range(len(body.buffers))), arena]
     places = {v: _at(bases[p.slot], p.offset) for v, p in body.places.items()}
-    return dataclasses.replace(body, places=places)
+    return replaced(body, places=places)
 
 
 def _deliver(body: Placement, operands: Sequence[Place], results: Sequence[Place], copy: Copy) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from funcgrad.ir.graph import Atom, ClosedGraph, Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.ir.verify import verify
+from funcgrad.records import record
 from funcgrad.source import SourceLine, user_line
 from funcgrad.trace.core import (
     _SCALAR_KINDS,
@@ -166,7 +166,7 @@ def literal_value(literal: Literal) -> Any:
     return literal.value
 
 
-@dataclass(frozen=True)
+@record
 class Derived:
     """What a transform makes of a graph: another graph, the constants that it closes over, and flags that say
     which of its optional inputs or outputs are there."""

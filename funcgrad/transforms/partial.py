@@ -9,12 +9,12 @@ that carry sub-graphs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from funcgrad import dtypes
 from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.ir.primitive import Primitive, Zero
+from funcgrad.records import record
 from funcgrad.trace.core import Trace, current, state, type_of
 from funcgrad.trace.graph_trace import GraphTrace, GraphTracer, evaluate_graph, remembered
 from funcgrad.transforms.jvp import JvpTrace, unwrap_outputs
@@ -60,7 +60,7 @@ class SplitTrace(GraphTrace):
             return self.parent.call_custom_vjp(call, operands)
 
 
-@dataclass(frozen=True)
+@record
 class LinearMap:
     """The derivative of a function at a point: a graph from input tangents to output tangents.
 
@@ -100,7 +100,7 @@ def linearize(function: Callable[..., Sequence[Any]], primals: Sequence[Any]) ->
     return outs, LinearMap(closed, in_nonzero, out_nonzero)
 
 
-@dataclass(frozen=True)
+@record
 class Split:
     """A graph in two parts.
 

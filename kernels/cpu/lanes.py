@@ -1,15 +1,17 @@
 """A small language for writing scalar functions straight into LLVM IR, for kernels to be vectorized around.
 
-`Lane` is a scalar in the IR under construction, with Python's operators; Python numbers become constants of its
-type. Nothing here branches: choices are selects. A function written so costs a kernel no Numba type
+`Lane` is a scalar in the IR under construction, with Python's operators; Python numbers become constants of
+its type. Nothing here branches: choices are selects. A function written so costs a kernel no Numba type
 inference, and LLVM's loop vectorizer makes vector code of it.
 """
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from llvmlite import ir
+from numba.core.registry import cpu_target
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -17,6 +19,17 @@ I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 MANTISSA = {F32: 23, F64: 52}
 BIAS = {F32: 127, F64: 1023}
 INTEGER = {F32: I32, F64: I64}
+
+_ROUNDING = {F32: 1.5 * 2.0**23, F64: 1.5 * 2.0**52}
+"""Added to a number, this leaves its nearest integer in the lowest bits: no instruction
+converts, which on many machines would not be a vector instruction in float64."""
+_ROUNDING_BITS = {F32: 0x4B400000, F64: 0x4338000000000000}
+
+
+_FEATURES = cpu_target.target_context.codegen()._get_host_cpu_features().split(",")
+HAS_FMA = "+fma" in _FEATURES or platform.machine().lower() in ("arm64", "aarch64")
+"""Has the machine that Numba compiles for a fused multiply-add?"""
+VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
 
 
 class Lane:
@@ -150,7 +163,8 @@ class Lane:
     def call(self, intrinsic: str, *others: Any) -> Lane:
         """An LLVM intrinsic on values of this type."""
         values = [self.value, *map(self._other, others)]
-        name = f"llvm.{intrinsic}.{'f32' if self.type is F32 else 'f64' if self.type is F64 else f'i{self.type.width}'}"
+        suffix = {F32: "f32", F64: "f64"}.get(self.type) or f"i{self.type.width}"
+        name = f"llvm.{intrinsic}.{suffix}"
         kind = ir.FunctionType(self.type, [self.type] * len(values))
         module = self.builder.module
         function = module.globals.get(name) or ir.Function(module, kind, name)
@@ -165,6 +179,24 @@ class Lane:
 
     def rint(self) -> Lane:
         return self.call("rint")
+
+    def rounded(self, factor: float = 1.0) -> tuple[Lane, Lane]:
+        """The integer nearest to self * factor, as a float and as an integer; up to 2**21, or 2**50 in
+        float64. Of larger numbers and NaN, the integer is arbitrary."""
+        n = (self if factor == 1.0 else self * factor).rint()
+        return n, (n + _ROUNDING[self.type]).bits() - _ROUNDING_BITS[self.type]
+
+    def small_to_float(self, kind: Any) -> Lane:
+        """An integer that fits in 32 bits, whatever its type, as a float: few machines convert wider ones."""
+        return (self.truncated(I32) if self.type == I64 else self).to_float(kind)
+
+    def truncated(self, kind: Any) -> Lane:
+        """The lowest bits of an integer."""
+        return Lane(self.builder, self.builder.trunc(self.value, kind))
+
+    def negated(self) -> Lane:
+        """Not this boolean."""
+        return Lane(self.builder, self.builder.not_(self.value))
 
     def copysign(self, other: Lane) -> Lane:
         return self.call("copysign", other)
@@ -184,7 +216,7 @@ class Lane:
         return result
 
     def times_power_of_two(self, n: Lane) -> Lane:
-        """self * 2**n for n in the range of twice the exponents, in two steps, so that it underflows gradually."""
+        """self * 2**n for n up to twice the exponents, in two steps, so that it underflows gradually."""
         half = n >> 1
         return self * power_of_two(half, self.type) * power_of_two(n - half, self.type)
 
@@ -192,3 +224,29 @@ class Lane:
 def power_of_two(n: Lane, kind: Any) -> Lane:
     """2**n as a float, for n in the range of exponents."""
     return ((n + BIAS[kind]) << MANTISSA[kind]).from_bits(kind)
+
+
+def exact_sum(a: Lane, b: Lane) -> tuple[Lane, Lane]:
+    """The rounded sum, and what rounding took from it (Knuth)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def exact_product(a: Lane, b: Lane) -> tuple[Lane, Lane]:
+    """The rounded product of float64 numbers, and what rounding took from it (by Dekker where there is no
+    fma)."""
+    product = a * b
+    if HAS_FMA:
+        return product, a.call("fma", b, -product)
+    a_high, a_low = _split(a)
+    b_high, b_low = (a_high, a_low) if a is b else _split(b)
+    rest = a_high * b_high - product
+    return product, ((rest + a_high * b_low) + a_low * b_high) + a_low * b_low
+
+
+def _split(a: Lane) -> tuple[Lane, Lane]:
+    """a in two parts of 26 bits."""
+    scaled = a * (2.0**27 + 1)
+    high = scaled - (scaled - a)
+    return high, a - high

@@ -1,9 +1,13 @@
 """Vector math: the scalar functions that generated kernels call, by the name of their opcode (`vm.exp(x)`).
 
-Each is generic in its operands' type and writes LLVM IR directly (see lanes.py), without branches, so that a
-loop over it is vectorized. The common functions are polynomials; their coefficients are near-minimax fits
-(Chebyshev, made with mpmath at 60 digits), their reductions those of Muller, "Elementary Functions", 3rd ed.
-What has no polynomial here is a call of the C library, one element at a time: right, and slower.
+Each is generic in its operands' type and writes LLVM IR directly (see lanes.py), without branches, so that
+a loop over it is vectorized; the functions themselves are in vmath_exp, vmath_trig and vmath_special. What
+has no polynomial (lgamma, nextafter, fmod) is a call of the C library, one element at a time: right, and
+slower. Complex functions are Python's cmath, compiled by Numba, or those of vmath_complex.
+
+Floats follow IEEE 754 and C99 Annex F; `maximum` and `minimum` give NaN beside NaN; `sign` keeps NaN and
+zeros; integer `div` and `rem` go towards zero, x/0 = -1, x%0 = x; shifts by the width or more give 0, or
+the sign; conversions of floats to integers stop at the ends of the range, NaN gives 0.
 
 `BOUNDS` states the largest error in ulp over the whole range, as the tests check it.
 """
@@ -19,224 +23,43 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .lanes import BIAS, F32, F64, MANTISSA, Lane, power_of_two
+from . import vmath_complex, vmath_exp, vmath_special, vmath_trig
+from .lanes import F32, F64, Lane
 from .random import threefry2x32_32, threefry2x32_64  # noqa: F401
 
 BOUNDS = {
     "exp": (1.0, 1.0),
     "exp2": (1.0, 1.0),
-    "expm1": (2.0, 2.0),
+    "expm1": (1.5, 2.0),
     "log": (1.0, 1.0),
+    "log2": (0.6, 0.6),
+    "log10": (0.6, 0.6),
     "log1p": (1.0, 1.0),
-    "tanh": (2.5, 2.5),
+    "sin": (1.0, 1.0),
+    "cos": (1.0, 1.0),
+    "tan": (0.6, 2.5),
+    "asin": (0.6, 1.3),
+    "acos": (0.6, 1.0),
+    "atan": (0.6, 1.0),
+    "atan2": (0.6, 1.5),
+    "sinh": (0.6, 2.0),
+    "cosh": (0.6, 1.5),
+    "tanh": (1.5, 1.5),
+    "asinh": (0.6, 2.0),
+    "acosh": (0.6, 2.5),
+    "atanh": (0.6, 2.0),
     "logistic": (2.5, 2.5),
-    "sin": (1.5, 1.0),
-    "cos": (1.5, 1.0),
-    "erf": (1.5, 1.0),
+    "erf": (1.5, 1.3),
+    "erfc": (0.6, 4.0),
+    "erf_inv": (0.7, 2.5),
+    "sqrt": (0.5, 0.5),
+    "rsqrt": (1.5, 1.5),
+    "cbrt": (0.6, 0.6),
+    "pow": (0.6, 1.5),
+    "digamma": (1.0, 12.0),
 }
-"""Largest error in ulp, in float32 and float64."""
-
-_LN2_HI = {F32: 0.693359375, F64: 6.93147180369123816490e-01}
-_LN2_LO = {F32: -2.12194440054690583e-04, F64: 1.90821492927058770002e-10}
-_EXPM1 = {
-    F32: [0.5000000013457727153, 0.16666666681614255706, 0.041666465006040048761, 0.0083333109344488684687,
-          0.001393364103198670115, 0.00019890980869750325563],
-    F64: [0.5, 0.16666666666666670986, 0.041666666666666669752, 0.008333333333326140884, 0.0013888888888883752417,
-          0.00019841269874800491981, 0.000024801587325533363819, 2.7557255425746434282e-6, 2.7557273661348636219e-7,
-          2.5105206373957011116e-8, 2.09146793765839351e-9],
-}  # fmt: skip
-_LOG = {
-    F32: [0.66666685039575855022, 0.39988780566021981899, 0.29579949391972784709],
-    F64: [0.66666666666666696862, 0.3999999999989950449, 0.28571428625975484921, 0.22222211134795079855,
-          0.1818288912526172208, 0.15331721600556041269, 0.1461644968504340586],
-}  # fmt: skip
-_SIN = [-0.1666666466231437862, 0.0083327482706297494849, -0.00019587890880412385786]
-_COS = [0.041666664659502206772, -0.0013888303035894866037, 0.000024547942085071572513]
-_ERF = [0.12837916584835094603, -0.37612626666720331023, 0.11283594715160217732, -0.026854212010626412443,
-        0.0051890874234339739861, -0.00080168642871658695293, 0.000078758750626854883411]  # fmt: skip
-_LOG_ERFC = [0.00032013804967769883665, -1.1302334348419940295, -0.6318260515591630143, -0.1100800829488202466,
-             0.026421136005663896682, -0.0047595962932662646444, 0.00059680562566077970634,
-             -0.000046058042689189779247, 1.6371514145936435649e-6]  # fmt: skip
-_ERF_INV_NEAR = [1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-06,
-                 -3.5233877e-06, 3.43273939e-07, 2.81022636e-08]  # fmt: skip
-_ERF_INV_FAR = [2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322,
-                0.000100950558, -0.000200214257]  # fmt: skip
-_OVERFLOW = {F32: 89.0, F64: 710.0}
-_UNDERFLOW = {F32: -104.0, F64: -746.0}
-
-
-def _itself_where(condition: Lane, x: Lane, value: Lane) -> Lane:
-    """x where the condition holds: for NaN, and to keep the sign of zero."""
-    return condition.where(x, value)
-
-
-# Exponentials.
-def _reduced_exp(x: Lane) -> tuple[Lane, Lane, Lane]:
-    """n, r and (e**r - 1 - r) with x = n ln 2 + r; x is within the finite range, or NaN."""
-    kind = x.type
-    n = (x * (1 / math.log(2))).rint()
-    r = n.fma(-_LN2_HI[kind], x)
-    r = n.fma(-_LN2_LO[kind], r)
-    safe = n.number_max(-2.0 * BIAS[kind]).number_min(2.0 * BIAS[kind])
-    return safe.to_int(), r, r * r * r.polynomial(_EXPM1[kind])
-
-
-def _limited(x: Lane) -> Lane:
-    """x within the range where exp is neither 0 nor infinite; NaN stays."""
-    low, high = _UNDERFLOW[x.type], _OVERFLOW[x.type]
-    return (x < low).where(low, (x > high).where(high, x))
-
-
-def _exp(x: Lane) -> Lane:
-    n, r, rest = _reduced_exp(_limited(x))
-    return (r + rest + 1.0).times_power_of_two(n)
-
-
-def _exp2(x: Lane) -> Lane:
-    kind = x.type
-    bound = 2.0 * BIAS[kind]
-    x = (x < -bound).where(-bound, (x > bound).where(bound, x))
-    n = x.rint()
-    r = (x - n) * math.log(2)
-    value = r + r * r * r.polynomial(_EXPM1[kind]) + 1.0
-    return value.times_power_of_two(n.number_max(-bound).number_min(bound).to_int())
-
-
-def _expm1(x: Lane) -> Lane:
-    n, r, rest = _reduced_exp(_limited(x))
-    scale = power_of_two(n - 1, x.type)
-    big = ((r + rest) * scale + (scale - 0.5)) * 2.0
-    tiny = n.equals(0)
-    large = n > MANTISSA[x.type] + 10
-    value = large.where((r + rest + 1.0).times_power_of_two(n), big)
-    low = n < -(MANTISSA[x.type] + 5)
-    value = low.where(-1.0, tiny.where(r + rest, value))
-    return _itself_where(x.is_nan() | x.equals(0.0), x, value)
-
-
-# Logarithms.
-def _log_parts(x: Lane) -> tuple[Lane, Lane]:
-    """k and f with x = 2**k (1 + f), 1 + f within sqrt(2) of 1; x is positive and finite."""
-    kind = x.type
-    small = x < 2.0 ** (1 - BIAS[kind])
-    x = small.where(x * 2.0 ** MANTISSA[kind], x)
-    bits = x.bits()
-    root_half = {F32: 0x3F3504F3, F64: 0x3FE6A09E667F3BCD}[kind]
-    k = (bits - root_half) >> MANTISSA[kind]
-    m = (bits - (k << MANTISSA[kind])).from_bits(kind)
-    k = small.where(k - MANTISSA[kind], k)
-    return k.to_float(kind), m - 1.0
-
-
-def _log_of_parts(k: Lane, f: Lane, c: Lane | None = None) -> Lane:
-    """k ln 2 + log(1 + f) + c, for a small correction c."""
-    kind = f.type
-    s = f / (f + 2.0)
-    z = s * s
-    r = z * z.polynomial(_LOG[kind])
-    half = f * f * 0.5
-    low = k * _LN2_LO[kind]
-    if c is not None:
-        low = low + c
-    return k * _LN2_HI[kind] - ((half - (s * (half + r) + low)) - f)
-
-
-def _log(x: Lane) -> Lane:
-    value = _log_of_parts(*_log_parts(x))
-    value = x.equals(0.0).where(-math.inf, value)
-    value = x.equals(math.inf).where(math.inf, value)
-    return (x < 0.0).where(math.nan, x.is_nan().where(x, value))
-
-
-def _log1p(x: Lane) -> Lane:
-    u = x + 1.0
-    rounding = (x > 1.0).where(1.0 - (u - x), x - (u - 1.0)) / u
-    k, f = _log_parts(u)
-    value = _log_of_parts(k, k.equals(0.0).where(u - 1.0, f), rounding)
-    value = (x.abs() < 2.0 ** -(MANTISSA[x.type] + 2)).where(x, value)
-    value = u.equals(0.0).where(-math.inf, value)
-    value = x.equals(math.inf).where(math.inf, value)
-    return (u < 0.0).where(math.nan, x.is_nan().where(x, value))
-
-
-# Hyperbolic.
-def _tanh(x: Lane) -> Lane:
-    end = {F32: 9.5, F64: 20.0}[x.type]
-    size = x.abs()
-    size = (size > end).where(end, size)
-    t = _expm1(size * 2.0)
-    value = t / (t + 2.0)
-    tiny = x.abs() < 2.0 ** -(MANTISSA[x.type] // 2 + 2)
-    return _itself_where(tiny | x.is_nan(), x, value.copysign(x))
-
-
-def _logistic(x: Lane) -> Lane:
-    e = _exp(-x.abs())
-    return (x >= 0.0).where(1.0, e) / (e + 1.0)
-
-
-# Sine and cosine in float32. The reduction is done in float64, with pi/2 in three parts: the error is far below
-# an ulp of float32 up to 2**28 and stays under 1e-10 up to 2**50; beyond that the result is NaN.
-_PI_2 = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
-_REDUCIBLE = 2.0**50
-
-
-def _sin_cos(x: Lane, quarter: int) -> Lane:
-    """sin(x + quarter * pi/2) in float32."""
-    wide = x.to_float(F64)
-    wide = (wide.abs() <= _REDUCIBLE).where(wide, math.nan)
-    k = (wide * (2 / math.pi)).rint()
-    r = wide
-    for part in _PI_2:
-        r = k.fma(-part, r)
-    r = r.to_float(F32)
-    turn = k - (k * 0.25).call("floor") * 4.0  # 0, 1, 2, 3
-    n = turn.number_max(0.0).number_min(3.0).to_int() + quarter
-    z = r * r
-    sine = (z * r).fma(z.polynomial(_SIN), r)
-    cosine = (z * z).fma(z.polynomial(_COS), z.fma(-0.5, z.constant(1.0)))
-    value = (n & 1).equals(0).where(sine, cosine)
-    value = (n & 2).equals(0).where(value, -value)
-    return value if quarter else _itself_where(x.equals(0.0), x, value)
-
-
-def _erf(x: Lane) -> Lane:
-    size = x.abs()
-    z = x * x
-    near = x.fma(z.polynomial(_ERF), x)
-    bounded = (size > 4.0).where(4.0, size)
-    far = (1.0 - _exp(bounded.polynomial(_LOG_ERFC))).copysign(x)
-    return (size <= 1.0).where(near, x.is_nan().where(x, far))
-
-
-def _erf_inv(x: Lane) -> Lane:
-    """Giles, "Approximating the erfinv function", 2010; in float64 then improved by Halley's method."""
-    kind = x.type
-    inside = x.abs() < 1.0
-    safe = inside.where(x, 0.0)
-    w = -_log((1.0 - safe) * (safe + 1.0))
-    far_w = w.number_max(5.0).call("sqrt") - 3.0
-    y = safe * (w < 5.0).where((w - 2.5).polynomial(_ERF_INV_NEAR), far_w.polynomial(_ERF_INV_FAR))
-    if kind == F64:
-        far = w.number_max(16.0)
-        y = (w > 16.0).where((far - _log(far * math.pi) * 0.5).call("sqrt").copysign(x), y)
-        for _ in range(3):
-            y = _erf_inv_step(safe, y)
-    end = x.abs().equals(1.0).where(x * math.inf, math.nan)
-    return inside.where(y, end)
-
-
-def _erf_inv_step(x: Lane, y: Lane) -> Lane:
-    """A better y with erf(y) = x; near the ends by erfc, whose argument 1 - |x| is exact there."""
-    size, value = x.abs(), y.abs()
-    below, above = _called("erf", value) - size, (1.0 - size) - _called("erfc", value)
-    step = (size < 0.5).where(below, above) * (0.5 * math.sqrt(math.pi)) * _exp(value * value)
-    return (value - step / (value * step + 1.0)).copysign(x)
-
-
-def _called(name: str, x: Lane) -> Lane:
-    """A function of the C library."""
-    return Lane(x.builder, _library(name)(x.builder, [x.value]))
+"""Largest error in ulp, in float32 and float64. For digamma that holds for x > 0: below, its two terms
+cancel."""
 
 
 # What generated kernels call. Each definition gives code by the kind of the operands' type.
@@ -268,10 +91,14 @@ def _lane(function: Callable[..., Lane]) -> Callable[..., Any]:
     return lambda builder, args: function(*[Lane(builder, a) for a in args]).value
 
 
-def _float32_lane(function: Callable[[Lane], Lane], library: str) -> Callable[..., Any]:
-    """A function written in lanes for float32, the C library's for float64."""
-    by_lane, by_library = _lane(function), _library(library)
-    return lambda builder, args: (by_lane if args[0].type == F32 else by_library)(builder, args)
+def _wide(function: Callable[..., Lane]) -> Callable[..., Any]:
+    """A function written in lanes of float64, told to what accuracy."""
+
+    def emit(builder: Any, args: Any) -> Any:
+        kind = args[0].type
+        return function(kind, *[Lane(builder, a).to_float(F64) for a in args]).to_float(kind).value
+
+    return emit
 
 
 def _define(
@@ -282,8 +109,8 @@ def _define(
     complexes: Callable[..., Any] | None = None,
     result: Callable[[Any], Any] = lambda t: t,
 ) -> Any:
-    """The function `name`. `floats` takes a builder and values; `integers` also the Numba type; `complexes` is plain
-    Python for Numba."""
+    """The function `name`. `floats` takes a builder and values; `integers` also the Numba type; `complexes`
+    is plain Python for Numba."""
 
     def typing_of(operands: Any) -> Any:
         operand = operands[0]
@@ -319,43 +146,39 @@ def _define(
     return intrinsic(function)
 
 
-exp = _define("exp", 1, _lane(_exp), complexes=lambda z: cmath.exp(z))
-exp2 = _define("exp2", 1, _lane(_exp2), complexes=lambda z: cmath.exp(z * 0.6931471805599453))
-expm1 = _define("expm1", 1, _lane(_expm1), complexes=lambda z: cmath.exp(z) - 1)
-log = _define("log", 1, _lane(_log), complexes=lambda z: cmath.log(z))
-log1p = _define("log1p", 1, _lane(_log1p), complexes=lambda z: cmath.log(1 + z))
-sin = _define("sin", 1, _float32_lane(lambda x: _sin_cos(x, 0), "sin"), complexes=lambda z: cmath.sin(z))
-cos = _define("cos", 1, _float32_lane(lambda x: _sin_cos(x, 1), "cos"), complexes=lambda z: cmath.cos(z))
-tan = _define("tan", 1, _library("tan"), complexes=lambda z: cmath.tan(z))
-asin = _define("asin", 1, _library("asin"), complexes=lambda z: cmath.asin(z))
-acos = _define("acos", 1, _library("acos"), complexes=lambda z: cmath.acos(z))
-atan = _define("atan", 1, _library("atan"), complexes=lambda z: cmath.atan(z))
-sinh = _define("sinh", 1, _library("sinh"), complexes=lambda z: cmath.sinh(z))
-cosh = _define("cosh", 1, _library("cosh"), complexes=lambda z: cmath.cosh(z))
-tanh = _define("tanh", 1, _lane(_tanh), complexes=lambda z: cmath.tanh(z))
-asinh = _define("asinh", 1, _library("asinh"), complexes=lambda z: cmath.asinh(z))
-acosh = _define("acosh", 1, _library("acosh"), complexes=lambda z: cmath.acosh(z))
-atanh = _define("atanh", 1, _library("atanh"), complexes=lambda z: cmath.atanh(z))
-logistic = _define("logistic", 1, _lane(_logistic), complexes=lambda z: 1 / (1 + cmath.exp(-z)))
-erf = _define("erf", 1, _float32_lane(_erf, "erf"))
-erf_inv = _define("erf_inv", 1, _lane(_erf_inv))
-erfc = _define("erfc", 1, _library("erfc"))
+exp = _define("exp", 1, _lane(vmath_exp.exp), complexes=lambda z: cmath.exp(z))
+exp2 = _define("exp2", 1, _lane(vmath_exp.exp2), complexes=vmath_complex.exp2)
+expm1 = _define("expm1", 1, _lane(vmath_exp.expm1), complexes=vmath_complex.expm1)
+log = _define("log", 1, _lane(vmath_exp.log), complexes=vmath_complex.log)
+log2 = _define("log2", 1, _wide(vmath_exp.log2), complexes=lambda z: cmath.log(z) / 0.6931471805599453)
+log10 = _define("log10", 1, _wide(vmath_exp.log10), complexes=lambda z: cmath.log10(z))
+log1p = _define("log1p", 1, _lane(vmath_exp.log1p), complexes=vmath_complex.log1p)
+sin = _define("sin", 1, _lane(vmath_trig.sin), complexes=lambda z: cmath.sin(z))
+cos = _define("cos", 1, _lane(vmath_trig.cos), complexes=lambda z: cmath.cos(z))
+tan = _define("tan", 1, _wide(vmath_trig.tan), complexes=lambda z: cmath.tan(z))
+asin = _define("asin", 1, _wide(vmath_trig.asin), complexes=lambda z: cmath.asin(z))
+acos = _define("acos", 1, _wide(vmath_trig.acos), complexes=lambda z: cmath.acos(z))
+atan = _define("atan", 1, _wide(vmath_trig.atan), complexes=lambda z: cmath.atan(z))
+atan2 = _define("atan2", 2, _wide(vmath_trig.atan2))
+sinh = _define("sinh", 1, _wide(vmath_exp.sinh), complexes=lambda z: cmath.sinh(z))
+cosh = _define("cosh", 1, _wide(vmath_exp.cosh), complexes=lambda z: cmath.cosh(z))
+tanh = _define("tanh", 1, _lane(vmath_exp.tanh), complexes=lambda z: cmath.tanh(z))
+asinh = _define("asinh", 1, _wide(vmath_exp.asinh), complexes=lambda z: cmath.asinh(z))
+acosh = _define("acosh", 1, _wide(vmath_exp.acosh), complexes=lambda z: cmath.acosh(z))
+atanh = _define("atanh", 1, _wide(vmath_exp.atanh), complexes=lambda z: cmath.atanh(z))
+logistic = _define("logistic", 1, _lane(vmath_exp.logistic), complexes=vmath_complex.logistic)
+erf = _define("erf", 1, _lane(vmath_special.erf))
+erf_inv = _define("erf_inv", 1, _wide(vmath_special.erf_inv))
+erfc = _define("erfc", 1, _wide(vmath_special.erfc))
 lgamma = _define("lgamma", 1, _library("lgamma"))
+digamma = _define("digamma", 1, _wide(vmath_special.digamma))
 sqrt = _define("sqrt", 1, _llvm("sqrt"), complexes=lambda z: cmath.sqrt(z))
-rsqrt = _define("rsqrt", 1, _lane(lambda x: 1.0 / x.call("sqrt")), complexes=lambda z: 1 / cmath.sqrt(z))
-cbrt = _define("cbrt", 1, _library("cbrt"))
-atan2 = _define("atan2", 2, _library("atan2"))
-
-
-def _complex_power(z: complex, w: complex) -> complex:
-    if z == 0:
-        return z * 0 + (1 if w == 0 else 0)
-    return cmath.exp(w * cmath.log(z))
-
-
-pow = _define("pow", 2, _library("pow"), complexes=_complex_power)
+rsqrt = _define("rsqrt", 1, _lane(lambda x: 1.0 / x.call("sqrt")), complexes=vmath_complex.rsqrt)
+cbrt = _define("cbrt", 1, _wide(vmath_exp.cbrt))
+pow = _define("pow", 2, _wide(vmath_exp.pow), complexes=vmath_complex.power)
 floor = _define("floor", 1, _llvm("floor"))
 ceil = _define("ceil", 1, _llvm("ceil"))
+trunc = _define("trunc", 1, _llvm("trunc"))
 round_even = _define("round_even", 1, _llvm("rint"))
 round_away = _define("round_away", 1, _llvm("round"))
 nextafter = _define("nextafter", 2, _library("nextafter"))
@@ -463,29 +286,27 @@ def _divided(builder: Any, args: Any, kind: Any, remainder: bool) -> Any:
     return builder.select(by_zero, minus_one, value)
 
 
-div = _define("div", 2, integers=lambda b, args, kind: _divided(b, args, kind, False))
+div = _define(
+    "div", 2, integers=lambda b, args, kind: _divided(b, args, kind, False), complexes=vmath_complex.quotient
+)
 rem = _define("rem", 2, _library("fmod"), lambda b, args, kind: _divided(b, args, kind, True))
 
 
-def _shifted(builder: Any, args: Any, kind: Any, shift: str) -> Any:
-    """Shifts by the width or more (or by a negative number) give 0, or the sign."""
+def _shifted(builder: Any, args: Any, shift: str) -> Any:
+    """Shifts by the width or more (or by a negative number) give 0, or copies of the top bit."""
     x, by = args
     width = ir.Constant(x.type, x.type.width)
     far = builder.icmp_unsigned(">=", by, width)
-    if shift == "ashr" and _signed(kind):
+    if shift == "ashr":
         limit = ir.Constant(x.type, x.type.width - 1)
         return builder.ashr(x, builder.select(far, limit, by))
-    moved = getattr(builder, "lshr" if shift == "ashr" else shift)(
-        x, builder.select(far, ir.Constant(x.type, 0), by)
-    )
+    moved = getattr(builder, shift)(x, builder.select(far, ir.Constant(x.type, 0), by))
     return builder.select(far, ir.Constant(x.type, 0), moved)
 
 
-shift_left = _define("shift_left", 2, integers=lambda b, a, k: _shifted(b, a, k, "shl"))
-shift_right_logical = _define("shift_right_logical", 2, integers=lambda b, a, k: _shifted(b, a, k, "lshr"))
-shift_right_arithmetic = _define(
-    "shift_right_arithmetic", 2, integers=lambda b, a, k: _shifted(b, a, k, "ashr")
-)
+shift_left = _define("shift_left", 2, integers=lambda b, a, k: _shifted(b, a, "shl"))
+shift_right_logical = _define("shift_right_logical", 2, integers=lambda b, a, k: _shifted(b, a, "lshr"))
+shift_right_arithmetic = _define("shift_right_arithmetic", 2, integers=lambda b, a, k: _shifted(b, a, "ashr"))
 population_count = _define("population_count", 1, integers=lambda b, args, kind: b.ctpop(args[0]))
 clz = _define("clz", 1, integers=lambda b, args, kind: b.ctlz(args[0], ir.Constant(ir.IntType(1), 0)))
 
@@ -542,8 +363,8 @@ def _to_integer(target: Any) -> Any:
         def codegen(context, builder, signature, args):
             wanted = context.get_value_type(target)
             source = args[0].type
-            sign, float_name = "si" if target.signed else "ui", "f32" if source == F32 else "f64"
-            name = f"llvm.fpto{sign}.sat.i{target.bitwidth}.{float_name}"
+            kind = f"{'si' if target.signed else 'ui'}.sat.i{target.bitwidth}"
+            name = f"llvm.fpto{kind}.{'f32' if source == F32 else 'f64'}"
             function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(wanted, [source]), name)
             return builder.call(function, args)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 import types
 from collections.abc import Callable
@@ -56,7 +55,7 @@ def vector_math() -> types.ModuleType:
         "rsqrt": lambda x: type(x)(1) / np.sqrt(x),
         "erf": scipy.special.erf, "erfc": scipy.special.erfc, "lgamma": scipy.special.gammaln, "rem": np.fmod,
         "select": lambda p, a, b: a if p else b, "is_finite": np.isfinite, "round_even": np.round,
-        "div": lambda a, b: type(a)(math.trunc(a / b)) if b else type(a)(-1),
+        "div": lambda a, b: PRIMITIVES["div"].evaluate(np, a, b)[()],
         "f16_to_f32": lambda b: np.float32(np.uint16(b).view(np.float16)),
         "f32_to_f16": lambda x: np.float16(x).view(np.uint16),
         "bf16_to_f32": lambda b: (np.uint32(b) << np.uint32(16)).view(np.float32),
@@ -72,6 +71,9 @@ def vector_math() -> types.ModuleType:
         table[f"bitcast_{dtypes.name(dtype)}"] = lambda x, dtype=dtype: np.asarray(x).view(dtype)[()]
     for name in ("float32", "float64"):
         table[f"bitcast_{dtypes.name(np.dtype(name))}"] = lambda x, name=name: np.asarray(x).view(name)[()]
+    table["bitcast_f16"] = table["bitcast_bf16"] = table[
+        "bitcast_u16"
+    ]  # 16-bit floats are stored as their bits
     shifts = ("shift_left", "shift_right_arithmetic", "shift_right_logical")
     for name in (*shifts, "nextafter", "population_count", "clz", "erf_inv", "digamma", "complex"):
         table[name] = lambda *args, name=name: PRIMITIVES[name].evaluate(np, *args)
@@ -147,7 +149,14 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
         elif isinstance(step, GemmStep):
             _product(step, flat)
         else:
-            raise NotImplementedError(step.name)
+            primitive = PRIMITIVES[step.name]
+            given = [
+                a.value if isinstance(a, Literal) else flat(a).reshape(t.shape)
+                for a, t in zip(step.inputs, step.in_types)
+            ]
+            results = primitive.evaluate(np, *given, **dict(step.attributes))
+            for var, out in zip(step.outputs, results if primitive.multiple_results else [results]):
+                flat(var)[:] = np.asarray(out).reshape(-1)
     outs = []
     for atom in lowered.outputs:
         if isinstance(atom, Literal):

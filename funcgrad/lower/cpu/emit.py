@@ -253,7 +253,7 @@ def _binary(code: str, a: str, b: str, dtype: np.dtype) -> str:
         return _wrapped(f"{a} {_INFIX[code]} {b}", dtype)
     if dtype.kind == "b" and code in ("add", "max", "mul", "min"):
         return f"({a} {'|' if code in ('add', 'max') else '&'} {b})"
-    if code == "div" and dtypes.is_inexact(dtype):
+    if code == "div" and dtypes.is_float(dtype):
         return f"({a} / {b})"
     return f"vm.{_RENAMED.get(code, code)}({a}, {b})"
 

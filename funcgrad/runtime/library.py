@@ -1,0 +1,70 @@
+"""Steps of a program that are calls of NumPy or SciPy: sorting, decompositions, transforms.
+
+The driver calls them like kernels, through a function pointer into Python; each evaluates its primitive on
+the whole arrays at the given addresses and copies the results to theirs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ir.graph import Atom, Literal
+from funcgrad.ir.primitive import Primitive
+from funcgrad.ir.types import ArrayType
+
+_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+
+
+class LibraryCall:
+    """One call of a primitive's evaluation. `address` is what the driver calls; its argument block has the addresses
+    of the operands that are no literals, then those of the results."""
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        params: dict[str, Any],
+        inputs: Sequence[Atom],
+        in_types: Sequence[ArrayType],
+        outputs: Sequence[ArrayType],
+    ):
+        self.primitive = primitive
+        self.params = params
+        self.inputs = [a.value if isinstance(a, Literal) else t for a, t in zip(inputs, in_types)]
+        self.outputs = list(outputs)
+        self.errors: list[BaseException] = []
+        self._entry = _ENTRY(self._run)
+
+    @property
+    def address(self) -> int:
+        return ctypes.cast(self._entry, ctypes.c_void_p).value or 0
+
+    def _run(self, block: int, lo: int, hi: int) -> None:
+        slot = block
+        try:
+            operands = []
+            for given in self.inputs:
+                if isinstance(given, ArrayType):
+                    operands.append(_array_at(slot, given))
+                    slot += 8
+                else:
+                    operands.append(given)
+            with np.errstate(all="ignore"):
+                results = self.primitive.evaluate(np, *operands, **self.params)
+            for type, result in zip(self.outputs, results if self.primitive.multiple_results else [results]):
+                _array_at(slot, type)[...] = result
+                slot += 8
+        except BaseException as error:  # it cannot pass through native code: Executable raises it afterwards
+            self.errors.append(error)
+
+
+def _array_at(slot: int, type: ArrayType) -> np.ndarray:
+    """The array whose address stands in an argument slot."""
+    address = ctypes.c_int64.from_address(slot).value
+    if not type.nbytes:
+        return np.empty(type.shape, type.dtype)
+    memory = (ctypes.c_char * type.nbytes).from_address(address)
+    return np.frombuffer(memory, type.dtype).reshape(type.shape)
