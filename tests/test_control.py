@@ -116,7 +116,7 @@ def test_carries_that_change_places_or_stay(length):
     """Carries that are swapped, kept, constant, equal to each other or to a slice: the buffers' special cases."""
 
     def step(c, x):
-        a, b, kept, constant, same, twin = c
+        a, b, kept, *_ = c
         return (b, a + x, kept, 7.0, x, x), (a, a, kept, 3.0)
 
     def loop(init, xs):
@@ -453,6 +453,30 @@ def test_errors_name_the_place_the_types_and_the_fix():
         lax.cond(True, 1, 2)
     with pytest.raises(AxisError, match="no axis 2"):
         lax.associative_scan(jnp.add, np.zeros((2, 3)), axis=2)
+
+
+def test_what_nobody_reads_is_left_out():
+    def f(x, xs):
+        step = lambda c, x: ((c[0] * 0.5 + x[0], jnp.exp(c[1])), (jnp.cos(c[0]), c[1]))
+        return lax.scan(step, (x, x), (xs, xs * 2))[1][0]
+
+    graph = fg.jit(f).lower(np.float64(0.3), XS[:, 0]).graph
+    (scan,) = [e for e in graph.equations if e.primitive.name == "scan"]
+    assert (len(scan.inputs), len(scan.outputs)) == (2, 2)
+    text = str(graph.equations[-1].params["graph"])
+    assert "exp" not in text
+
+    def g(x):
+        loop = lambda v: (v[0] + 1, v[1] * x, jnp.exp(v[2]))
+        return lax.while_loop(lambda v: v[0] < 3, loop, (0, x, x))[1]
+
+    graph = fg.jit(g).lower(np.float64(2.0)).graph
+    assert [len(e.outputs) for e in graph.equations if e.primitive.name == "while"] == [2]
+    close(fg.jit(g)(np.float64(2.0)), 16.0)
+    h = lambda p, x: lax.cond(p, lambda a, b: (a, b), lambda a, b: (a * 2, jnp.exp(b)), x, x + 1)[0]
+    graph = fg.jit(h).lower(True, np.float64(2.0)).graph
+    assert [len(e.outputs) for e in graph.equations if e.primitive.name == "cond"] == [1]
+    close(fg.jit(h)(False, np.float64(2.0)), 4.0)
 
 
 def test_a_long_scan_runs_natively():

@@ -13,7 +13,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
-from funcgrad.ir.graph import Graph
+from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
@@ -25,7 +25,10 @@ from funcgrad.prims.control_graphs import (
     joined,
     keep,
     merged,
+    needed_inputs,
     padded,
+    pruned,
+    pruned_equation,
 )
 from funcgrad.records import record
 from funcgrad.trace import ops
@@ -225,6 +228,15 @@ def _transpose(cotangents: Sequence[Any], *operands: Any, branches: Branches) ->
     return [None, *cts]
 
 
+def _prune(equation: Equation, used: Flags) -> Equation | None:
+    branches = equation.params["branches"]
+    needed = _union([needed_inputs(b, used) for b in branches])
+    if all(needed) and all(used):
+        return None
+    params = {"branches": tuple([pruned(b, needed, used) for b in branches])}
+    return pruned_equation(equation, (True, *needed), used, params)
+
+
 def _lower(in_types: Sequence[ArrayType], out_types: Sequence[ArrayType], *, branches: Branches):
     return expr.Region("cond", (), branches, tuple(range(1, len(in_types))))
 
@@ -256,5 +268,6 @@ cond_p = Primitive(
     partial=_partial,
     lower=_lower,
     samples=_samples,
+    prune=_prune,
     multiple_results=True,
 )

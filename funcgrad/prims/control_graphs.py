@@ -101,6 +101,39 @@ def depending(graph: Graph, flags: Flags) -> Flags:
     return tuple([a in reached for a in graph.outputs])
 
 
+def needed_inputs(graph: Graph, flags: Flags) -> Flags:
+    """Which inputs the outputs where `flags` depend on."""
+    needed = {a for a, f in zip(graph.outputs, flags) if f}
+    for equation in reversed(graph.equations):
+        if any(v in needed for v in equation.outputs):
+            needed.update(equation.inputs)
+    return tuple([v in needed for v in graph.inputs])
+
+
+def pruned(graph: Graph, inputs: Flags, outputs: Flags) -> Graph:
+    """The graph with some of its inputs and outputs only, of which the former are all that the latter need."""
+    if all(inputs) and all(outputs):
+        return graph
+
+    def make() -> Graph:
+        return slice_of(graph, chosen(graph.inputs, inputs), chosen(graph.outputs, outputs))
+
+    return memoised(graph, ("pruned", inputs, outputs), make)
+
+
+def pruned_equation(
+    equation: Equation, inputs: Iterable[bool], outputs: Iterable[bool], params: dict[str, Any]
+) -> Equation:
+    """The equation with some of its inputs and outputs only, and with some other parameters."""
+    return Equation(
+        equation.primitive,
+        chosen(equation.inputs, inputs),
+        chosen(equation.outputs, outputs),
+        {**equation.params, **params},
+        equation.source,
+    )
+
+
 def computed_from(graph: Graph, inputs: Iterable[Var]) -> set[Atom]:
     """The variables that need nothing but these inputs."""
     known: set[Atom] = set(inputs)

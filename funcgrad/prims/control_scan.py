@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
-from funcgrad.ir.graph import Graph, Literal, Var
+from funcgrad.ir.graph import Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
@@ -29,7 +29,10 @@ from funcgrad.prims.control_graphs import (
     execute,
     memoised,
     merged,
+    needed_inputs,
     parts,
+    pruned,
+    pruned_equation,
     reordered,
     slice_of,
 )
@@ -372,6 +375,22 @@ def _pulled_body(graph: Graph, consts: int, carry: int, linear: Flags, nonzero: 
     return derive(body, types, graph.name + ".transpose", [])
 
 
+def _prune(equation: Equation, used: Flags) -> Equation | None:
+    graph, consts, carry = (equation.params[k] for k in ("graph", "consts", "carry"))
+    moving, stacked = used[:carry], used[carry:]
+    while True:
+        given, feeding, sliced = map(tuple, parts(needed_inputs(graph, (*moving, *stacked)), consts, carry))
+        found = either(moving, feeding)
+        if found == moving:
+            break
+        moving = found
+    inputs, outputs = (*given, *moving, *sliced), (*moving, *stacked)
+    if all(inputs) and all(outputs):
+        return None
+    params = {"graph": pruned(graph, inputs, outputs), "consts": sum(given), "carry": sum(moving)}
+    return pruned_equation(equation, inputs, outputs, params)
+
+
 def _lower(
     in_types: Sequence[ArrayType],
     out_types: Sequence[ArrayType],
@@ -411,5 +430,6 @@ scan_p = Primitive(
     partial=_partial,
     lower=_lower,
     samples=_samples,
+    prune=_prune,
     multiple_results=True,
 )

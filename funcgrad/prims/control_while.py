@@ -15,7 +15,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir import expr
-from funcgrad.ir.graph import Graph
+from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
@@ -24,9 +24,13 @@ from funcgrad.prims.control_graphs import (
     check_operands,
     chosen,
     depending,
+    either,
     execute,
     merged,
+    needed_inputs,
     parts,
+    pruned,
+    pruned_equation,
     reordered,
     with_inputs,
 )
@@ -228,6 +232,28 @@ def _transpose(cotangents: Sequence[Any], *operands: Any, **params: Any) -> list
     )
 
 
+def _prune(equation: Equation, used: Flags) -> Equation | None:
+    cond, body, c, b = (equation.params[k] for k in ("cond", "body", "cond_consts", "body_consts"))
+    asked, deciding = map(tuple, parts(needed_inputs(cond, (True,)), c))
+    moving = either(used, deciding)
+    while True:
+        given, feeding = map(tuple, parts(needed_inputs(body, moving), b))
+        found = either(moving, feeding)
+        if found == moving:
+            break
+        moving = found
+    inputs = (*asked, *given, *moving)
+    if all(inputs):
+        return None
+    params = {
+        "cond": pruned(cond, (*asked, *moving), (True,)),
+        "body": pruned(body, (*given, *moving), moving),
+        "cond_consts": sum(asked),
+        "body_consts": sum(given),
+    }
+    return pruned_equation(equation, inputs, moving, params)
+
+
 def _lower(
     in_types: Sequence[ArrayType],
     out_types: Sequence[ArrayType],
@@ -271,5 +297,6 @@ while_p = Primitive(
     partial=_partial,
     lower=_lower,
     samples=_samples,
+    prune=_prune,
     multiple_results=True,
 )
