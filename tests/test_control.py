@@ -482,4 +482,4 @@ def test_what_nobody_reads_is_left_out():
 def test_a_long_scan_runs_natively():
     f = fg.jit(lambda x: lax.scan(lambda c, _: (c * 0.999 + 0.001, None), x, None, length=200_000)[0])
     close(f(np.float64(0.0)), 1.0)
-    assert sum(word == 7 for word in f.lower(np.float64(0.0)).executable._words) >= 1
+    assert "repeat 200000" in str(f.lower(np.float64(0.0)).executable._program)  # one instruction

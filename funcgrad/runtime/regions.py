@@ -85,6 +85,11 @@ class _Carries:
             self.now.append(Place(now, 0))
             self.next.append(Place(following, 0))
 
+    @property
+    def static(self) -> bool:
+        """Whether every carry stays in one place."""
+        return self.now == self.next
+
     def advance(self) -> None:
         for now, following in zip(self.now, self.next):
             if now != following:
@@ -102,7 +107,7 @@ def _scan(step: ScanStep, placement: Placement, program: Program, body: Append, 
     carries = _Carries(step, placement, program, step.length % 2 == 1, copy)
     if step.length == 0:
         return 1
-    moving: list[tuple[int, int]] = []
+    moving: dict[int, int] = {}
 
     def slices(values: Sequence) -> list[Place]:
         found = []
@@ -112,21 +117,23 @@ def _scan(step: ScanStep, placement: Placement, program: Program, body: Append, 
             start = (step.length - 1) * size if step.reverse else 0
             program.move(slot, places[var].slot, places[var].offset + start)
             if size:
-                moving.append((slot, -size if step.reverse else size))
+                moving[slot] = -size if step.reverse else size
             found.append(Place(slot, 0))
         return found
 
     consts, xs = step.inputs[: step.consts], step.inputs[step.consts + step.carry :]
     operands = [*(places[v] for v in consts), *carries.now, *slices(xs)]
     results = [*carries.next, *slices(step.outputs[step.carry :])]
-    counter = program.slot()
+    counter, start = program.slot(), program.here
     program.set(counter, step.length)
     top = program.here
     inner = step.bodies[0]
     body(_inside(inner, operands, results, _at(places[step.scratch], step.arena)))
     _deliver(inner, operands, results, copy)
+    if carries.static and program.repeat(start, top, step.length, moving):
+        return step.length
     carries.advance()
-    for slot, amount in moving:
+    for slot, amount in moving.items():
         program.add(slot, amount)
     program.loop(counter, top)
     return step.length

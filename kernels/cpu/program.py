@@ -12,7 +12,7 @@ byte offset, so that a program holds for every call.
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # The header: how many leading slots hold ids of ndarrays, and where the argument block begins.
 ARRAYS, ARGUMENTS, HEADER = 0, 1, 2
@@ -51,6 +51,9 @@ MOVE = 8
 TABLE = 9
 """slot, offset, n, n target words: jump to the target whose number is the int32 at the address, limited to those
 that there are."""
+REPEAT = 10
+"""times, entry, extent, n pointers, n values, n pointers or 0 where none moves, (slot, offset, stride)..., values...:
+call a kernel whole so many times, at least once; after each call the pointers move on by their strides."""
 
 NAMES = {
     CALL: "call",
@@ -62,6 +65,7 @@ NAMES = {
     LOOP: "loop",
     MOVE: "move",
     TABLE: "table",
+    REPEAT: "repeat",
 }
 
 
@@ -105,6 +109,23 @@ class Program:
         self._widest = max(self._widest, len(pointers) + len(values))
         flat = [word for pair in pointers for word in pair]
         self._emit(CALL, entry, extent, max(grain, 1), len(pointers), len(values), *flat, *values)
+
+    def repeat(self, start: int, body: int, times: int, strides: Mapping[int, int]) -> bool:
+        """Make one instruction of a loop that begins at `start`, if all that follows `body` is one call that is not
+        split; gives whether it was. The pointers in the slots of `strides` move after each call."""
+        words = self.words
+        if len(words) == body or words[body] != CALL or body + words[body + 1] != len(words):
+            return False
+        entry, extent, grain, pointers, values = words[body + 2 : body + 7]
+        if extent > grain:
+            return False
+        pairs = list(words[body + 7 : body + 7 + 2 * pointers])
+        rest = list(words[body + 7 + 2 * pointers :])
+        triples = [w for s, o in zip(pairs[::2], pairs[1::2]) for w in (s, o, strides.get(s, 0))]
+        moving = pointers if any(triples[2::3]) else 0
+        del words[start:]
+        self._emit(REPEAT, times, entry, extent, pointers, values, moving, *triples, *rest)
+        return True
 
     def add(self, slot: int, amount: int) -> None:
         self._emit(ADD, slot, amount)
