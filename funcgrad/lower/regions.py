@@ -7,7 +7,7 @@ iteration; `runtime/regions.py` makes jumps of all this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from funcgrad.lower.memory import ALIGNMENT, aligned
 from funcgrad.lower.placement import Buffer, Operand, Placement, place
 from funcgrad.passes import pipeline
 
-Lower = Callable[[Graph], Lowered]
+Lower = Callable[[Graph, Collection[Var]], Lowered]
 
 
 def region_step(
@@ -42,7 +42,7 @@ def _scan(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lo
     settings = dict(region.attributes)
     consts, carry = settings["consts"], settings["carry"]
     literals, kept = _literals(inputs, range(consts))
-    body = lower(_prepared(region.graphs[0], literals))
+    body = lower(*_prepared(region.graphs[0], literals, consts))
     consts -= len(literals)
     placed, single = _carrying(body, consts, carry)
     scratch, buffers, arena = _scratch(outputs[:carry], single, [placed])
@@ -56,8 +56,8 @@ def _while(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], l
     c, b = settings["cond_consts"], settings["body_consts"]
     for_cond, kept_cond = _literals(inputs[:c], range(c))
     for_body, kept_body = _literals(inputs[c : c + b], range(b))
-    cond = lower(_prepared(region.graphs[0], for_cond))
-    body = lower(_prepared(region.graphs[1], for_body))
+    cond = lower(*_prepared(region.graphs[0], for_cond, None))
+    body = lower(*_prepared(region.graphs[1], for_body, b))
     placed, single = _carrying(body, len(kept_body), len(outputs))
     asked = place(cond)
     scratch, buffers, arena = _scratch(outputs, single, [asked, placed], ALIGNMENT)
@@ -80,7 +80,7 @@ def _while(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], l
 def _branch(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lower: Lower, origin: Any):
     literals, kept = _literals(inputs, region.inlined)
     inner = {k - 1: v for k, v in literals.items()}
-    bodies = [lower(_prepared(g, inner)) for g in region.graphs]
+    bodies = [lower(*_prepared(g, inner, None)) for g in region.graphs]
     placed = tuple(map(place, bodies))
     scratch, _, arena = _scratch((), (), placed)
     return BranchStep(placed, tuple(kept), outputs, scratch, arena, **origin), bodies
@@ -92,8 +92,15 @@ def _literals(inputs: Sequence[Atom], positions: Sequence[int]) -> tuple[dict[in
     return found, [a for k, a in enumerate(inputs) if k not in found]
 
 
-def _prepared(graph: Graph, literals: dict[int, Literal]) -> Graph:
-    """The graph after the passes, with literals for some inputs, and every output a variable."""
+def _prepared(
+    graph: Graph, literals: dict[int, Literal], consts: int | None
+) -> tuple[Graph, tuple[Var, ...]]:
+    """The graph after the passes, with literals for some inputs; and the outputs that are copies.
+
+    Outputs that are literals, inputs, or come twice are copied, so that each result is written where it belongs by
+    the kernel that computes its neighbours. Not so a carry that stays as it is: input `consts + k`, output k.
+    """
+    kept = graph.inputs
     if literals:
         env: dict[Atom, Atom] = {graph.inputs[k]: v for k, v in literals.items()}
         equations = [
@@ -103,15 +110,21 @@ def _prepared(graph: Graph, literals: dict[int, Literal]) -> Graph:
         inputs = tuple([v for v in graph.inputs if v not in env])
         graph = Graph(inputs, tuple(equations), tuple([env.get(a, a) for a in graph.outputs]), graph.name)
     graph = pipeline.run(graph)
-    constant = {k: a for k, a in enumerate(graph.outputs) if isinstance(a, Literal)}
-    if not constant:
-        return graph
-    fill = primitive_named("broadcast_in_dim")
-    equations, outputs = list(graph.equations), list(graph.outputs)
-    for k, literal in constant.items():
-        outputs[k] = var = Var(literal.type.strong())
-        equations.append(Equation(fill, (literal,), (var,), {"shape": (), "broadcast_dimensions": ()}))
-    return Graph(graph.inputs, tuple(equations), tuple(outputs), graph.name)
+    copy = primitive_named("broadcast_in_dim")
+    seen: set[Atom] = set(graph.inputs)
+    equations, outputs, copies = list(graph.equations), list(graph.outputs), []
+    for k, atom in enumerate(graph.outputs):
+        if consts is not None and consts + k < len(kept) and atom is kept[consts + k]:
+            continue
+        if isinstance(atom, Var) and atom not in seen:
+            seen.add(atom)
+            continue
+        outputs[k] = var = Var(atom.type.strong())
+        copies.append(var)
+        shape = atom.type.shape
+        params = {"shape": shape, "broadcast_dimensions": tuple(range(len(shape)))}
+        equations.append(Equation(copy, (atom,), (var,), params))
+    return Graph(graph.inputs, tuple(equations), tuple(outputs), graph.name), tuple(copies)
 
 
 def _carrying(body: Lowered, consts: int, carry: int) -> tuple[Placement, tuple[bool, ...]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,8 +72,9 @@ class Root:
 class Roots:
     """The definitions of a graph's values, and which of them are roots."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, copies: Collection[Var] = ()):
         self.graph = graph
+        self._copies = copies
         self.maps: dict[Var, tuple[E.Expr, tuple[Atom, ...]]] = {}
         self.equation: dict[Var, Equation] = {}
         self.opaque: dict[Var, Root] = {}
@@ -340,7 +341,7 @@ class Roots:
 
     def _find_aliases(self) -> None:
         for var in reversed(self.order):
-            if var not in self.stored or var not in self.maps:
+            if var not in self.stored or var not in self.maps or var in self._copies:
                 continue
             self.stored.discard(var)
             base, address = self.view(var)

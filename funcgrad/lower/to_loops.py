@@ -7,6 +7,8 @@ program that runs the steps are made from it elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.lower import heuristics, loopir
@@ -22,9 +24,10 @@ ROUNDS = 3
 """How often values that several kernels would recompute are looked for; each round can only store more."""
 
 
-def lower(graph: Graph, target: Target | None = None) -> Lowered:
-    """The steps that compute `graph` on `target`."""
-    roots = Roots(graph)
+def lower(graph: Graph, target: Target | None = None, copies: Collection[Var] = ()) -> Lowered:
+    """The steps that compute `graph` on `target`. Outputs among `copies` get memory of their own even where they
+    are mere rearrangements of other values."""
+    roots = Roots(graph, copies)
     for _ in range(ROUNDS):
         fusion = Fusion(roots.build())
         shared = _recomputed(roots, fusion)
@@ -116,7 +119,7 @@ class _Lowering:
         assert isinstance(root.definition, E.Extern)
         inputs = tuple(self._storage(a) if isinstance(a, Var) else a for a in root.inputs)
         if isinstance(root.definition, E.Region):
-            body = lambda graph: lower(graph, self.target)  # noqa: E731
+            body = lambda graph, copies: lower(graph, self.target, copies)  # noqa: E731
             step, reasons = region_step(root.definition, inputs, root.outputs, body, label, sources)
             self.reasons.extend(reasons)
             return [step]
