@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad import dtypes
-from funcgrad.array import install_methods
+from funcgrad.array import Array, install_methods
 from funcgrad.numpy import (
     creation,
     elementwise,
@@ -21,6 +21,9 @@ from funcgrad.numpy import (
 from funcgrad.trace import ops
 from funcgrad.trace.core import is_operand
 
+_PLAIN = frozenset((Array, float, int))
+"""What the other operand usually is."""
+
 
 def _operator(
     function: Callable[[Any, Any], Any], name: str, reflected: bool = False
@@ -29,12 +32,14 @@ def _operator(
     if reflected:
 
         def method(self: Any, other: Any) -> Any:
-            return function(other, self) if is_operand(other) else NotImplemented
+            plain = other.__class__ in _PLAIN or is_operand(other)
+            return function(other, self) if plain else NotImplemented
 
     else:
 
         def method(self: Any, other: Any) -> Any:
-            return function(self, other) if is_operand(other) else NotImplemented
+            plain = other.__class__ in _PLAIN or is_operand(other)
+            return function(self, other) if plain else NotImplemented
 
     method.__name__ = method.__qualname__ = name
     return method

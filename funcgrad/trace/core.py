@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -130,15 +129,21 @@ def bind(primitive: Primitive, *operands: Any, **params: Any) -> Any:
     return state.trace.apply(primitive, operands, params)
 
 
-@contextmanager
-def current(trace: Trace) -> Iterator[Trace]:
+class current:
     """Make `trace` the current one inside a `with` block."""
-    before = state.trace
-    state.trace = trace
-    try:
-        yield trace
-    finally:
-        state.trace = before
+
+    __slots__ = ("before", "trace")
+
+    def __init__(self, trace: Trace):
+        self.trace = trace
+
+    def __enter__(self) -> Trace:
+        self.before = state.trace
+        state.trace = self.trace
+        return self.trace
+
+    def __exit__(self, *exception: Any) -> None:
+        state.trace = self.before
 
 
 def check_alive(tracer: Tracer) -> None:
@@ -186,8 +191,10 @@ def is_operand(value: Any) -> bool:
     """Whether `type_of` would give a type: arrays, tracers, NumPy arrays and scalars, Python numbers."""
     kind = value.__class__
     return (
-        isinstance(value, ArrayMethods | np.ndarray | np.generic | ShapeDtypeStruct)
+        kind is Array
+        or isinstance(value, _TYPED)
         or kind in _SCALAR_KINDS
+        or isinstance(value, _NUMPY)
         or (hasattr(value, "__array__") and not isinstance(value, type))
     )
 

@@ -7,13 +7,13 @@ rematerialised code computes its residuals again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.graph import Equation, Graph, Var
 from funcgrad.ir.primitive import Linear, Zero
-from funcgrad.trace.core import bind
+from funcgrad.trace.core import bind, state
 from funcgrad.trace.graph_trace import Derived, derive, literal_value, remembered
 from funcgrad.trace.ops import add_cotangents
 
@@ -35,41 +35,58 @@ def pull_back(graph: Graph, operands: Sequence[Any], cotangents: Sequence[Any]) 
     def read(atom: Any) -> Any:
         return env[atom] if atom.__class__ is Var else literal_value(atom)
 
-    pending: list[Equation] = []
-    for equation in graph.equations:
-        if any(a in linear for a in equation.inputs):
-            linear.update(equation.outputs)
-            pending.append(equation)
-        else:
-            out = bind(equation.primitive, *map(read, equation.inputs), **equation.params)
-            env.update(zip(equation.outputs, out if equation.primitive.multiple_results else (out,)))
+    outer_source = state.source
+    try:
+        pending: list[Equation] = []
+        for equation in graph.equations:
+            if not linear.isdisjoint(equation.inputs):
+                linear.update(equation.outputs)
+                pending.append(equation)
+            else:
+                state.source = equation.source or outer_source
+                out = bind(equation.primitive, *map(read, equation.inputs), **equation.params)
+                env.update(zip(equation.outputs, out if equation.primitive.multiple_results else (out,)))
 
-    gathered: dict[Any, Any] = {}
-    for atom, cotangent in zip(graph.outputs, cotangents):
-        if atom in linear and cotangent.__class__ is not Zero:
-            gathered[atom] = add_cotangents(gathered.get(atom), cotangent)
-    for equation in reversed(pending):
-        primitive = equation.primitive
-        outs = [gathered.pop(v, None) for v in equation.outputs]
-        if all(o is None for o in outs):
-            continue
-        cts = [Zero(v.type) if o is None else o for v, o in zip(equation.outputs, outs)]
-        if primitive.transpose is None:
-            raise NotDifferentiableError(
-                f"{primitive.name} has no transpose rule, so reverse mode cannot pass through it",
-                where=equation.source,
-                hint="use forward mode (jvp, jacfwd) here, or give the function a custom_vjp rule",
-            )
-        given = [Linear(a.type) if a in linear else read(a) for a in equation.inputs]
-        pulled = primitive.transpose(cts if primitive.multiple_results else cts[0], *given, **equation.params)
-        for atom, cotangent in zip(equation.inputs, pulled):
-            if atom in linear and cotangent is not None and cotangent.__class__ is not Zero:
+        gathered: dict[Any, Any] = {}
+        for atom, cotangent in zip(graph.outputs, cotangents):
+            if atom in linear and cotangent.__class__ is not Zero:
                 gathered[atom] = add_cotangents(gathered.get(atom), cotangent)
+        for equation in reversed(pending):
+            state.source = equation.source or outer_source
+            _pull_equation(equation, linear, read, gathered)
+    finally:
+        state.source = outer_source
     return [
         gathered.get(var, Zero(var.type))
         for var, value in zip(graph.inputs, operands)
         if value.__class__ is Linear
     ]
+
+
+def _pull_equation(
+    equation: Equation, linear: set[Var], read: Callable[[Any], Any], gathered: dict[Any, Any]
+) -> None:
+    """Take the cotangents of an equation's outputs out of `gathered`, and add those of its linear inputs."""
+    primitive = equation.primitive
+    outs = [gathered.pop(v, None) for v in equation.outputs]
+    if outs.count(None) == len(outs):
+        return
+    if primitive.transpose is None:
+        raise NotDifferentiableError(
+            f"{primitive.name} has no transpose rule, so reverse mode cannot pass through it",
+            where=equation.source,
+            hint="use forward mode (jvp, jacfwd) here, or give the function a custom_vjp rule",
+        )
+    given = [Linear(a.type) if a in linear else read(a) for a in equation.inputs]
+    if primitive.multiple_results:
+        cts: Any = [Zero(v.type) if o is None else o for v, o in zip(equation.outputs, outs)]
+    else:
+        cts = outs[0]
+    pulled = primitive.transpose(cts, *given, **equation.params)
+    for atom, cotangent in zip(equation.inputs, pulled):
+        if cotangent is not None and cotangent.__class__ is not Zero and atom in linear:
+            before = gathered.get(atom)
+            gathered[atom] = cotangent if before is None else add_cotangents(before, cotangent)
 
 
 @remembered
