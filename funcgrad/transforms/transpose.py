@@ -69,7 +69,7 @@ def _pull_equation(
     """Take the cotangents of an equation's outputs out of `gathered`, and add those of its linear inputs."""
     primitive = equation.primitive
     outs = [gathered.pop(v, None) for v in equation.outputs]
-    if outs.count(None) == len(outs):
+    if all(o is None for o in outs):
         return
     if primitive.transpose is None:
         raise NotDifferentiableError(
