@@ -27,9 +27,9 @@ from funcgrad.ir.graph import ClosedGraph
 from funcgrad.ir.primitive import Linear, Zero
 from funcgrad.prims.calls import checkpoint_p
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, bind, data_of, is_operand, type_of
+from funcgrad.trace.core import as_array, bind, is_operand, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
-from funcgrad.transforms.jvp import push_forward
+from funcgrad.transforms.jvp import JvpTracer, push_forward
 from funcgrad.transforms.partial import LinearMap
 from funcgrad.transforms.partial import linearize as linearize_flat
 from funcgrad.transforms.transpose import pull_back
@@ -45,14 +45,18 @@ def _require_function(function: Any, transform: str) -> None:
         )
 
 
-def _as_array(value: Any) -> Any:
-    """Numbers and NumPy values that leave a transform become Arrays; traced values stay."""
-    if value.__class__ is Array or isinstance(value, Tracer):
-        return value
-    t = type_of(value)
-    if t.dtype == dtypes.float0:
-        return value
-    return Array(np.asarray(data_of(value)), t)
+def _partial_on(fun: F, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]):
+    """`fun` as a function of the arguments at `argnums`, those arguments, and their positions."""
+    positions = normalize_argnums(fun, argnums, len(args), "argnums")
+
+    def of_moving(*values: Any) -> Any:
+        full = list(args)
+        for p, v in zip(positions, values):
+            full[p] = v
+        return fun(*full, **kwargs)
+
+    of_moving.__name__ = name_of(fun)
+    return of_moving, tuple([args[p] for p in positions]), positions
 
 
 # Reverse mode.
@@ -82,8 +86,7 @@ class Pullback:
                 f"the cotangent has structure {ct_tree}, and the function's output has {self._out_tree}",
                 hint="pass one cotangent for each output, in the same containers",
             )
-        for ct, t in zip(cts, self._out_types):
-            _check_tangent(ct, t, "cotangent", "output")
+        cts = [_fitted(ct, t, "cotangent", "output") for ct, t in zip(cts, self._out_types)]
         return self._in_tree.unflatten(self.flat(cts))
 
     def flat(self, cotangents: Sequence[Any]) -> list[Any]:
@@ -96,12 +99,12 @@ class Pullback:
         result = []
         for t, nonzero in zip(self._in_types, linear.in_nonzero):
             ct = next(pulled) if nonzero else Zero(t.tangent())
-            result.append(_as_array(ops.zeros(ct.type) if ct.__class__ is Zero else ct))
+            result.append(as_array(ops.zeros(ct.type) if ct.__class__ is Zero else ct))
         return result
 
 
-def _check_tangent(value: Any, primal: Any, what: str, of: str) -> None:
-    """Raise unless `value` can be the tangent or cotangent of something of type `primal`."""
+def _fitted(value: Any, primal: Any, what: str, of: str) -> Any:
+    """`value` as a tangent or cotangent of something of type `primal`; raises where it cannot be one."""
     t, expected = type_of(value), primal.tangent()
     if t.shape != expected.shape:
         raise ShapeError(
@@ -112,10 +115,12 @@ def _check_tangent(value: Any, primal: Any, what: str, of: str) -> None:
             hint = f"the {of} is {primal}: its {what} is numpy.zeros(shape, funcgrad.dtypes.float0)"
         else:
             hint = f"use x.astype({expected.dtype.name!r})"
-        if not (t.weak and dtypes.promote((t.dtype, True), (expected.dtype, False))[0] == expected.dtype):
+        if not (t.weak and dtypes.can_take(expected.dtype, t.dtype)):
             raise DTypeError(
                 f"the {what} has type {t}, and the {of} that it belongs to needs {expected}", hint=hint
             )
+        return ops.convert(value, expected.dtype, expected.weak)
+    return value
 
 
 def _linearized(fun: F, primals: tuple[Any, ...], has_aux: bool, transform: str):
@@ -145,14 +150,14 @@ def vjp(fun: F, *primals: Any, has_aux: bool = False) -> Any:
     outs, linear, flat, leaves = _linearized(fun, primals, has_aux, "vjp")
     types = [type_of(x) for x in leaves]
     pullback = Pullback(linear, tree.structure(primals), types, flat.out_tree, [type_of(o) for o in outs])
-    value = flat.out_tree.unflatten(map(_as_array, outs))
-    return (value, pullback, _plain_aux(flat.aux, linear)) if has_aux else (value, pullback)
+    value = flat.out_tree.unflatten(map(as_array, outs))
+    return (value, pullback, _plain_aux(flat.aux)) if has_aux else (value, pullback)
 
 
-def _plain_aux(aux: Any, linear: Any) -> Any:
+def _plain_aux(aux: Any) -> Any:
     """Auxiliary output without this transform's tracers: primal values only."""
     return tree.map(
-        lambda x: getattr(x, "primal", x) if isinstance(x, Tracer) and not x.trace.alive else x, aux
+        lambda x: as_array(x.primal) if x.__class__ is JvpTracer and not x.trace.alive else x, aux
     )
 
 
@@ -181,23 +186,15 @@ def value_and_grad(
     (Array(9., dtype=float32, weak_type=True), Array(6., dtype=float32, weak_type=True))
     """
     _require_function(fun, "grad")
-    single = isinstance(argnums, int)
+    single = hasattr(argnums, "__index__")
 
     @functools.wraps(fun)
     @boundary
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        positions = normalize_argnums(fun, argnums, len(args), "argnums")
-        moving = tuple([args[p] for p in positions])
-
-        def of_moving(*values: Any) -> Any:
-            full = list(args)
-            for p, v in zip(positions, values):
-                full[p] = v
-            return fun(*full, **kwargs)
-
+        of_moving, moving, positions = _partial_on(fun, argnums, args, kwargs)
         leaves, in_tree = tree.flatten((moving, {}))
         if not all(map(is_operand, leaves)):
-            check_operands(fun, args, kwargs, "grad")
+            check_operands(fun, args, {}, "grad", positions)
         types = [type_of(x) for x in leaves]
         for t in types:
             _check_grad_input(fun, args, positions, moving, t, holomorphic, allow_int)
@@ -207,9 +204,9 @@ def value_and_grad(
         pullback = Pullback(linear, tree.structure(moving), types, flat.out_tree, ())
         _, one = ops.same_dtype(value, 1)
         gradients = tree.unflatten(pullback._in_tree, pullback.flat([one]))
-        value = flat.out_tree.unflatten([_as_array(value)])
+        value = flat.out_tree.unflatten([as_array(value)])
         if has_aux:
-            value = (value, _plain_aux(flat.aux, linear))
+            value = (value, _plain_aux(flat.aux))
         return value, gradients[0] if single else gradients
 
     value_and_gradient.__name__ = f"value_and_grad_{name_of(fun)}"
@@ -318,13 +315,13 @@ def jvp(fun: F, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool =
     pushed = []
     for primal, tangent in zip(leaves, tangent_leaves):
         t = type_of(primal)
-        _check_tangent(tangent, t, "tangent", "primal")
+        tangent = _fitted(tangent, t, "tangent", "primal")
         pushed.append(tangent if dtypes.is_inexact(t.dtype) else Zero(t.tangent()))
     flat = FlatFunction(fun, in_tree, has_aux)
     outs, out_tangents = push_forward(flat, leaves, pushed)
-    value = flat.out_tree.unflatten(map(_as_array, outs))
-    tangent = flat.out_tree.unflatten([_as_array(ops.materialize(t)) for t in out_tangents])
-    return (value, tangent, _plain_aux(flat.aux, None)) if has_aux else (value, tangent)
+    value = flat.out_tree.unflatten(map(as_array, outs))
+    tangent = flat.out_tree.unflatten([as_array(ops.materialize(t)) for t in out_tangents])
+    return (value, tangent, _plain_aux(flat.aux)) if has_aux else (value, tangent)
 
 
 @boundary
@@ -351,19 +348,18 @@ def linearize(fun: F, *primals: Any, has_aux: bool = False) -> Any:
             raise ArgumentError(
                 f"the tangents have structure {given_tree}, and the primals of linearize had {in_tree}"
             )
-        for tangent, t in zip(given, types):
-            _check_tangent(tangent, t, "tangent", "primal")
+        given = [_fitted(x, t, "tangent", "primal") for x, t in zip(given, types)]
         moving = [x for x, nz in zip(given, linear.in_nonzero) if nz]
         pushed = iter(evaluate_graph(linear.closed.graph, [*linear.closed.constants, *moving]))
         return out_tree.unflatten(
             [
-                _as_array(next(pushed) if nz else ops.zeros(t.tangent()))
+                as_array(next(pushed) if nz else ops.zeros(t.tangent()))
                 for nz, t in zip(linear.out_nonzero, out_types)
             ]
         )
 
-    value = out_tree.unflatten(map(_as_array, outs))
-    return (value, linear_function, _plain_aux(flat.aux, linear)) if has_aux else (value, linear_function)
+    value = out_tree.unflatten(map(as_array, outs))
+    return (value, linear_function, _plain_aux(flat.aux)) if has_aux else (value, linear_function)
 
 
 @boundary
@@ -391,11 +387,10 @@ def linear_transpose(fun: F, *primals: Any) -> F:
             raise ArgumentError(
                 f"the cotangent has structure {ct_tree}, and the function's output has {flat.out_tree}"
             )
-        for ct, t in zip(cts, closed.out_types):
-            _check_tangent(ct, t, "cotangent", "output")
+        cts = [_fitted(ct, t, "cotangent", "output") for ct, t in zip(cts, closed.out_types)]
         operands = [*closed.constants, *map(Linear, types)]
         pulled = pull_back(closed.graph, operands, cts)
-        return tree.structure(primals).unflatten([_as_array(ops.materialize(c)) for c in pulled])
+        return tree.structure(primals).unflatten([as_array(ops.materialize(c)) for c in pulled])
 
     return transposed
 
@@ -430,23 +425,9 @@ def _split(stacked: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
     for leaf in leaves:
         t = type_of(leaf)
         piece = ops.slice_in_dim(stacked, start, start + t.size, axis=axis)
-        pieces.append(_as_array(ops.reshape(piece, shape[:axis] + t.shape + shape[axis + 1 :])))
+        pieces.append(as_array(ops.reshape(piece, shape[:axis] + t.shape + shape[axis + 1 :])))
         start += t.size
     return pieces
-
-
-def _partial_on(fun: F, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]):
-    positions = normalize_argnums(fun, argnums, len(args), "argnums")
-    moving: Any = tuple([args[p] for p in positions])
-
-    def of_moving(*values: Any) -> Any:
-        full = list(args)
-        for p, v in zip(positions, values):
-            full[p] = v
-        return fun(*full, **kwargs)
-
-    of_moving.__name__ = name_of(fun)
-    return of_moving, moving
 
 
 def jacfwd(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
@@ -461,12 +442,12 @@ def jacfwd(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holo
            [0., 4.]], dtype=float32)
     """
     _require_function(fun, "jacfwd")
-    single = isinstance(argnums, int)
+    single = hasattr(argnums, "__index__")
 
     @functools.wraps(fun)
     @boundary
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        of_moving, moving = _partial_on(fun, argnums, args, kwargs)
+        of_moving, moving, _ = _partial_on(fun, argnums, args, kwargs)
         leaves, in_tree = tree.flatten(moving)
         for leaf in leaves:
             _check_jacobian_leaf(leaf, holomorphic, "jacfwd", "inputs")
@@ -506,12 +487,12 @@ def jacrev(
            [0., 4.]], dtype=float32)
     """
     _require_function(fun, "jacrev")
-    single = isinstance(argnums, int)
+    single = hasattr(argnums, "__index__")
 
     @functools.wraps(fun)
     @boundary
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        of_moving, moving = _partial_on(fun, argnums, args, kwargs)
+        of_moving, moving, _ = _partial_on(fun, argnums, args, kwargs)
         if not allow_int:
             for leaf in tree.leaves(moving):
                 _check_jacobian_leaf(leaf, holomorphic, "jacrev", "inputs")

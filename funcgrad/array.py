@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.errors import ArgumentError, ImmutableError, UnhashableError
+from funcgrad.errors import ArgumentError, DTypeError, ImmutableError, UnhashableError
 from funcgrad.ir.types import ArrayType, array_type
 
 
@@ -75,6 +75,15 @@ class ArrayMethods:
 
     def __delitem__(self, index: Any) -> None:
         raise ImmutableError("arrays do not change in place", hint="use funcgrad.numpy.delete")
+
+
+def no_axes_to_iterate(type: ArrayType) -> ArgumentError:
+    """The error of iterating over an array without axes."""
+    return ArgumentError(
+        f"an array without axes cannot be iterated over: {type}",
+        hint="x.reshape(1) has one element to iterate over; where a shape is asked for, give Python integers "
+        "(under jit: static arguments)",
+    )
 
 
 def install_methods(methods: dict[str, Any]) -> None:
@@ -164,6 +173,10 @@ class Array(ArrayMethods):
                 f"{what}() takes an array of one element, and this one has {self._data.size}: {self.type}",
                 hint="index it or reduce it first, or use .tolist()",
             )
+        if what != "complex" and dtypes.is_complex(self._data.dtype):
+            raise DTypeError(
+                f"{what}() does not take a complex array: {self.type}", hint="use x.real, or abs(x)"
+            )
         return self._data.reshape(())[()]
 
     def item(self, *index: int) -> Any:
@@ -175,7 +188,7 @@ class Array(ArrayMethods):
 
     def __iter__(self):
         if not self._data.ndim:
-            raise TypeError("iteration over an array without axes")
+            raise no_axes_to_iterate(self.type)
         return (Array(np.asarray(row)) for row in self._data)
 
     def __format__(self, spec: str) -> str:

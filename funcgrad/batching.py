@@ -9,7 +9,7 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
 from funcgrad.flat import FlatFunction, check_operands, describe_argument, name_of
-from funcgrad.trace.core import is_operand, type_of
+from funcgrad.trace.core import as_array, is_operand, type_of
 from funcgrad.transforms.vmap import batch, move_batch_axis
 
 F = Callable[..., Any]
@@ -155,10 +155,10 @@ def _place_output(fun: F, value: Any, axis: int | None, target: int | None, size
                 f"out_axes is None for an output of {name_of(fun)} that depends on the batch: {type_of(value)}",
                 hint="use out_axes=0, or reduce over the batch",
             )
-        return value
+        return as_array(value)
     ndim = type_of(value).ndim + (axis is None)
     if not -ndim <= target < ndim:
         raise AxisError(
             f"out_axes puts the batch at axis {target}, and the output of {name_of(fun)} has {ndim} axes with it"
         )
-    return move_batch_axis(value, axis, target % ndim, size)
+    return as_array(move_batch_axis(value, axis, target % ndim, size))

@@ -64,7 +64,8 @@ class Config:
         for name, setting in SETTINGS.items():
             given = os.environ.get("FUNCGRAD_" + name.upper())
             object.__setattr__(self, name, setting.default if given is None else setting.parse(given))
-        object.__setattr__(self, "generation", 0)
+        object.__setattr__(self, "_seen", {})
+        self._count()
 
     def update(self, name: str, value: Any) -> None:
         """Set one setting; ValueError for a wrong value. `jax_enable_x64` sets the default float dtype."""
@@ -78,7 +79,12 @@ class Config:
         except (TypeError, ValueError) as error:
             raise ValueError(f"setting {name!r} cannot be {value!r}: {error}") from None
         object.__setattr__(self, name, parsed)
-        object.__setattr__(self, "generation", self.generation + 1)
+        self._count()
+
+    def _count(self) -> None:
+        """Bring `generation` up to date."""
+        values = tuple([getattr(self, name) for name in SETTINGS])
+        object.__setattr__(self, "generation", self._seen.setdefault(values, len(self._seen)))
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.update(name, value)
@@ -96,7 +102,10 @@ class Config:
                 self.update(name, value)
 
     generation: int
-    """Counts the updates: compiled functions look it up to see whether a setting has changed."""
+    """Stands for the values of all settings together: what was traced under others is of no use now, and of use
+    again when they come back."""
+
+    _seen: dict[tuple[Any, ...], int]
 
 
 config = Config()

@@ -132,6 +132,7 @@ class custom_jvp(_Custom):
                     f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}"
                 )
             outs, out_tree = tree.flatten(result[0])
+            _check_same_output(self._name, flat, out_tree, "jvp")
             out_tangents, tangent_tree = tree.flatten(result[1])
             if out_tree != tangent_tree:
                 raise ArgumentError(
@@ -143,6 +144,17 @@ class custom_jvp(_Custom):
 
         outs = state.trace.call_custom_jvp(CustomJvp(flat, rule, self._name), leaves)
         return (flat.out_tree if hasattr(flat, "out_tree") else rule_tree[0]).unflatten(outs)
+
+
+def _check_same_output(name: str, flat: FlatFunction, out_tree: Any, which: str) -> None:
+    """Raise where a rule's output has another structure than the function's, as far as that one is known."""
+    known = getattr(flat, "out_tree", out_tree)
+    if known != out_tree:
+        raise ArgumentError(
+            f"the {which} rule of {name} returned an output of structure {out_tree}, and {name} itself one of "
+            f"structure {known}",
+            hint="the rule's output is the function's own",
+        )
 
 
 def _rule_tangent(name: str, out: Any, tangent: Any) -> Any:
@@ -211,6 +223,7 @@ class custom_vjp(_Custom):
                     f"{type(result).__name__}"
                 )
             outs, trees["out"] = tree.flatten(result[0])
+            _check_same_output(self._name, flat, trees["out"], "forward")
             residuals, trees["residuals"] = tree.flatten(result[1])
             return outs, residuals
 

@@ -10,8 +10,7 @@ from funcgrad import tree
 from funcgrad.array import ArrayMethods
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import check_arrays
-from funcgrad.trace import ops
-from funcgrad.trace.core import type_of
+from funcgrad.trace.core import as_array
 
 CPU = "cpu"
 
@@ -53,8 +52,8 @@ def device_put(x: Any, device: Any = None, *, donate: bool = False, may_alias: b
     def put(leaf: Any) -> Any:
         if isinstance(leaf, ArrayMethods):
             return leaf
-        (t,) = check_arrays("device_put", leaf)
-        return ops.apply("convert_element_type", leaf, new_dtype=t.dtype, weak_type=type_of(leaf).weak)
+        check_arrays("device_put", leaf)
+        return as_array(leaf)
 
     return tree.map(put, x)
 

@@ -131,6 +131,8 @@ def as_dtype(dtype: Any) -> np.dtype:
     if isinstance(dtype, str) and dtype == "bfloat16":
         return bfloat16
     try:
+        if dtype is None:
+            raise TypeError  # NumPy takes it for float64
         result = np.dtype(dtype if isinstance(dtype, type) else getattr(dtype, "dtype", dtype)).newbyteorder(
             "="
         )
@@ -223,6 +225,11 @@ def promote_dtypes(*dtypes: np.dtype) -> np.dtype:
 def can_cast_implicitly(source: np.dtype, target: np.dtype) -> bool:
     """Whether promotion alone turns `source` into `target`."""
     return _JOIN[source, target] == target
+
+
+def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
+    """Whether a Python number, of dtype `scalar` by default, can stand where `dtype` is needed."""
+    return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype
 
 
 def finfo(dtype: Any) -> Any:

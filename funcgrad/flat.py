@@ -79,11 +79,14 @@ def check_results(function: Any, outs: Sequence[Any], result: Any) -> None:
             )
 
 
-def check_operands(function: Any, args: Any, kwargs: Any, transform: str) -> None:
-    """Raise for an argument that is no array, number or tree of them."""
+def check_operands(
+    function: Any, args: Any, kwargs: Any, transform: str, positions: Sequence[int] | None = None
+) -> None:
+    """Raise for an argument (at one of `positions`, where they are given) that is no array, number or tree of
+    them."""
     for path, leaf in tree.leaves_with_path((args, kwargs)):
-        if not is_operand(leaf):
-            which = path[1]
+        which = path[1]
+        if not is_operand(leaf) and (positions is None or which.idx in positions):
             if path[0].idx == 0:
                 place = describe_argument(function, args, which.idx)
             else:
@@ -100,7 +103,7 @@ def check_operands(function: Any, args: Any, kwargs: Any, transform: str) -> Non
 
 def normalize_argnums(function: Any, argnums: int | Sequence[int], count: int, what: str) -> tuple[int, ...]:
     """Positions as non-negative integers; raises where the function was not called with so many arguments."""
-    single = isinstance(argnums, int)
+    single = hasattr(argnums, "__index__")
     try:
         positions = (argnums,) if single else tuple(argnums)
         normal = tuple([p.__index__() + (count if p < 0 else 0) for p in positions])

@@ -155,8 +155,8 @@ class Jitted:
         """The traced function for this call, from the cache where it is there, and the flat operands."""
         function, key, args, kwargs = self._without_statics(args, kwargs)
         if kwargs or key:
-            leaves, in_tree = tree.flatten((args, kwargs))
-            full_tree = in_tree
+            leaves, full_tree = tree.flatten((args, kwargs))
+            in_tree = (full_tree,)  # positional arguments alone can have the same structure
         else:
             leaves, in_tree = tree.flatten(args)
             full_tree = tree.structure((args, {}))

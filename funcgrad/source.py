@@ -11,6 +11,7 @@ import numpy as np
 
 _PACKAGE_DIRS = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
+    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,  # its errstate wraps our functions
     os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kernels") + os.sep,
     os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
 )

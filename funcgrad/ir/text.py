@@ -62,6 +62,14 @@ def format_graph(graph: Graph | ClosedGraph, sources: bool = True) -> str:
     return "\n".join(_graph_lines(graph, "", sources))
 
 
+def _shown(graph: Graph | ClosedGraph) -> str:
+    return format_graph(graph)
+
+
+# set from here, since this module reads graphs and cannot be imported by theirs
+Graph.__str__ = Graph.__repr__ = ClosedGraph.__str__ = ClosedGraph.__repr__ = _shown  # type: ignore[method-assign]
+
+
 def _graph_lines(graph: Graph, indent: str, sources: bool) -> list[str]:
     names: dict[Var, str] = {}
     supply = var_names()

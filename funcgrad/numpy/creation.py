@@ -115,6 +115,18 @@ def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool |
 
 
 @boundary
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Array:
+    """An array over the memory of another library's, by DLPack; not to be changed there any more.
+
+    With `copy` an array of its own.
+    """
+    if device not in (None, "cpu"):
+        raise ArgumentError(f"there is no device {device!r}", hint="the devices are: 'cpu'")
+    data = np.from_dlpack(x)
+    return array(data) if copy else Array(data, type_of(data))
+
+
+@boundary
 def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Array:
     """An array of `shape` filled with a number, or with an array that broadcasts to it."""
     shape = canonical_shape(shape)

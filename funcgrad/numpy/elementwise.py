@@ -15,7 +15,7 @@ from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
 from funcgrad.numpy.ufuncs import binary, equal, maximum, minimum, unary
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, type_of
+from funcgrad.trace.core import Tracer, as_array, type_of
 
 hypot = binary(
     "hypot",
@@ -47,7 +47,7 @@ radians = deg2rad = unary(
     "radians", lambda x: ops.mul(x, math.pi / 180), "Degrees in radians.", promote_inexact
 )
 reciprocal = unary("reciprocal", lambda x: ops.div(1, x), "1 / x.", promote_inexact)
-positive = unary("positive", lambda x: x, "x itself.")
+positive = unary("positive", as_array, "x itself.")
 
 
 # Division and remainders with the sign of the divisor, as in Python.
@@ -216,7 +216,9 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
 
 
 # Complex numbers.
-real = unary("real", lambda x: ops.real(x) if dtypes.is_complex(type_of(x).dtype) else x, "The real part.")
+real = unary(
+    "real", lambda x: ops.real(x) if dtypes.is_complex(type_of(x).dtype) else as_array(x), "The real part."
+)
 imag = unary(
     "imag",
     lambda x: ops.imag(x) if dtypes.is_complex(type_of(x).dtype) else ops.full_like(x, 0),
@@ -315,7 +317,7 @@ def clip(
     low, high = a_min if min is None else min, a_max if max is None else max
     if low is not None:
         arr = maximum(arr, low)
-    return promote("clip", arr)[0] if high is None else minimum(arr, high)
+    return as_array(promote("clip", arr)[0]) if high is None else minimum(arr, high)
 
 
 @boundary

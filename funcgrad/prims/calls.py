@@ -17,7 +17,7 @@ from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind
-from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered, trace_to_graph
 from funcgrad.transforms.jvp import jvp_graph
 from funcgrad.transforms.partial import partial_graph
 from funcgrad.transforms.transpose import transpose_graph
@@ -156,10 +156,29 @@ def _partial_checkpoint(
     count = split.out_unknown.count(False)
     primal_graph = _only_outputs(split.known.graph, tuple(range(count)))
     outs = bind(checkpoint_p, *split.known.constants, *known, graph=primal_graph, **params)
-    positions = tuple([i for i, u in enumerate(split.out_unknown) if u])
-    tangents = record(checkpoint_p, operands, {"graph": _only_outputs(graph, positions), **params})
+    again = _recomputed(graph, unknown)
+    tangents = record(checkpoint_p, [*again.constants, *operands], {"graph": again.graph, **params})
     sources = iter(outs), iter(tangents)
     return [next(sources[u]) for u in split.out_unknown]
+
+
+@remembered
+def _recomputed(graph: Graph, unknown: tuple[bool, ...]) -> Derived:
+    """The graph from the inputs of `graph` to its unknown outputs, in which what is linear in the unknown
+    inputs comes last and apart, calls inside it included: so it can be transposed."""
+    split = partial_graph(graph, unknown)
+    count = split.out_unknown.count(False)
+    known_graph = split.known.graph
+    residuals = _only_outputs(known_graph, tuple(range(count, len(known_graph.outputs))))
+
+    def recompute(*values: Any) -> list[Any]:
+        known = [x for x, u in zip(values, unknown) if not u]
+        given = [x for x, u in zip(values, unknown) if u]
+        return evaluate_graph(
+            split.linear, [*evaluate_graph(residuals, [*split.known.constants, *known]), *given]
+        )
+
+    return derive(recompute, graph.in_types, graph.name, [])
 
 
 def _only_outputs(graph: Graph, positions: tuple[int, ...]) -> Graph:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import Array, ArrayMethods, ShapeDtypeStruct, array_of
+from funcgrad.array import Array, ArrayMethods, ShapeDtypeStruct, array_of, no_axes_to_iterate
 from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, LeakedTracerError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType, array_type
@@ -95,7 +95,7 @@ class Tracer(ArrayMethods):
 
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
-            raise TypeError("iteration over an array without axes")
+            raise no_axes_to_iterate(self.type)
         return (self[i] for i in range(self.shape[0]))  # type: ignore[index]
 
     def block_until_ready(self) -> Any:
@@ -242,19 +242,44 @@ def _out_types(primitive: Primitive, types: tuple[ArrayType, ...], items: tuple[
     return primitive.type_rule(*types, **dict(items))
 
 
+_IMMUTABLE = (np.generic, *PYTHON_SCALARS)
+
+
+def as_array(value: Any) -> Any:
+    """A concrete value as an Array of its own; Arrays, traced values and float0 zeros stay as they are."""
+    if value.__class__ is Array or isinstance(value, Tracer):
+        return value
+    t = type_of(value)
+    return value if t.dtype == dtypes.float0 else Array(np.array(data_of(value)), t)
+
+
+def _apart(out: Any, operands: Sequence[Any]) -> Any:
+    """`out`, copied where it may be one of the operands or a view."""
+    if out.__class__ is np.ndarray and (out.base is not None or any(out is x for x in operands)):
+        return out.copy()
+    return out
+
+
 class EagerTrace(Trace):
     """The trace outside every transform: calls NumPy and wraps the result."""
 
     @np.errstate(all="ignore")
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         types = out_types(primitive, tuple([type_of(x) for x in operands]), params)
-        out = primitive.evaluate(np, *[data_of(x) for x in operands], **params)
+        data = [data_of(x) for x in operands]
+        out = primitive.evaluate(np, *data, **params)
+        for x in operands:
+            if x.__class__ is not Array and not isinstance(
+                x, _IMMUTABLE
+            ):  # an ndarray that the user may change
+                out = [_apart(o, data) for o in out] if primitive.multiple_results else _apart(out, data)
+                break
         if primitive.multiple_results:
             return [array_of(o, t) for o, t in zip(out, types)]
         return array_of(out, types)
 
     def call_custom_jvp(self, call: Any, operands: Sequence[Any]) -> Any:
-        return call.function(*operands)
+        return [as_array(out) for out in call.function(*operands)]
 
     call_custom_vjp = call_custom_jvp
 

@@ -20,6 +20,7 @@ from funcgrad.trace.core import (
     _SCALAR_KINDS,
     Trace,
     Tracer,
+    as_array,
     bind,
     check_alive,
     current,
@@ -50,7 +51,9 @@ class GraphTrace(Trace):
     def __init__(self) -> None:
         self.parent = state.trace
         self.equations: list[Equation] = []
-        self.constants: dict[int, tuple[Var, Any]] = {}
+        self.constants: dict[int, tuple[Var, Any, Any]] = {}
+        """By the id of a value from outside: its variable, what is kept of it, and the value itself, so that the
+        id stays its own."""
 
     def input(self, type: ArrayType, source: SourceLine | None = None) -> GraphTracer:
         return GraphTracer(self, Var(type), source)
@@ -67,7 +70,8 @@ class GraphTrace(Trace):
         if known is None:
             if isinstance(value, Tracer):
                 check_alive(value)
-            known = self.constants[id(value)] = (Var(type_of(value)), value)
+            kept = as_array(value)  # a copy of what the user may change after the trace
+            known = self.constants[id(value)] = (Var(type_of(value)), kept, value)
         return known[0]
 
     def record(
@@ -96,11 +100,11 @@ class GraphTrace(Trace):
         """The finished graph from the `inputs` (tracers) to `outputs` (values)."""
         out_atoms = tuple(self.atom(x) for x in outputs)
         constants = tuple(self.constants.values())
-        in_vars = tuple(v for v, _ in constants) + tuple(t.var for t in inputs)
+        in_vars = tuple(v for v, _, _ in constants) + tuple(t.var for t in inputs)
         graph = Graph(in_vars, tuple(self.equations), out_atoms, name)
         if config.verify:
             verify(graph)
-        return ClosedGraph(graph, tuple(c for _, c in constants))
+        return ClosedGraph(graph, tuple(c for _, c, _ in constants))
 
 
 def trace_to_graph(

@@ -33,6 +33,10 @@ def same_dtype(*operands: Any) -> tuple[Any, ...]:
             t = type_of(x)
             make = _weak_kind(t.dtype) if t.weak else t.dtype.type
             return tuple([make(x) if x.__class__ in _NUMBERS else x for x in operands])
+    kinds = {x.__class__ for x in operands}
+    if len(kinds) > 1:  # Python numbers of several kinds take the widest
+        widest = max(kinds, key=PYTHON_SCALARS.index)
+        return tuple([widest(x) for x in operands])
     return operands
 
 

@@ -13,7 +13,7 @@ from funcgrad.array import Array
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Primitive, Zero
 from funcgrad.ir.types import ArrayType
-from funcgrad.trace.core import Trace, Tracer, check_alive, current, state, type_of
+from funcgrad.trace.core import Trace, Tracer, as_array, check_alive, current, state, type_of
 from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered
 from funcgrad.trace.ops import materialize
 
@@ -37,10 +37,13 @@ class JvpTracer(Tracer):
     def concrete(self, wanted: str, hint: str) -> Array:
         check_alive(self)
         primal = self.primal
-        return primal.concrete(wanted, hint) if isinstance(primal, Tracer) else primal
+        return primal.concrete(wanted, hint) if isinstance(primal, Tracer) else as_array(primal)
 
     def __str__(self) -> str:
         return str(self.primal)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.primal, spec)
 
     def __repr__(self) -> str:
         return f"Traced<{self.type}> with primal {self.primal!r}"

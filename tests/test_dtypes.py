@@ -1,0 +1,182 @@
+"""Promotion against the table that JAX documents, and the questions about dtypes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+import funcgrad.numpy as jnp
+from funcgrad import dtypes
+from funcgrad.errors import DTypeError
+
+NAMES = [
+    "b1",
+    "u1",
+    "u2",
+    "u4",
+    "u8",
+    "i1",
+    "i2",
+    "i4",
+    "i8",
+    "bf",
+    "f2",
+    "f4",
+    "f8",
+    "c4",
+    "c8",
+    "i*",
+    "f*",
+    "c*",
+]
+# https://docs.jax.dev/en/latest/jep/9407-type-promotion.html, with 64-bit types on; * marks weak types
+TABLE = """
+b1 u1 u2 u4 u8 i1 i2 i4 i8 bf f2 f4 f8 c4 c8 i* f* c*
+u1 u1 u2 u4 u8 i2 i2 i4 i8 bf f2 f4 f8 c4 c8 u1 f* c*
+u2 u2 u2 u4 u8 i4 i4 i4 i8 bf f2 f4 f8 c4 c8 u2 f* c*
+u4 u4 u4 u4 u8 i8 i8 i8 i8 bf f2 f4 f8 c4 c8 u4 f* c*
+u8 u8 u8 u8 u8 f* f* f* f* bf f2 f4 f8 c4 c8 u8 f* c*
+i1 i2 i4 i8 f* i1 i2 i4 i8 bf f2 f4 f8 c4 c8 i1 f* c*
+i2 i2 i4 i8 f* i2 i2 i4 i8 bf f2 f4 f8 c4 c8 i2 f* c*
+i4 i4 i4 i8 f* i4 i4 i4 i8 bf f2 f4 f8 c4 c8 i4 f* c*
+i8 i8 i8 i8 f* i8 i8 i8 i8 bf f2 f4 f8 c4 c8 i8 f* c*
+bf bf bf bf bf bf bf bf bf bf f4 f4 f8 c4 c8 bf bf c4
+f2 f2 f2 f2 f2 f2 f2 f2 f2 f4 f2 f4 f8 c4 c8 f2 f2 c4
+f4 f4 f4 f4 f4 f4 f4 f4 f4 f4 f4 f4 f8 c4 c8 f4 f4 c4
+f8 f8 f8 f8 f8 f8 f8 f8 f8 f8 f8 f8 f8 c8 c8 f8 f8 c8
+c4 c4 c4 c4 c4 c4 c4 c4 c4 c4 c4 c4 c8 c4 c8 c4 c4 c4
+c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8
+i* u1 u2 u4 u8 i1 i2 i4 i8 bf f2 f4 f8 c4 c8 i* f* c*
+f* f* f* f* f* f* f* f* f* bf f2 f4 f8 c4 c8 f* f* c*
+c* c* c* c* c* c* c* c* c* c4 c4 c4 c8 c4 c8 c* c* c*
+"""
+ROWS = [line.split() for line in TABLE.strip().splitlines()]
+DTYPE = {
+    "b1": dtypes.bool_,
+    **{f"u{n}": np.dtype(f"u{n}") for n in (1, 2, 4, 8)},
+    **{f"i{n}": np.dtype(f"i{n}") for n in (1, 2, 4, 8)},
+    **{f"f{n}": np.dtype(f"f{n}") for n in (2, 4, 8)},
+    "bf": dtypes.bfloat16,
+    "c4": dtypes.complex64,
+    "c8": dtypes.complex128,
+}
+WEAK = {"i*": 1, "f*": 1.0, "c*": 1j}
+DEFAULT = {"i*": dtypes.int64, "f*": dtypes.float32, "c*": dtypes.complex64}
+PAIRS = [(a, b, ROWS[i][j]) for (i, a), (j, b) in itertools.product(enumerate(NAMES), repeat=2)]
+
+
+def pair(name):
+    return (DEFAULT[name], True) if name in WEAK else (DTYPE[name], False)
+
+
+def test_promotion_is_that_of_the_documented_table():
+    wrong = []
+    for a, b, expected in PAIRS:
+        dtype, _ = dtypes.promote(pair(a), pair(b))
+        if dtype != {**DTYPE, **DEFAULT}[expected]:
+            wrong.append(f"{a} with {b}: {dtype}, not {expected}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_addition_promotes_as_the_table_says():
+    def operand(name):
+        return WEAK[name] if name in WEAK else jnp.ones((), DTYPE[name])
+
+    wrong = []
+    for a, b, expected in PAIRS:
+        if a in WEAK and b in WEAK:
+            continue
+        got = jnp.add(operand(a), operand(b)).dtype
+        if got != {**DTYPE, **DEFAULT}[expected]:
+            wrong.append(f"{a} + {b}: {got}, not {expected}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_promotion_is_symmetric_and_associative():
+    pairs = [pair(n) for n in NAMES]
+    for a, b in itertools.product(pairs, repeat=2):
+        assert dtypes.promote(a, b) == dtypes.promote(b, a)
+    for a, b, c in itertools.product(pairs, repeat=3):
+        assert dtypes.promote(a, b, c) == dtypes.promote(c, a, b), (a, b, c)
+
+
+def test_only_weak_values_together_stay_weak():
+    for a, b in itertools.product(NAMES, repeat=2):
+        weak = dtypes.promote(pair(a), pair(b))[1]
+        if weak:
+            assert {a, b} & set(WEAK) and not {a, b} - set(WEAK) - {"b1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (float, "float32"),
+        (int, "int64"),
+        (complex, "complex64"),
+        (bool, "bool"),
+        ("f4", "float32"),
+        ("float64", "float64"),
+        ("bf16", "bfloat16"),
+        ("bfloat16", "bfloat16"),
+        ("f32", "float32"),
+        ("i8", "int8"),
+        (np.float16, "float16"),
+        (np.dtype("int16"), "int16"),
+        (">f4", "float32"),
+        (jnp.float64, "float64"),
+        (jnp.bfloat16, "bfloat16"),
+        (jnp.bool_, "bool"),
+        (np.zeros(1, np.uint8), "uint8"),
+    ],
+)
+def test_what_can_be_given_as_a_dtype(given, expected):
+    assert dtypes.as_dtype(given).name == expected
+
+
+@pytest.mark.parametrize("given", ["text", object, "U3", "datetime64[s]", np.longdouble, None, 3])
+def test_what_is_no_dtype_is_refused(given):
+    with pytest.raises(DTypeError, match="use one of bool, int8"):
+        dtypes.as_dtype(given)
+
+
+def test_the_defaults_are_settings():
+    assert (dtypes.default_float(), dtypes.default_int(), dtypes.default_complex()) == ("f4", "i8", "c8")
+    with fg.config.using(default_float="float64", default_int="int32"):
+        assert (dtypes.default_float(), dtypes.default_int(), dtypes.default_complex()) == ("f8", "i4", "c16")
+        assert jnp.asarray(1.0).dtype == np.float64
+        assert jnp.asarray(1).dtype == np.int32
+        assert fg.grad(jnp.sin)(1.0).dtype == np.float64
+    assert jnp.asarray(1.0).dtype == np.float32
+
+
+def test_float64_works_whatever_the_default():
+    x = np.array([1.0, 2.0])
+    assert jnp.sin(x).dtype == np.float64
+    assert fg.jit(lambda x: x * 2.0)(x).dtype == np.float64
+    assert jnp.zeros(3, "float64").dtype == np.float64
+
+
+def test_settings_are_checked_and_put_back():
+    with pytest.raises(ValueError, match=r"default_float.*float16"):
+        fg.config.update("default_float", "float16")
+    with pytest.raises(AttributeError, match="no setting 'speed'; the settings are"):
+        fg.config.update("speed", 1)
+    with pytest.raises(ZeroDivisionError), fg.config.using(default_float="float64"):
+        1 / 0  # noqa: B018
+    assert fg.config.default_float == np.float32
+    fg.config.update("jax_enable_x64", True)
+    assert fg.config.default_float == np.float64
+    fg.config.update("jax_enable_x64", False)
+    assert fg.config.default_float == np.float32
+    fg.config.disable_jit = True
+    assert fg.config.disable_jit
+    fg.config.disable_jit = False
+
+
+def test_machine_limits():
+    assert float(dtypes.finfo("bfloat16").eps) == 2.0**-7
+    assert dtypes.finfo("complex64").max == np.finfo(np.float32).max
+    assert dtypes.iinfo("uint8").max == 255
