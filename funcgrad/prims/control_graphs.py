@@ -5,11 +5,13 @@ Owns no primitive. What is made of a graph is kept in its `memo`, so that it is 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from funcgrad.errors import GraphError
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
+from funcgrad.ir.hash import graph_hash
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.prims import calls
@@ -175,9 +177,15 @@ def check_operands(name: str, what: str, types: Sequence[ArrayType], expected: S
         raise GraphError(f"{name}: {what} takes {list(map(str, expected))}, got {list(map(str, types))}")
 
 
-def execute(primitive: Primitive, graph: Graph, arrays: Sequence[Any], params: dict[str, Any]) -> list[Any]:
-    """Run one equation outside every transform as a compiled function; `graph` is one of its sub-graphs, and
-    keeps what was compiled."""
+_calls: OrderedDict[Any, Graph] = OrderedDict()
+"""The graphs of equations that were run outside every transform, by what they compute: tracing a function again
+finds what was compiled for it before."""
+
+_KEPT_CALLS = 256
+
+
+def execute(primitive: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """Run one equation outside every transform as a compiled function."""
     types = tuple([ArrayType(a.shape, a.dtype) for a in arrays])
 
     def make() -> Graph:
@@ -185,8 +193,26 @@ def execute(primitive: Primitive, graph: Graph, arrays: Sequence[Any], params: d
         outputs = tuple(map(Var, primitive.type_rule(*types, **params)))
         return Graph(inputs, (Equation(primitive, inputs, outputs, params),), outputs, primitive.name)
 
-    key = (primitive.name, tuple(params.items()), types)
-    return calls.execute(memoised(graph, key, make), arrays)
+    items = tuple(sorted(params.items()))
+    first = next(v for _, v in items if isinstance(v, Graph))
+    call = first.memo.get((primitive.name, types, items))
+    if call is None:
+        call = _found_call((primitive.name, types), items, make)
+        first.memo[(primitive.name, types, items)] = call
+    return calls.execute(call, arrays)
+
+
+def _found_call(key: tuple[Any, ...], items: tuple[Any, ...], make: Callable[[], Graph]) -> Graph:
+    try:
+        key = (*key, *((k, graph_hash(v) if isinstance(v, Graph) else v) for k, v in items))
+    except TypeError:  # a derivative rule in Python, which has no hash
+        return make()
+    call = _calls.get(key)
+    if call is None:
+        call = _calls[key] = make()
+        if len(_calls) > _KEPT_CALLS:
+            _calls.popitem(last=False)
+    return call
 
 
 def keep(graph: Graph, key: tuple[Any, ...], value: T, constants: Sequence[Any]) -> T:

@@ -78,7 +78,7 @@ def interpret_scan(
 
 
 def _evaluate(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
-    return execute(scan_p, graph, [xp.asarray(a) for a in arrays], {"graph": graph, **params})
+    return execute(scan_p, [xp.asarray(a) for a in arrays], {"graph": graph, **params})
 
 
 def _jvp(

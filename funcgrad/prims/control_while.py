@@ -61,7 +61,7 @@ def interpret_while(*arrays: Any, cond: Graph, body: Graph, cond_consts: int, bo
 
 
 def _evaluate(xp: Any, *arrays: Any, body: Graph, **params: Any) -> list[Any]:
-    return execute(while_p, body, [xp.asarray(a) for a in arrays], {"body": body, **params})
+    return execute(while_p, [xp.asarray(a) for a in arrays], {"body": body, **params})
 
 
 def _jvp(

@@ -201,20 +201,21 @@ def run(program, frame, pool):
             target = block
             for _ in range(pointers):
                 store(target, load(frame + 8 * load(source)) + load(source + 8))
-                source += 24
+                source += 16
                 target += 8
             for _ in range(values):
                 store(target, load(source))
                 source += 8
                 target += 8
+            at = source + 16 * moving
             while True:
                 call_entry(entry, block, 0, extent)
                 times -= 1
                 if times == 0:
                     break
                 for k in range(moving):
-                    store(block + 8 * k, load(block + 8 * k) + load(at + 80 + 24 * k))
-            at = source
+                    target = block + 8 * load(source + 16 * k)
+                    store(target, load(target) + load(source + 16 * k + 8))
         elif opcode == TABLE:
             number = load_int32(load(frame + 8 * load(at + 16)) + load(at + 24))
             number = max(min(number, load(at + 32) - 1), 0)

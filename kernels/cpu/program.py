@@ -52,8 +52,8 @@ TABLE = 9
 """slot, offset, n, n target words: jump to the target whose number is the int32 at the address, limited to those
 that there are."""
 REPEAT = 10
-"""times, entry, extent, n pointers, n values, n pointers or 0 where none moves, (slot, offset, stride)..., values...:
-call a kernel whole so many times, at least once; after each call the pointers move on by their strides."""
+"""times, entry, extent, n pointers, n values, n moving, (slot, offset)..., values..., (number, stride)...: call a
+kernel whole so many times, at least once; after each call the pointers of these numbers move by their strides."""
 
 NAMES = {
     CALL: "call",
@@ -119,12 +119,11 @@ class Program:
         entry, extent, grain, pointers, values = words[body + 2 : body + 7]
         if extent > grain:
             return False
-        pairs = list(words[body + 7 : body + 7 + 2 * pointers])
-        rest = list(words[body + 7 + 2 * pointers :])
-        triples = [w for s, o in zip(pairs[::2], pairs[1::2]) for w in (s, o, strides.get(s, 0))]
-        moving = pointers if any(triples[2::3]) else 0
+        rest = list(words[body + 7 :])
+        moves = [(k, strides[s]) for k, s in enumerate(rest[: 2 * pointers : 2]) if s in strides]
         del words[start:]
-        self._emit(REPEAT, times, entry, extent, pointers, values, moving, *triples, *rest)
+        flat = [word for move in moves for word in move]
+        self._emit(REPEAT, times, entry, extent, pointers, values, len(moves), *rest, *flat)
         return True
 
     def add(self, slot: int, amount: int) -> None:
