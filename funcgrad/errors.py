@@ -114,6 +114,7 @@ def boundary(function: F) -> F:
         try:
             return function(*args, **kwargs)
         except Exception as error:
+            # raising again does not put this frame back
             error.__traceback__ = without_internal_frames(error.__traceback__)
             raise
 

@@ -20,6 +20,7 @@ from funcgrad.ir.graph import ClosedGraph
 from funcgrad.prims.calls import jit_p
 from funcgrad.runtime.executable import Executable, executable_for
 from funcgrad.runtime.report import Lowered
+from funcgrad.source import without_internal_frames
 from funcgrad.trace.core import EAGER, bind, is_operand, state, type_of
 from funcgrad.trace.graph_trace import has_tracers, trace_to_graph
 from funcgrad.tree import TreeDef
@@ -127,6 +128,13 @@ class Jitted:
         return f"<jit of {self._name}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._run(args, kwargs)
+        except Exception as error:  # as errors.boundary does, without one more call
+            error.__traceback__ = without_internal_frames(error.__traceback__)
+            raise
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if state.trace is EAGER and not kwargs and not self._static_argnums:
             leaves, in_tree = tree.flatten(args)
             try:
@@ -144,7 +152,6 @@ class Jitted:
                 return traced.run(leaves)
         return self._call(args, kwargs)
 
-    @boundary
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if config.disable_jit:
             return self.function(*args, **kwargs)

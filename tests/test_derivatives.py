@@ -317,7 +317,7 @@ def test_a_python_number_as_cotangent_or_tangent_takes_the_dtype_that_is_needed(
 
 
 def test_integer_outputs_and_inputs_of_vjp_and_jvp_have_float0_partners():
-    value, pullback = fg.vjp(lambda x, n: (x * n, n), 2.0, 3)
+    _, pullback = fg.vjp(lambda x, n: (x * n, n), 2.0, 3)
     gx, gn = pullback((1.0, np.zeros((), fg.dtypes.float0)))
     close(gx, 3.0)
     assert gn.dtype == fg.dtypes.float0
