@@ -1,6 +1,7 @@
 // Runs CUDA C without a GPU: include it before the kernels, compile with a C++17 compiler, call
-// emulate::launch. Each CUDA thread is a fibre that runs until it meets others at a barrier or a shuffle;
-// which fibre is next is drawn from a seed, so that what a missing barrier leaves to chance differs.
+// emulate::launch. Each CUDA thread is a fibre that runs until it meets others at a barrier or a shuffle.
+// Next is the fibre of the highest rank that can run; ranks are drawn from a seed, and at times anew, so that
+// some threads fall far behind where no barrier holds the others.
 #ifndef FUNCGRAD_EMULATE_H
 #define FUNCGRAD_EMULATE_H
 
@@ -29,6 +30,7 @@ struct Fibre {
     ucontext_t context;
     std::vector<char> stack;
     State state;
+    unsigned rank;
     char lane[8];  // what it gives to a shuffle
 };
 static std::vector<Fibre> fibres;
@@ -68,20 +70,20 @@ static void run_block(unsigned block, unsigned threads, std::mt19937& random) {
         f.context.uc_link = nullptr;
         makecontext(&f.context, enter, 0);
     }
-    std::vector<unsigned> ready;
+    for (Fibre& f : fibres) f.rank = random();
     for (;;) {
-        ready.clear();
         bool done = true;
+        unsigned next = threads;
         for (unsigned k = 0; k < threads; ++k) {
-            if (fibres[k].state == READY) ready.push_back(k);
+            if (fibres[k].state == READY && (next == threads || fibres[k].rank > fibres[next].rank)) next = k;
             done = done && fibres[k].state == DONE;
         }
         if (done) return;
-        if (ready.empty()) {
+        if (next == threads) {
             std::fprintf(stderr, "block %u: its threads wait at different barriers\n", block);
             std::abort();
         }
-        const unsigned next = ready[random() % ready.size()];
+        if (random() % 64 == 0) fibres[next].rank = random();
         threadIdx.x = next;
         blockIdx.x = block;
         swapcontext(&scheduler, &fibres[next].context);
