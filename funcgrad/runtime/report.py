@@ -8,6 +8,7 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.ir.graph import ClosedGraph, Graph, Literal, Var
 from funcgrad.ir.text import format_graph, var_names
+from funcgrad.lower.gpu import emit as cuda
 from funcgrad.lower.lowered import (
     CopyStep,
     ExternStep,
@@ -62,6 +63,17 @@ class Lowered:
         """Predicted bytes of memory that the steps read and write."""
         steps = self.executable.placement.steps
         return sum(v.type.nbytes for s in steps for v in (*s.reads, *s.writes))
+
+    @property
+    def cuda_sources(self) -> list[str]:
+        """The CUDA C of each kernel; a comment that says why where it has none."""
+        sources = []
+        for kernel in self.kernels:
+            try:
+                sources.append(cuda.emit(kernel))
+            except cuda.NotPrintable as error:
+                sources.append(f"// not printed: {error.what}\n")
+        return sources
 
     def as_text(self) -> str:
         """The text of all stages."""
