@@ -7,7 +7,8 @@
         d:f32[] = reduce_sum[axes=(0,)] c
       in (d,) }
 
-A type is a short dtype name and the shape; `~` marks weak types. Literals carry their type: `2.0:f32[]`.
+A type is a short dtype name and the shape; `~` marks weak types. Literals carry their type: `2.0:f32[]`,
+`<1.0 -2.0>:c64[]`.
 Parameters are Python literals, dtypes (`dtype:f32`), types (`type:f32[8]`), graphs, and records (frozen
 dataclasses and enums that a family of primitives registers here). What is a Python function, as in a custom
 derivative rule, prints by name and does not parse.
@@ -41,8 +42,12 @@ def register_record(cls: Any) -> Any:
 
 
 # Printing.
+_WORDS = frozenset(("in", "let", "lambda", "inf", "nan", "type", "dtype"))
+"""Words of the text, which are no names of variables."""
+
+
 def var_names() -> Iterator[str]:
-    """a, b, ..., z, aa, ab, ..."""
+    """a, b, ..., z, aa, ab, ..., without the words of the text."""
     number = 0
     while True:
         name, rest = "", number
@@ -51,7 +56,8 @@ def var_names() -> Iterator[str]:
             rest = rest // 26 - 1
             if rest < 0:
                 break
-        yield name
+        if name not in _WORDS:
+            yield name
         number += 1
 
 
@@ -140,13 +146,15 @@ def _value(value: Any, indent: str, sources: bool) -> str:
 
 
 def _scalar(value: Any) -> str:
+    if dtypes.is_complex(value.dtype):
+        return f"<{float(value.real)!r} {float(value.imag)!r}>"
     return repr(value.item()) if value.dtype != dtypes.bfloat16 else repr(float(value))
 
 
 # Parsing.
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-    |(?P<number>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)j?(?![\w]))
+    |(?P<number>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)(?![\w]))
     |(?P<name>[A-Za-z_]\w*)|(?P<mark>[{}()\[\];:.,=~<>+-])""",
     re.VERBOSE,
 )
@@ -262,7 +270,7 @@ class _Parser:
 
     def is_atom(self) -> bool:
         kind, token, _ = self.tokens[self.next]
-        if kind == "number" or token in ("(", "True", "False"):
+        if kind == "number" or token in ("<", "True", "False"):
             return True
         return kind == "name" and token != "in" and self.tokens[self.next + 1][1] != ":"
 
@@ -286,6 +294,10 @@ class _Parser:
             return token[1:-1].encode().decode("unicode_escape")
         if kind == "number":
             return self.number(token)
+        if token == "<":
+            parts = self.number(self.take("number")), self.number(self.take("number"))
+            self.take(">")
+            return complex(*parts)
         if token == "(":
             return self.parenthesis()
         if token in ("True", "False", "None"):
@@ -301,24 +313,14 @@ class _Parser:
         raise self.error(position, f"{token!r} is not a parameter that can be read back")
 
     def number(self, token: str) -> Any:
-        if token.endswith("j"):
-            return complex(token)
         return float(token) if re.search(r"[.einf]", token) else int(token)
 
     def parenthesis(self) -> Any:
-        """A tuple, or a complex number as Python prints it: (1+2j)."""
         items = []
         while not self.accept(")"):
             items.append(self.value())
-            if self.peek() in ("+", "-") and not isinstance(items[-1], tuple):
-                sign = -1 if self.take() == "-" else 1
-                items[-1] += sign * self.value()
-            elif isinstance(items[-1], int | float) and self.tokens[self.next][1].endswith("j"):
-                items[-1] += self.value()
             if not self.accept(","):
                 self.take(")")
-                if len(items) == 1 and isinstance(items[0], complex):
-                    return items[0]
                 break
         return tuple(items)
 
