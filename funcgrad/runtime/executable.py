@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import Array
+from funcgrad.array import Array, Donated
 from funcgrad.errors import DonationWarning
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import primitive_named
@@ -220,6 +220,8 @@ class Executable:
             given = operands[operand]
             if given.__class__ is Array and arrays[operand] is given._data and arrays[operand].flags.owndata:
                 buffers[number] = arrays[operand].reshape(self._shapes[number][0])
+                _ = given.type  # known from now on without the data
+                given._data = Donated(self.graph.name)  # type: ignore[assignment]
             else:  # not ours to overwrite: work on a copy
                 warnings.warn(
                     DonationWarning(f"operand {operand} could not be donated: it is a view or no Array"),
