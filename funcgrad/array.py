@@ -195,9 +195,11 @@ class Array(ArrayMethods):
         return format(self._data[()], spec) if not self._data.ndim else format(str(self), spec)
 
     def __str__(self) -> str:
-        return str(self._data)
+        return str(self._data) if not self.is_deleted() else f"Array<{self._type}, donated>"
 
     def __repr__(self) -> str:
+        if self.is_deleted():
+            return str(self)
         body = np.array2string(self._data, separator=", ", prefix="Array(")
         if not self._data.size:
             body = f"[], shape={self._data.shape}".replace(",)", ",)")
@@ -217,6 +219,10 @@ class Array(ArrayMethods):
         """The array itself: on the CPU a value is ready when it is returned."""
         return self
 
+    def is_deleted(self) -> bool:
+        """Whether the array was donated and is gone."""
+        return self._data.__class__ is Donated
+
     @property
     def strides(self) -> tuple[int, ...]:
         return self._data.strides
@@ -232,6 +238,22 @@ class Array(ArrayMethods):
         if device not in ("cpu", None):
             raise ArgumentError(f"no device {device!r}; the devices are: 'cpu'")
         return self
+
+
+class Donated:
+    """Stands in an array for the buffer that a compiled function has taken over. Any use of it is an error."""
+
+    def __init__(self, function: str):
+        object.__setattr__(self, "function", function)
+
+    def __getattr__(self, name: str) -> Any:
+        raise ArgumentError(
+            f"this array was donated to {self.__dict__['function']}, which has written its result over it",
+            hint="use the result of that call, or leave the argument out of donate_argnums",
+        )
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.__getattr__("__getitem__")
 
 
 class ShapeDtypeStruct:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from funcgrad.source import SourceLine, is_internal, user_line, without_internal_frames
+from funcgrad.source import SourceLine, user_line, without_internal_frames
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,13 +106,6 @@ class DonationWarning(FuncgradWarning):
     """A donated buffer could not be used."""
 
 
-def hide_internal_frames(error: Exception) -> None:
-    """Take funcgrad's own frames out of an error's traceback; all of them only where the error is ours."""
-    kept = without_internal_frames(error.__traceback__)
-    ours = kept is error.__traceback__ and kept is not None and is_internal(kept.tb_frame.f_code)
-    error.__traceback__ = None if ours and isinstance(error, FuncgradError) else kept
-
-
 def boundary(function: F) -> F:
     """Mark a public function: an error that leaves it shows the user's frames, not funcgrad's own."""
 
@@ -121,7 +114,8 @@ def boundary(function: F) -> F:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            hide_internal_frames(error)
+            # raising again does not put this frame back
+            error.__traceback__ = without_internal_frames(error.__traceback__)
             raise
 
     return wrapper  # type: ignore[return-value]

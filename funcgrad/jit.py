@@ -14,12 +14,13 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.array import ShapeDtypeStruct
 from funcgrad.config import config
-from funcgrad.errors import ArgumentError, UnhashableError, boundary, hide_internal_frames
+from funcgrad.errors import ArgumentError, UnhashableError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import ClosedGraph
 from funcgrad.prims.calls import jit_p
 from funcgrad.runtime.executable import Executable, executable_for
 from funcgrad.runtime.report import Lowered
+from funcgrad.source import without_internal_frames
 from funcgrad.trace.core import EAGER, bind, is_operand, state, type_of
 from funcgrad.trace.graph_trace import has_tracers, trace_to_graph
 from funcgrad.tree import TreeDef
@@ -129,8 +130,8 @@ class Jitted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self._run(args, kwargs)
-        except Exception as error:  # as errors.boundary does, without another call
-            hide_internal_frames(error)
+        except Exception as error:  # as errors.boundary does, without one more call
+            error.__traceback__ = without_internal_frames(error.__traceback__)
             raise
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -149,6 +150,9 @@ class Jitted:
                     self._last = (key, traced)
             if traced is not None:
                 return traced.run(leaves)
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if config.disable_jit:
             return self.function(*args, **kwargs)
         traced, leaves = self._traced(args, kwargs)

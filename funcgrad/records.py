@@ -2,7 +2,7 @@
 
 The standard library's `dataclass(frozen=True)` takes about a millisecond a class on import, and funcgrad has
 many small ones. `record` writes all methods of a class in one go. It has what funcgrad uses: positional and
-keyword arguments, defaults, equality, hash, repr, pickling; `replaced` gives a changed copy.
+keyword arguments, defaults, inheritance, equality, hash, repr, pickling; `replaced` gives a changed copy.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ def _refuse(self: Any, name: str, value: Any = None) -> None:
 @dataclass_transform(frozen_default=True)
 def record(cls: type[T]) -> type[T]:
     """Make a class with annotated fields a frozen record. Methods that the class defines itself stay."""
-    names = list(cls.__annotations__)
-    defaults = {n: cls.__dict__[n] for n in names if n in cls.__dict__}
+    line = cls.__mro__[-2::-1]  # from the first ancestor below `object`
+    names = list(dict.fromkeys(n for base in line for n in getattr(base, "__annotations__", ())))
+    defaults = {n: base.__dict__[n] for base in line for n in names if n in base.__dict__}
     arguments = ", ".join(f"{n}=defaults[{n!r}]" if n in defaults else n for n in names)
     values = f"({', '.join(f'self.{n}' for n in names)}{',' if len(names) == 1 else ''})"
     same = " and ".join(["other.__class__ is self.__class__", *(f"self.{n} == other.{n}" for n in names)])

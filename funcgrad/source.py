@@ -55,7 +55,7 @@ def user_line(skip: int = 1) -> SourceLine | None:
 
 
 def without_internal_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """The traceback with funcgrad's own frames taken out; unchanged when nothing else would be left."""
+    """The traceback with funcgrad's own frames taken out."""
     kept = []
     step = traceback
     while step is not None:
@@ -65,4 +65,4 @@ def without_internal_frames(traceback: TracebackType | None) -> TracebackType | 
     rebuilt = None
     for step in reversed(kept):
         rebuilt = TracebackType(rebuilt, step.tb_frame, step.tb_lasti, step.tb_lineno)
-    return rebuilt if rebuilt is not None else traceback
+    return rebuilt

@@ -178,12 +178,12 @@ def test_leaks_through_closures_attributes_and_side_lists():
 def test_an_inner_tracer_that_reaches_the_outer_function_is_refused():
     def outer(x):
         kept = []
-        fg.grad(lambda y: kept.append(y * x) or jnp.sum(y))(x)
-        return jnp.sum(kept[0] * 2)
+        fg.grad(lambda y: kept.append(y * x) or y)(x)
+        return kept[0] * 2
 
-    for wrap in (lambda f: f, fg.jit, fg.grad, fg.vmap):
+    for wrap, x in ((lambda f: f, 1.0), (fg.jit, 1.0), (fg.grad, 1.0), (fg.vmap, X)):
         with pytest.raises(LeakedTracerError):
-            wrap(outer)(X)
+            wrap(outer)(x)
 
 
 def test_an_error_inside_a_trace_leaves_no_trace_behind():

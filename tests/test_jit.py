@@ -378,3 +378,14 @@ def test_results_do_not_share_memory_with_numpy_arguments():
     x[:] = 7
     for out in outs:
         close(out.reshape(3), X)
+
+
+def test_a_donated_array_is_gone_after_the_call_and_says_so():
+    step = fg.jit(lambda x: x * 2 + 1, donate_argnums=0)
+    x = jnp.arange(4.0)
+    close(step(x), np.array([1.0, 3.0, 5.0, 7.0], np.float32))
+    assert x.is_deleted()
+    assert x.shape == (4,)
+    for use in (lambda: x + 1, lambda: np.asarray(x), lambda: step(x), lambda: x[0], lambda: x.sum()):
+        with pytest.raises(ArgumentError, match="donated to"):
+            use()

@@ -8,7 +8,7 @@ Two kinds of terms, both immutable, hashable and neutral (no backend, no loop or
   guards, whose guarded branch is evaluated only where an index is within bounds.
 
 A primitive's rule `lower(in_types, out_types, **params)` gives a definition made of them: `Map`, `Reduce`,
-`Dot`, `Scatter` or `Extern`. Fusion is substitution of these. Sizes appear as plain integers; the lowering
+`Dot`, `Scatter`, `Extern` or `Region`. Fusion is substitution of these. Sizes appear as plain integers; the lowering
 turns them into run-time arguments of kernels.
 """
 
@@ -365,6 +365,15 @@ class Extern:
 
     name: str
     attributes: tuple[tuple[str, Any], ...] = ()
+
+
+@record
+class Region(Extern):
+    """Control flow: `name` says which, `graphs` are its sub-graphs, `attributes` the rest. `inlined` are the
+    positions of operands that, where they are literals, become literals inside the graphs."""
+
+    graphs: tuple[Any, ...] = ()
+    inlined: tuple[int, ...] = ()
 
 
 Definition = Map | Reduce | Dot | Scatter | Extern

@@ -33,6 +33,9 @@ The rules, and how each is called (`params` are the equation's keyword parameter
 `simplify(equation, definitions)`
     gives a simpler equation with the same outputs, or one atom for each output, or None; `definitions` maps
     variables to the equations that define them (passes/rewrite.py). Not even the sign of a zero may change.
+`prune(equation, used)`
+    only for primitives with sub-graphs: an equation that gives only the outputs that are `used`, and those that
+    it needs for them; None where all are needed.
 `opaque`
     says that passes neither merge equal equations of this primitive nor fold it.
 `samples()`
@@ -106,6 +109,7 @@ class Primitive:
     partial: Callable[..., Any] | None = None
     collective: Callable[..., Any] | None = None
     simplify: Callable[..., Any] | None = None
+    prune: Callable[..., Any] | None = None
     opaque: bool = False
     not_differentiable: str | None = None
 

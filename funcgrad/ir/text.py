@@ -7,7 +7,8 @@
         d:f32[] = reduce_sum[axes=(0,)] c
       in (d,) }
 
-A type is a short dtype name and the shape; `~` marks weak types. Literals carry their type: `2.0:f32[]`.
+A type is a short dtype name and the shape; `~` marks weak types. Literals carry their type: `2.0:f32[]`,
+`<1.0 -2.0>:c64[]`.
 Parameters are Python literals, dtypes (`dtype:f32`), types (`type:f32[8]`), graphs, and records (frozen
 dataclasses and enums that a family of primitives registers here). What is a Python function, as in a custom
 derivative rule, prints by name and does not parse.
@@ -40,13 +41,13 @@ def register_record(cls: Any) -> Any:
     return cls
 
 
-_WORDS = frozenset(("in", "inf", "nan", "let", "lambda", "dtype", "type"))
-"""What cannot be the name of a variable."""
-
-
 # Printing.
+_WORDS = frozenset(("in", "let", "lambda", "inf", "nan", "type", "dtype"))
+"""Words of the text, which are no names of variables."""
+
+
 def var_names() -> Iterator[str]:
-    """a, b, ..., z, aa, ab, ..."""
+    """a, b, ..., z, aa, ab, ..., without the words of the text."""
     number = 0
     while True:
         name, rest = "", number
@@ -109,7 +110,7 @@ def _graph_lines(graph: Graph, indent: str, sources: bool) -> list[str]:
 
 def _name(name: str) -> str:
     name = re.sub(r"\W", "_", name) or "f"
-    return f"_{name}" if name[0].isdigit() or name in _WORDS else name
+    return f"_{name}" if name[0].isdigit() else name
 
 
 def _params(equation: Equation, indent: str, sources: bool) -> str:
@@ -146,15 +147,15 @@ def _value(value: Any, indent: str, sources: bool) -> str:
 
 
 def _scalar(value: Any) -> str:
-    if dtypes.is_complex(value.dtype):  # both parts with their signs, which Python's own form loses
-        return f"({value.real.item()!r}, {value.imag.item()!r})"
+    if dtypes.is_complex(value.dtype):
+        return f"<{float(value.real)!r} {float(value.imag)!r}>"
     return repr(value.item()) if value.dtype != dtypes.bfloat16 else repr(float(value))
 
 
 # Parsing.
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-    |(?P<number>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)j?(?![\w]))
+    |(?P<number>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)(?![\w]))
     |(?P<name>[A-Za-z_]\w*)|(?P<mark>[{}()\[\];:.,=~<>+-])""",
     re.VERBOSE,
 )
@@ -270,7 +271,7 @@ class _Parser:
 
     def is_atom(self) -> bool:
         kind, token, _ = self.tokens[self.next]
-        if kind == "number" or token in ("(", "True", "False"):
+        if kind == "number" or token in ("<", "True", "False"):
             return True
         return kind == "name" and token != "in" and self.tokens[self.next + 1][1] != ":"
 
@@ -283,10 +284,7 @@ class _Parser:
             return scope[token]
         value = self.value()
         self.take(":")
-        type = self.type()
-        if isinstance(value, tuple):
-            value = type.dtype.type(complex(*map(float, value)))
-        return Literal(value, type)
+        return Literal(value, self.type())
 
     def value(self) -> Any:
         kind, token, position = self.tokens[self.next]
@@ -297,6 +295,10 @@ class _Parser:
             return token[1:-1].encode().decode("unicode_escape")
         if kind == "number":
             return self.number(token)
+        if token == "<":
+            parts = self.number(self.take("number")), self.number(self.take("number"))
+            self.take(">")
+            return complex(*parts)
         if token == "(":
             return self.parenthesis()
         if token in ("True", "False", "None"):
@@ -312,24 +314,14 @@ class _Parser:
         raise self.error(position, f"{token!r} is not a parameter that can be read back")
 
     def number(self, token: str) -> Any:
-        if token.endswith("j"):
-            return complex(token)
         return float(token) if re.search(r"[.einf]", token) else int(token)
 
     def parenthesis(self) -> Any:
-        """A tuple, or a complex number as Python prints it: (1+2j)."""
         items = []
         while not self.accept(")"):
             items.append(self.value())
-            if self.peek() in ("+", "-") and not isinstance(items[-1], tuple):
-                sign = -1 if self.take() == "-" else 1
-                items[-1] += sign * self.value()
-            elif isinstance(items[-1], int | float) and self.tokens[self.next][1].endswith("j"):
-                items[-1] += self.value()
             if not self.accept(","):
                 self.take(")")
-                if len(items) == 1 and isinstance(items[0], complex):
-                    return items[0]
                 break
         return tuple(items)
 

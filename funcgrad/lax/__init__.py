@@ -14,6 +14,7 @@ from funcgrad.lax.collectives import (
     psum,
     psum_scatter,
 )
+from funcgrad.lax.control import cond, fori_loop, scan, switch, while_loop
 from funcgrad.lax.elementwise import (
     RoundingMethod,
     abs,
@@ -103,6 +104,7 @@ from funcgrad.lax.indexing import (
     scatter_mul,
     scatter_sub,
 )
+from funcgrad.lax.mapping import associative_scan, map
 from funcgrad.lax.reductions import (
     DotDimensionNumbers,
     Precision,
@@ -168,6 +170,7 @@ __all__ = [
     "argmin",
     "asin",
     "asinh",
+    "associative_scan",
     "atan",
     "atan2",
     "atanh",
@@ -191,6 +194,7 @@ __all__ = [
     "collapse",
     "complex",
     "concatenate",
+    "cond",
     "conj",
     "convert_element_type",
     "cos",
@@ -215,6 +219,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "floor",
+    "fori_loop",
     "full",
     "full_like",
     "gather",
@@ -232,6 +237,7 @@ __all__ = [
     "log1p",
     "logistic",
     "lt",
+    "map",
     "max",
     "min",
     "mul",
@@ -264,6 +270,7 @@ __all__ = [
     "rev",
     "round",
     "rsqrt",
+    "scan",
     "scatter",
     "scatter_add",
     "scatter_max",
@@ -286,10 +293,12 @@ __all__ = [
     "squeeze",
     "stop_gradient",
     "sub",
+    "switch",
     "tan",
     "tanh",
     "tile",
     "transpose",
+    "while_loop",
     "zeros_like_array",
     "zeros_like_shaped_array",
 ]

@@ -6,7 +6,7 @@ others. Every value is contiguous and row-major; a step that reads a part of one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,85 @@ class ExternStep:
         return self.outputs
 
 
-Step = KernelStep | GemmStep | CopyStep | ExternStep
+@record
+class RegionStep:
+    """Control flow. `bodies` are its sub-graphs, lowered and placed: each a `placement.Placement` whose operands
+    and results stand for values of the surrounding steps.
+
+    `scratch` is memory for the time of this step: the arenas of the bodies from `arena` on, which share it, and
+    before that second buffers of carried values, `buffers[k]` bytes from its start; None where the body can
+    update carry k in its place.
+    """
+
+    bodies: tuple[Any, ...]
+    inputs: tuple[Var, ...]
+    outputs: tuple[Var, ...]
+    scratch: Var
+    arena: int
+    buffers: tuple[int | None, ...] = ()
+    label: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Var, ...]:
+        return tuple(dict.fromkeys(self.inputs))
+
+    @property
+    def writes(self) -> tuple[Var, ...]:
+        return (*self.outputs, self.scratch)
+
+    @property
+    def carried(self) -> tuple[tuple[Var, Var], ...]:
+        """Pairs (input, output) of values that a loop carries."""
+        return ()
+
+
+@record
+class ScanStep(RegionStep):
+    """`length` runs of the one body, whose inputs are (constants, carries, slices of xs) and whose outputs are
+    (carries, slices of ys)."""
+
+    consts: int = 0
+    carry: int = 0
+    length: int = 0
+    reverse: bool = False
+
+    @property
+    def carried(self) -> tuple[tuple[Var, Var], ...]:
+        return tuple(zip(self.inputs[self.consts : self.consts + self.carry], self.outputs))
+
+
+@record
+class WhileStep(RegionStep):
+    """Runs of the second body while the first, the condition, gives a true byte. The inputs are (constants of
+    the condition, constants of the body, carries), and those of each body its constants and the carries.
+    `answer` is where in `scratch` the condition's result goes."""
+
+    cond_consts: int = 0
+    body_consts: int = 0
+    answer: int = 0
+
+    @property
+    def carried(self) -> tuple[tuple[Var, Var], ...]:
+        return tuple(zip(self.inputs[self.cond_consts + self.body_consts :], self.outputs))
+
+
+@record
+class BranchStep(RegionStep):
+    """One run of the body whose number is the first input, an int32 that is limited to those there are; the
+    other inputs are theirs."""
+
+
+Step = KernelStep | GemmStep | CopyStep | ExternStep | RegionStep
+
+
+def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:
+    """All steps, those of the bodies of control flow after the step that they belong to."""
+    for step in steps:
+        yield step
+        if isinstance(step, RegionStep):
+            for body in step.bodies:
+                yield from walk_steps(body.steps)
 
 
 @record

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.ir.types import ArrayType
-from funcgrad.lower.lowered import CopyStep, KernelStep, Lowered, Step, View
+from funcgrad.lower.lowered import CopyStep, KernelStep, Lowered, RegionStep, Step, View
 from funcgrad.lower.memory import Plan, Use, plan, resolve
 from funcgrad.records import record
 
@@ -42,7 +42,8 @@ class Placement:
     """The frame: slots `0..operands` hold the operands, then one slot per result buffer, then the arena.
 
     `results` says for each output of the graph where it comes from. `buffers` are the types of the result
-    buffers; `donated` maps a result buffer to the operand whose memory it takes over.
+    buffers; `donated` maps a result buffer to the operand whose memory it takes over; `sizes` are the bytes of each
+    result.
     """
 
     operands: int
@@ -52,6 +53,7 @@ class Placement:
     donated: dict[int, int]
     plan: Plan
     steps: tuple[Step, ...]
+    sizes: tuple[int, ...]
 
     @property
     def arena_slot(self) -> int:
@@ -112,6 +114,7 @@ def place(lowered: Lowered, donated: Sequence[int] = ()) -> Placement:
         taken,
         layout,
         steps,
+        tuple([a.type.nbytes for a in lowered.outputs]),
     )
 
 
@@ -119,6 +122,8 @@ def _in_place(step: Step, lowered: Lowered) -> tuple[tuple[Var, Var], ...]:
     """Pairs (written, read) of values that may be one memory in this step."""
     if isinstance(step, CopyStep):
         return ((lowered.storage(step.target), lowered.storage(step.source)),)
+    if isinstance(step, RegionStep):  # a carry begins where it ends, unless its start is needed elsewhere too
+        return tuple([(out, start) for start, out in step.carried if step.inputs.count(start) == 1])
     if not isinstance(step, KernelStep):
         return ()
     pairs = []

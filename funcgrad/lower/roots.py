@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,8 +72,9 @@ class Root:
 class Roots:
     """The definitions of a graph's values, and which of them are roots."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, copies: Collection[Var] = ()):
         self.graph = graph
+        self._copies = copies
         self.maps: dict[Var, tuple[E.Expr, tuple[Atom, ...]]] = {}
         self.equation: dict[Var, Equation] = {}
         self.opaque: dict[Var, Root] = {}
@@ -206,17 +207,29 @@ class Roots:
     def _add_opaque(
         self, equation: Equation, definition: E.Scatter | E.Extern, outputs: tuple[Var, ...]
     ) -> None:
-        root = Root(outputs[0], OPAQUE, equation.inputs, equation, definition, outputs)
+        inputs = equation.inputs
+        if isinstance(definition, E.Region):
+            inputs = self._region_inputs(equation, definition)
+        root = Root(outputs[0], OPAQUE, inputs, equation, definition, outputs)
         for var in outputs:
             self.opaque[var] = root
             self.equation[var] = equation
         self.order.append(outputs[0])
-        whole = (
-            equation.inputs if isinstance(definition, E.Extern) else (equation.inputs[definition.operand],)
-        )
+        whole = inputs if isinstance(definition, E.Extern) else (inputs[definition.operand],)
         for atom in whole:
             if isinstance(atom, Var):
                 self.store(atom)
+
+    def _region_inputs(self, equation: Equation, region: E.Region) -> tuple[Atom, ...]:
+        """The operands of control flow, where literals that it keeps in memory have become values."""
+        inputs = list(equation.inputs)
+        for k, atom in enumerate(inputs):
+            if isinstance(atom, Literal) and k not in region.inlined:
+                var = self.temporary(atom.type.strong(), equation)
+                self.maps[var] = (E.Const(atom.value, atom.type.dtype), ())
+                self.order.append(var)
+                inputs[k] = var
+        return tuple(inputs)
 
     # ------------------------------------------------------------------------------------ matrix products
 
@@ -328,7 +341,7 @@ class Roots:
 
     def _find_aliases(self) -> None:
         for var in reversed(self.order):
-            if var not in self.stored or var not in self.maps:
+            if var not in self.stored or var not in self.maps or var in self._copies:
                 continue
             self.stored.discard(var)
             base, address = self.view(var)

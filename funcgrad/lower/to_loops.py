@@ -1,16 +1,20 @@
 """From a graph to steps: finds the roots, groups them, and schedules each group as one kernel.
 
-The graph has no calls of other graphs left (passes inline them). The result names values; memory and the
+The graph has no calls of other graphs left (passes inline them); the sub-graphs of control flow are lowered in
+the same way (regions.py). The result names values; memory and the
 program that runs the steps are made from it elsewhere.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.fuse import OPAQUE, Fusion, Group
 from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, Step, View
+from funcgrad.lower.regions import region_step
 from funcgrad.lower.roots import Root, Roots
 from funcgrad.lower.schedule import Scheduler, scatter_step
 from funcgrad.lower.target import Target
@@ -20,9 +24,10 @@ ROUNDS = 3
 """How often values that several kernels would recompute are looked for; each round can only store more."""
 
 
-def lower(graph: Graph, target: Target | None = None) -> Lowered:
-    """The steps that compute `graph` on `target`."""
-    roots = Roots(graph)
+def lower(graph: Graph, target: Target | None = None, copies: Collection[Var] = ()) -> Lowered:
+    """The steps that compute `graph` on `target`. Outputs among `copies` get memory of their own even where they
+    are mere rearrangements of other values."""
+    roots = Roots(graph, copies)
     for _ in range(ROUNDS):
         fusion = Fusion(roots.build())
         shared = _recomputed(roots, fusion)
@@ -32,7 +37,7 @@ def lower(graph: Graph, target: Target | None = None) -> Lowered:
             roots.store(var)
     else:
         fusion = Fusion(roots.build())
-    return _Lowering(graph, roots, fusion).result()
+    return _Lowering(graph, roots, fusion, target).result()
 
 
 def _recomputed(roots: Roots, fusion: Fusion) -> list[Var]:
@@ -54,8 +59,9 @@ def _recomputed(roots: Roots, fusion: Fusion) -> list[Var]:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, roots: Roots, fusion: Fusion):
-        self.graph, self.roots, self.fusion = graph, roots, fusion
+    def __init__(self, graph: Graph, roots: Roots, fusion: Fusion, target: Target | None):
+        self.graph, self.roots, self.fusion, self.target = graph, roots, fusion, target
+        self.reasons: list[str] = []
         self._position = {id(e): k for k, e in enumerate(graph.equations)}
         self.needed = {self._storage(a) for a in graph.outputs if isinstance(a, Var)}
         for group in fusion.groups.values():
@@ -77,7 +83,7 @@ class _Lowering:
         steps = [s for s in steps if any(v.type.size for v in s.writes)]
         written = {var for step in steps for var in step.writes}
         temporaries = tuple(v for v in self.roots.temporaries if v in written)
-        reasons = tuple(dict.fromkeys((*self.roots.reasons, *self.fusion.reasons)))
+        reasons = tuple(dict.fromkeys((*self.roots.reasons, *self.fusion.reasons, *self.reasons)))
         return Lowered(self.graph, tuple(steps), self.graph.outputs, self.roots.aliases, temporaries, reasons)
 
     def _kernel(self, group: Group) -> KernelStep:
@@ -112,6 +118,11 @@ class _Lowering:
             return [step]
         assert isinstance(root.definition, E.Extern)
         inputs = tuple(self._storage(a) if isinstance(a, Var) else a for a in root.inputs)
+        if isinstance(root.definition, E.Region):
+            body = lambda graph, copies: lower(graph, self.target, copies)  # noqa: E731
+            step, reasons = region_step(root.definition, inputs, root.outputs, body, label, sources)
+            self.reasons.extend(reasons)
+            return [step]
         extern = root.definition
         types = tuple(a.type for a in root.inputs)
         return [ExternStep(extern.name, extern.attributes, inputs, types, root.outputs, label, sources)]

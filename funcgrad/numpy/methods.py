@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad import dtypes
 from funcgrad.array import Array, install_methods
-from funcgrad.errors import hide_internal_frames
+from funcgrad.errors import boundary
 from funcgrad.numpy import (
     creation,
     elementwise,
@@ -32,23 +32,17 @@ def _operator(
     """`self op other`, or `other op self`; NotImplemented for an `other` that is no array or number."""
     if reflected:
 
+        @boundary
         def method(self: Any, other: Any) -> Any:
             plain = other.__class__ in _PLAIN or is_operand(other)
-            try:
-                return function(other, self) if plain else NotImplemented
-            except Exception as error:  # as errors.boundary does, without another call
-                hide_internal_frames(error)
-                raise
+            return function(other, self) if plain else NotImplemented
 
     else:
 
+        @boundary
         def method(self: Any, other: Any) -> Any:
             plain = other.__class__ in _PLAIN or is_operand(other)
-            try:
-                return function(self, other) if plain else NotImplemented
-            except Exception as error:
-                hide_internal_frames(error)
-                raise
+            return function(self, other) if plain else NotImplemented
 
     method.__name__ = method.__qualname__ = name
     return method
@@ -94,6 +88,7 @@ install_methods(
 
 
 def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    @boundary
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return function(self, *args, **kwargs)
 

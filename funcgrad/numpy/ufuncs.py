@@ -70,9 +70,6 @@ def binary(
     fast = None if ufunc is None else _eager_binary(ufunc)
 
     @boundary
-    def general(x1: Any, x2: Any) -> Any:
-        return operation(*broadcast(name, promotion(name, x1, x2)))
-
     def function(x1: Any, x2: Any, /) -> Any:
         if fast is not None and state.trace is EAGER:
             try:
@@ -81,7 +78,7 @@ def binary(
                 out = None
             if out is not None:
                 return out
-        return general(x1, x2)
+        return operation(*broadcast(name, promotion(name, x1, x2)))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

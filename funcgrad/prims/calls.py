@@ -41,6 +41,11 @@ def set_executor(execute: Callable[[Graph, Sequence[Any]], list[Any]]) -> None:
     _executor[0] = execute
 
 
+def execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+    """Run a graph on NumPy arrays, compiled where there is a run time."""
+    return _executor[0](graph, arrays)
+
+
 def call_type(*types: ArrayType, graph: Graph, **params: Any) -> tuple[ArrayType, ...]:
     """The type rule of whatever calls a graph."""
     expected = graph.in_types
@@ -50,7 +55,7 @@ def call_type(*types: ArrayType, graph: Graph, **params: Any) -> tuple[ArrayType
 
 
 def _evaluate_jit(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
-    return _executor[0](graph, arrays)
+    return execute(graph, arrays)
 
 
 def _evaluate_checkpoint(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
@@ -194,8 +199,16 @@ def _transpose_checkpoint(
     cotangents: Sequence[Any], *operands: Any, graph: Graph, **params: Any
 ) -> list[Any]:
     # The barrier keeps a compiler from finding that the forward pass has computed the same.
-    known = [x if x.__class__ is Linear else ops.optimization_barrier(x) for x in operands]
-    return _transpose_jit(cotangents, *known, graph=graph, name=graph.name)
+    linear = tuple([x.__class__ is Linear for x in operands])
+    split = partial_graph(graph, linear)
+    known = [ops.optimization_barrier(x) for x in operands if x.__class__ is not Linear]
+    again = bind(jit_p, *split.constants, *known, graph=split.known.graph, name=graph.name)
+    residuals = again[split.out_unknown.count(False) :]
+    moving = [x for x in operands if x.__class__ is Linear]
+    given = [c for c, u in zip(cotangents, split.out_unknown) if u]
+    pulled = _transpose_jit(given, *residuals, *moving, graph=split.linear, name=graph.name)
+    found = iter(pulled[len(residuals) :])
+    return [next(found) if is_linear else None for is_linear in linear]
 
 
 checkpoint_p = Primitive(

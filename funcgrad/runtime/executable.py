@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import Array
+from funcgrad.array import Array, Donated
 from funcgrad.errors import DonationWarning
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import primitive_named
@@ -25,13 +25,13 @@ from funcgrad.kernels.cpu import blas, program
 from funcgrad.lower import memory
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.heuristics import parallel_grain
-from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, View
-from funcgrad.lower.placement import Buffer, Operand, Placement, place
+from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, RegionStep, View
+from funcgrad.lower.placement import Buffer, Operand, Place, Placement, place
 from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
 from funcgrad.passes import pipeline
 from funcgrad.prims.calls import set_executor
-from funcgrad.runtime import cache
+from funcgrad.runtime import cache, regions
 from funcgrad.runtime.device import driver, words_address
 from funcgrad.runtime.library import LibraryCall
 from funcgrad.trace.core import data_of
@@ -72,7 +72,7 @@ class Executable:
         arena = placement.arena_slot
         assembled = program.Program(arena, arena + 1)
         for step in placement.steps:
-            self._append(assembled, step)
+            self._append(assembled, step, placement)
         self._words = assembled.finish() if assembled.here > program.HEADER else None
         self._program = assembled
         self._address = words_address(self._words) if self._words else 0
@@ -92,9 +92,9 @@ class Executable:
         native = self._driver
         self._run = native.run_long if self.work > LONG_PROGRAM_NS else native.run
 
-    def _append(self, assembled: program.Program, step: Any) -> None:
-        """Add one step to the program."""
-        address = self.placement.address
+    def _append(self, assembled: program.Program, step: Any, placement: Placement) -> None:
+        """Add one step to the program; `placement` says where its values are."""
+        address = placement.address
         if isinstance(step, KernelStep):
             if step.extent == 0:
                 return
@@ -128,13 +128,10 @@ class Executable:
             assembled.call(entry, batch, parallel_grain(batch, work, self._cores), pointers, values)
             self.work += batch * work
         elif isinstance(step, CopyStep):
-            source, target = self.placement.places[step.source], self.placement.places[step.target]
-            size = step.target.type.nbytes
-            if source == target or size == 0:
-                return
-            pointers = [(source.slot, source.offset), (target.slot, target.offset)]
-            assembled.call(cache.load_kernel(_COPY), size, parallel_grain(size, 0.05, self._cores), pointers)
-            self.work += size * 0.05
+            source, target = placement.places[step.source], placement.places[step.target]
+            self._copy(assembled, source, target, step.target.type.nbytes)
+        elif isinstance(step, RegionStep):
+            self._append_region(assembled, step, placement)
         else:
             assert isinstance(step, ExternStep)
             types = [v.type for v in step.outputs]
@@ -144,6 +141,25 @@ class Executable:
             values = [a for a in (*step.inputs, *step.outputs) if isinstance(a, Var)]
             assembled.call(call.address, 1, 1, [address(View(v)) for v in values])
             self.work += LONG_PROGRAM_NS
+
+    def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
+        if source == target or size == 0:
+            return
+        pointers = [(source.slot, source.offset), (target.slot, target.offset)]
+        assembled.call(cache.load_kernel(_COPY), size, parallel_grain(size, 0.05, self._cores), pointers)
+        self.work += size * 0.05
+
+    def _append_region(self, assembled: program.Program, step: RegionStep, placement: Placement) -> None:
+        def append(body: Placement) -> None:
+            for inner in body.steps:
+                self._append(assembled, inner, body)
+
+        def copy(source: Place, target: Place, size: int) -> None:
+            self._copy(assembled, source, target, size)
+
+        before = self.work
+        times = regions.append(step, placement, assembled, append, copy)
+        self.work = before + times * (self.work - before)
 
     def __call__(self, operands: Sequence[Any]) -> list[Array]:
         arrays = [
@@ -204,6 +220,8 @@ class Executable:
             given = operands[operand]
             if given.__class__ is Array and arrays[operand] is given._data and arrays[operand].flags.owndata:
                 buffers[number] = arrays[operand].reshape(self._shapes[number][0])
+                _ = given.type  # known from now on without the data
+                given._data = Donated(self.graph.name)  # type: ignore[assignment]
             else:  # not ours to overwrite: work on a copy
                 warnings.warn(
                     DonationWarning(f"operand {operand} could not be donated: it is a view or no Array"),

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import dtypes
 from funcgrad.ir.graph import ClosedGraph, Graph, Literal, Var
 from funcgrad.ir.text import format_graph, var_names
-from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep
+from funcgrad.lower.gpu import emit as cuda
+from funcgrad.lower.lowered import (
+    CopyStep,
+    ExternStep,
+    GemmStep,
+    KernelStep,
+    RegionStep,
+    ScanStep,
+    walk_steps,
+)
 from funcgrad.lower.placement import Buffer, Operand
 from funcgrad.runtime.executable import Executable
 
@@ -30,7 +39,7 @@ class Lowered:
         self.graph: Graph = executable.optimised
         self.sources: list[str] = list(dict.fromkeys(executable.sources))
         steps = executable.placement.steps
-        self.kernels = list(dict.fromkeys(s.kernel for s in steps if isinstance(s, KernelStep)))
+        self.kernels = list(dict.fromkeys(s.kernel for s in walk_steps(steps) if isinstance(s, KernelStep)))
         self.reasons: tuple[str, ...] = executable.lowered.reasons
 
     def compile(self) -> Executable:
@@ -54,6 +63,17 @@ class Lowered:
         """Predicted bytes of memory that the steps read and write."""
         steps = self.executable.placement.steps
         return sum(v.type.nbytes for s in steps for v in (*s.reads, *s.writes))
+
+    @property
+    def cuda_sources(self) -> list[str]:
+        """The CUDA C of each kernel; a comment that says why where it has none."""
+        sources = []
+        for kernel in self.kernels:
+            try:
+                sources.append(cuda.emit(kernel))
+            except cuda.NotPrintable as error:
+                sources.append(f"// not printed: {error.what}\n")
+        return sources
 
     def as_text(self) -> str:
         """The text of all stages."""
@@ -92,8 +112,12 @@ class Lowered:
         def listed(values: Sequence[Any]) -> str:
             return " ".join(f"{names.get(v, '?')}:{v.type}" for v in values)
 
+        return self._listed(self.executable.placement.steps, listed, "") or ["(nothing to run)"]
+
+    def _listed(self, steps: Sequence[Any], listed: Callable[[Sequence[Any]], str], indent: str) -> list[str]:
+        """The lines of steps; the bodies of control flow are indented."""
         lines = []
-        for step in self.executable.placement.steps:
+        for step in steps:
             if isinstance(step, KernelStep):
                 what = f"kernel {self.kernels.index(step.kernel)} over 0..{step.extent}"
             elif isinstance(step, GemmStep):
@@ -101,12 +125,17 @@ class Lowered:
                 what = f"gemm {dtypes.name(step.dtype)} {batch}{step.m}x{step.k} @ {step.k}x{step.n}"
             elif isinstance(step, CopyStep):
                 what = "copy"
+            elif isinstance(step, RegionStep):
+                times = f" of {step.length} steps" if isinstance(step, ScanStep) else ""
+                what = f"{step.label}{times}"
             else:
                 assert isinstance(step, ExternStep)
                 what = step.name
-            lines.append(f"{listed(step.writes)} = {what} ({listed(step.reads)})")
-            lines.extend(f"    from {s}" for s in dict.fromkeys(step.sources))
-        return lines or ["(nothing to run)"]
+            lines.append(f"{indent}{listed(step.writes)} = {what} ({listed(step.reads)})")
+            lines.extend(f"{indent}    from {s}" for s in dict.fromkeys(step.sources))
+            for body in step.bodies if isinstance(step, RegionStep) else ():
+                lines += [f"{indent}    body:", *self._listed(body.steps, listed, indent + "    | ")]
+        return lines
 
     def _memory(self) -> list[str]:
         names, placement = self._names(), self.executable.placement

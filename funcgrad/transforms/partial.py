@@ -118,8 +118,10 @@ class Split:
 
 
 @remembered
-def partial_graph(graph: Graph, unknown: tuple[bool, ...]) -> Split:
-    """Split `graph` by which of its inputs are unknown."""
+def partial_graph(graph: Graph, unknown: tuple[bool, ...], wanted: bool | tuple[bool, ...] = False) -> Split:
+    """Split `graph` by which of its inputs are unknown; outputs where `wanted` count as unknown in any case."""
+    if isinstance(wanted, bool):
+        wanted = (wanted,) * len(graph.outputs)
     trace = GraphTrace()
     split = SplitTrace(trace)
     try:
@@ -128,7 +130,7 @@ def partial_graph(graph: Graph, unknown: tuple[bool, ...]) -> Split:
         sources = iter(known_inputs), iter(unknown_inputs)
         with current(split):
             outs = evaluate_graph(graph, [next(sources[u]) for u in unknown])
-        out_unknown = tuple(map(split.is_unknown, outs))
+        out_unknown = tuple([w or split.is_unknown(o) for o, w in zip(outs, wanted)])
         linear = split.graph(
             unknown_inputs, [o for o, u in zip(outs, out_unknown) if u], graph.name + ".linear"
         )

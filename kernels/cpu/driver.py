@@ -60,9 +60,12 @@ from .program import (
     JUMP,
     JUMP_IF_ZERO,
     LOOP,
+    MOVE,
     NOT_CONTIGUOUS,
+    REPEAT,
     SET,
     SWAP,
+    TABLE,
 )
 
 _PIECE = (1 << 32) - 1
@@ -186,7 +189,36 @@ def run(program, frame, pool):
         elif opcode == JUMP_IF_ZERO:
             byte = load_byte(load(frame + 8 * load(at + 16)) + load(at + 24))
             at = program + 8 * load(at + 32) if byte == 0 else at + 40
+        elif opcode == MOVE:
+            store(frame + 8 * load(at + 16), load(frame + 8 * load(at + 24)) + load(at + 32))
+            at += 40
         elif opcode == JUMP:
             at = program + 8 * load(at + 16)
+        elif opcode == REPEAT:
+            times, entry, extent = load(at + 16), load(at + 24), load(at + 32)
+            pointers, values, moving = load(at + 40), load(at + 48), load(at + 56)
+            source = at + 64
+            target = block
+            for _ in range(pointers):
+                store(target, load(frame + 8 * load(source)) + load(source + 8))
+                source += 16
+                target += 8
+            for _ in range(values):
+                store(target, load(source))
+                source += 8
+                target += 8
+            at = source + 16 * moving
+            while True:
+                call_entry(entry, block, 0, extent)
+                times -= 1
+                if times == 0:
+                    break
+                for k in range(moving):
+                    target = block + 8 * load(source + 16 * k)
+                    store(target, load(target) + load(source + 16 * k + 8))
+        elif opcode == TABLE:
+            number = load_int32(load(frame + 8 * load(at + 16)) + load(at + 24))
+            number = max(min(number, load(at + 32) - 1), 0)
+            at = program + 8 * load(at + 40 + 8 * number)
         else:
             return opcode

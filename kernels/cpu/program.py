@@ -2,7 +2,7 @@
 
 A program is an array of int64. It works on a *frame*, another array of int64, one per call::
 
-    frame  | operand addresses | result addresses | arena | counters ... | argument block |
+    frame  | operand addresses | result addresses | arena | pointers and counters ... | argument block |
     slot     0 ...                                                         program[ARGUMENTS]
 
 Each instruction begins with its opcode and its length in words. Addresses are written as a frame slot and a
@@ -12,7 +12,7 @@ byte offset, so that a program holds for every call.
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # The header: how many leading slots hold ids of ndarrays, and where the argument block begins.
 ARRAYS, ARGUMENTS, HEADER = 0, 1, 2
@@ -46,6 +46,14 @@ JUMP_IF_ZERO = 6
 """slot, offset, target word: jump when the byte at the address is 0."""
 LOOP = 7
 """slot, target word: frame[slot] -= 1; jump when it is still above 0."""
+MOVE = 8
+"""slot, slot, amount: frame[first] = frame[second] + amount."""
+TABLE = 9
+"""slot, offset, n, n target words: jump to the target whose number is the int32 at the address, limited to those
+that there are."""
+REPEAT = 10
+"""times, entry, extent, n pointers, n values, n moving, (slot, offset)..., values..., (number, stride)...: call a
+kernel whole so many times, at least once; after each call the pointers of these numbers move by their strides."""
 
 NAMES = {
     CALL: "call",
@@ -55,6 +63,9 @@ NAMES = {
     JUMP: "jump",
     JUMP_IF_ZERO: "jump_if_zero",
     LOOP: "loop",
+    MOVE: "move",
+    TABLE: "table",
+    REPEAT: "repeat",
 }
 
 
@@ -76,6 +87,11 @@ class Program:
         """The next instruction's position, a target of jumps."""
         return len(self.words)
 
+    def slot(self) -> int:
+        """A new slot of the frame, for a pointer or a counter."""
+        self.slots += 1
+        return self.slots - 1
+
     def _emit(self, opcode: int, *operands: int) -> int:
         start = self.here
         self.words.extend([opcode, 2 + len(operands), *operands])
@@ -93,6 +109,22 @@ class Program:
         self._widest = max(self._widest, len(pointers) + len(values))
         flat = [word for pair in pointers for word in pair]
         self._emit(CALL, entry, extent, max(grain, 1), len(pointers), len(values), *flat, *values)
+
+    def repeat(self, start: int, body: int, times: int, strides: Mapping[int, int]) -> bool:
+        """Make one instruction of a loop that begins at `start`, if all that follows `body` is one call that is not
+        split; gives whether it was. The pointers in the slots of `strides` move after each call."""
+        words = self.words
+        if len(words) == body or words[body] != CALL or body + words[body + 1] != len(words):
+            return False
+        entry, extent, grain, pointers, values = words[body + 2 : body + 7]
+        if extent > grain:
+            return False
+        rest = list(words[body + 7 :])
+        moves = [(k, strides[s]) for k, s in enumerate(rest[: 2 * pointers : 2]) if s in strides]
+        del words[start:]
+        flat = [word for move in moves for word in move]
+        self._emit(REPEAT, times, entry, extent, pointers, values, len(moves), *rest, *flat)
+        return True
 
     def add(self, slot: int, amount: int) -> None:
         self._emit(ADD, slot, amount)
@@ -113,12 +145,21 @@ class Program:
     def loop(self, slot: int, target: int) -> None:
         self._emit(LOOP, slot, target)
 
+    def move(self, target: int, source: int, amount: int) -> None:
+        self._emit(MOVE, target, source, amount)
+
+    def table(self, slot: int, offset: int, count: int) -> list[int]:
+        """Jump to one of `count` targets; gives the handles for `patch`."""
+        first = self._emit(TABLE, slot, offset, count, *[0] * count) + 5
+        return list(range(first, first + count))
+
     def patch(self, handle: int) -> None:
         """Let the jump with this handle go to the next instruction."""
         self.words[handle] = self.here
 
     def finish(self) -> array.array:
         self._emit(HALT)
+        self.words[ARGUMENTS] = self.slots
         return self.words
 
     def __str__(self) -> str:

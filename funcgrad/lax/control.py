@@ -1,0 +1,359 @@
+"""Control flow under the names of `jax.lax`: loops and choices that can be traced, differentiated and batched.
+
+Owns the checks of what users pass and the form in which it reaches the primitives; the loops themselves are
+those of prims/control_*.py.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes, tree
+from funcgrad.config import config
+from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.flat import name_of
+from funcgrad.ir.types import array_type
+from funcgrad.lax.bodies import (
+    Carry,
+    check_function,
+    operands_of,
+    trace_body,
+    trace_branches,
+)
+from funcgrad.numpy.promotion import cast, result_dtype
+from funcgrad.prims.control_cond import cond_p
+from funcgrad.prims.control_graphs import joined
+from funcgrad.prims.control_scan import scan_p
+from funcgrad.prims.control_while import while_p
+from funcgrad.trace import ops
+from funcgrad.trace.core import EAGER, Tracer, bind, data_of, is_operand, state, type_of
+from funcgrad.trace.graph_trace import trace_to_graph
+from funcgrad.tree import keystr
+
+F = Callable[..., Any]
+
+
+@boundary
+def scan(
+    f: F,
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    _split_transpose: bool = False,
+) -> tuple[Any, Any]:
+    """Run `carry, y = f(carry, x)` over the slices of `xs` along their leading axis; gives (carry, ys).
+
+    The loop is compiled as one native loop, whatever its length, and differentiates in both modes.
+
+    Args:
+        f: a function of the carry and one slice that gives a pair: the new carry, of the same types, and any
+            tree of arrays (or None) to be stacked.
+        init: the first carry.
+        xs: a tree of arrays with equal leading axes; None for a loop without them.
+        length: the number of steps, needed where `xs` is None.
+        reverse: whether to go from the last slice to the first; `ys` stay in the order of `xs`.
+        unroll, _split_transpose: accepted for JAX's sake; without effect here.
+
+    Raises:
+        ArgumentError: `f` does not return a pair, or a carry of another structure.
+        ShapeError, DTypeError: `f` returns a carry of other types; leading axes of different lengths.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.scan(lambda c, x: (c + x, c), 0.0, fg.numpy.arange(3.0))[0]
+    Array(3., dtype=float32)
+    """
+    check_function("scan", "f", f)
+    x_leaves, x_tree = operands_of("scan", f, xs)
+    length = _scan_length(xs, length)
+    carry = Carry("scan", "carry", init, f)
+    if config.disable_jit and length:
+        return _python_scan(f, init, xs, length, reverse)
+    held: list[Any] = []
+    count = len(carry.leaves)
+
+    def body(*leaves: Any) -> list[Any]:
+        result = f(carry.tree.unflatten(leaves[:count]), x_tree.unflatten(leaves[count:]))
+        new, y = _pair(f, result)
+        ys, y_tree = operands_of("scan", f, y)
+        held[:] = [y_tree]
+        return [*carry.fit(f, new), *ys]
+
+    slices = [array_type(t.shape[1:], t.dtype, t.weak) for t in map(type_of, x_leaves)]
+    closed = trace_body(carry, f, body, slices)
+    outs = bind(
+        scan_p,
+        *closed.constants,
+        *carry.initial(),
+        *x_leaves,
+        graph=closed.graph,
+        consts=len(closed.constants),
+        carry=count,
+        length=length,
+        reverse=bool(reverse),
+    )
+    return carry.tree.unflatten(outs[:count]), held[0].unflatten(outs[count:])
+
+
+def _pair(f: F, result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        found = f"{len(result)} values" if isinstance(result, tuple | list) else type(result).__name__
+        raise ArgumentError(
+            f"scan: {name_of(f)} has to return a pair (carry, y), and returned {found}",
+            hint="return (carry, y); where there is nothing to stack, return (carry, None)",
+        )
+    return result[0], result[1]
+
+
+def _scan_length(xs: Any, length: int | None) -> int:
+    """The number of steps, on which the leading axes of `xs` and `length` have to agree."""
+    if length is not None:
+        try:
+            length = operator.index(length)
+        except TypeError:
+            raise ArgumentError(
+                f"scan: length has to be a Python int, got {length!r}",
+                hint="with a traced number of steps use lax.fori_loop or lax.while_loop",
+            ) from None
+        if length < 0:
+            raise ArgumentError(f"scan: length is {length}")
+    found: list[tuple[str, int]] = [] if length is None else [("length", length)]
+    for path, leaf in tree.leaves_with_path(xs):
+        shape = type_of(leaf).shape
+        if not shape:
+            raise ShapeError(
+                f"scan: xs{keystr(path)} is a scalar, and scan goes over the leading axis of xs",
+                hint="pass what does not change with the step in a closure or in the carry",
+            )
+        found.append((f"xs{keystr(path)}, of shape {shape},", shape[0]))
+    if not found:
+        raise ArgumentError("scan: without xs the number of steps is not known", hint="give length=")
+    if any(n != found[0][1] for _, n in found):
+        words = "; ".join(f"{name} has {n}" for name, n in found[:8])
+        raise ShapeError(f"scan: the numbers of steps differ: {words}")
+    return found[0][1]
+
+
+def _python_scan(f: F, init: Any, xs: Any, length: int, reverse: bool) -> tuple[Any, Any]:
+    """The loop in Python, step by step, for debugging."""
+    carry, ys = init, []
+    for i in reversed(range(length)) if reverse else range(length):
+        carry, y = _pair(f, f(carry, tree.map(lambda x, i=i: _row(x, i), xs)))
+        ys.append(y)
+    if reverse:
+        ys.reverse()
+    return carry, tree.map(lambda *rows: _stack(rows), *ys)
+
+
+def _row(x: Any, i: int) -> Any:
+    shape = type_of(x).shape
+    return ops.reshape(ops.slice_in_dim(x, i, i + 1), shape[1:])
+
+
+def _stack(rows: Sequence[Any]) -> Any:
+    return ops.concatenate([ops.expand_dims(r, (0,)) for r in rows], 0)
+
+
+@boundary
+def while_loop(cond_fun: F, body_fun: F, init_val: Any) -> Any:
+    """Run `val = body_fun(val)` as long as `cond_fun(val)` holds.
+
+    Under `vmap` it runs until the last example is done, and leaves those that are done as they are. It
+    differentiates in forward mode; for reverse mode use `scan`, or `fori_loop` with static bounds.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.while_loop(lambda n: n < 100, lambda n: n * 3, 1)
+    Array(243, dtype=int64, weak_type=True)
+    """
+    check_function("while_loop", "cond_fun", cond_fun)
+    check_function("while_loop", "body_fun", body_fun)
+    return _while("while_loop", cond_fun, body_fun, body_fun, init_val)
+
+
+def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any) -> Any:
+    """A while loop whose errors speak of the function `user`."""
+    carry = Carry(what, "val", init, user)
+    if config.disable_jit and state.trace is EAGER:
+        value = init
+        while cond_fun(value):
+            value = body_fun(value)
+        return value
+    unflatten = carry.tree.unflatten
+    body = trace_body(carry, user, lambda *leaves: carry.fit(user, body_fun(unflatten(leaves))), ())
+
+    def asked(*leaves: Any) -> list[Any]:
+        result = cond_fun(unflatten(leaves))
+        _check_predicate(what, f"what {name_of(cond_fun)} returns", result)
+        return [result]
+
+    cond = trace_to_graph(asked, carry.types, name_of(cond_fun))
+    outs = bind(
+        while_p,
+        *cond.constants,
+        *body.constants,
+        *carry.initial(),
+        cond=cond.graph,
+        body=body.graph,
+        cond_consts=len(cond.constants),
+        body_consts=len(body.constants),
+    )
+    return unflatten(outs)
+
+
+def _check_predicate(what: str, role: str, value: Any) -> None:
+    if not is_operand(value):
+        raise ArgumentError(
+            f"{what}: {role} has to be a boolean scalar, got {type(value).__name__}: {value!r:.80}"
+        )
+    t = type_of(value)
+    if t.shape:
+        raise ShapeError(
+            f"{what}: {role} has to be a scalar, got {t}",
+            hint="reduce it with .any() or .all(); for a choice per element use numpy.where",
+        )
+    if not dtypes.is_bool(t.dtype):
+        raise DTypeError(f"{what}: {role} has to be boolean, got {t}", hint="compare it, as in x != 0")
+
+
+@boundary
+def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int | bool | None = None) -> Any:
+    """Run `val = body_fun(i, val)` for i from `lower` up to, but not including, `upper`.
+
+    With bounds that are Python ints (or arrays at hand) this is a `scan`, and differentiates in both modes; with
+    traced bounds it is a `while_loop`.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.fori_loop(0, 5, lambda i, total: total + i, 0)
+    Array(10, dtype=int64, weak_type=True)
+    """
+    check_function("fori_loop", "body_fun", body_fun)
+    for name, bound in (("lower", lower), ("upper", upper)):
+        if not is_operand(bound) or type_of(bound).shape or not dtypes.is_integer(type_of(bound).dtype):
+            found = str(type_of(bound)) if is_operand(bound) else repr(bound)
+            raise ArgumentError(f"fori_loop: {name} has to be an integer scalar, got {found}")
+    dtype, weak = result_dtype(type_of(lower), type_of(upper))
+    if isinstance(lower, Tracer) or isinstance(upper, Tracer):
+        start, stop = cast(lower, dtype, weak), cast(upper, dtype, weak)
+        carry = Carry("fori_loop", "val", init_val, body_fun)
+
+        def step(value: Any) -> Any:
+            i, stop, inner = value
+            new = body_fun(i, inner)
+            if tree.structure(new) != carry.tree:
+                carry.fit(body_fun, new)
+            return ops.add(i, 1), stop, new
+
+        return _while(
+            "fori_loop", lambda value: ops.lt(value[0], value[1]), step, body_fun, (start, stop, init_val)
+        )[2]
+    first, last = int(data_of(lower)), int(data_of(upper))
+    start = first if weak else dtype.type(first)
+    carry = Carry("fori_loop", "val", init_val, body_fun)
+    if config.disable_jit:
+        value = init_val
+        for i in range(first, last):
+            value = body_fun(i, value)
+        return value
+    number = type_of(start)
+
+    def body(*leaves: Any) -> list[Any]:
+        result = body_fun(leaves[-1], carry.tree.unflatten(leaves[:-1]))
+        return [*carry.fit(body_fun, result), ops.add(leaves[-1], 1)]
+
+    closed = trace_body(carry, body_fun, body, [number])
+    outs = bind(
+        scan_p,
+        *closed.constants,
+        *carry.initial(),
+        start,
+        graph=closed.graph,
+        consts=len(closed.constants),
+        carry=len(carry.leaves) + 1,
+        length=max(last - first, 0),
+        reverse=False,
+    )
+    return carry.tree.unflatten(outs[:-1])
+
+
+_MISSING = object()
+
+
+@boundary
+def cond(
+    pred: Any, true_fun: Any, false_fun: Any, *operands: Any, operand: Any = _MISSING, linear: Any = None
+) -> Any:
+    """`true_fun(*operands)` where `pred` holds, else `false_fun(*operands)`; only one of them runs.
+
+    Both may close over arrays, and return the same types. Under a `vmap` that batches `pred`, both run and each
+    example takes its own result.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.cond(True, lambda x: x + 1, lambda x: x - 1, 2.0)
+    Array(3., dtype=float32, weak_type=True)
+    """
+    if not callable(true_fun) and len(operands) == 2 and callable(false_fun) and callable(operands[1]):
+        # JAX's older form: cond(pred, true_operand, true_fun, false_operand, false_fun)
+        both = (true_fun, operands[0])
+        first, second = false_fun, operands[1]
+        return cond(pred, lambda a, b: first(a), lambda a, b: second(b), *both)
+    if operand is not _MISSING:
+        if operands:
+            raise ArgumentError("cond: give operands by position or as operand=, not both")
+        operands = (operand,)
+    check_function("cond", "true_fun", true_fun)
+    check_function("cond", "false_fun", false_fun)
+    if is_operand(pred) and not type_of(pred).shape and dtypes.is_integer(type_of(pred).dtype):
+        pred = ops.ne(pred, 0) if isinstance(pred, Tracer) else bool(data_of(pred) != 0)
+    _check_predicate("cond", "pred", pred)
+    if config.disable_jit and not isinstance(pred, Tracer):
+        return true_fun(*operands) if pred else false_fun(*operands)
+    return _choose("cond", ops.convert(pred, dtypes.int32), (false_fun, true_fun), operands)
+
+
+@boundary
+def switch(index: Any, branches: Sequence[F], *operands: Any, operand: Any = _MISSING) -> Any:
+    """`branches[index](*operands)`, where `index` is limited to the branches that there are.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.switch(1, [lambda x: x, lambda x: x * 2], 3.0)
+    Array(6., dtype=float32, weak_type=True)
+    """
+    branches = tuple(branches)
+    for number, branch in enumerate(branches):
+        check_function("switch", f"branches[{number}]", branch)
+    if not branches:
+        raise ArgumentError("switch: there are no branches", hint="give at least one function")
+    if operand is not _MISSING:
+        if operands:
+            raise ArgumentError("switch: give operands by position or as operand=, not both")
+        operands = (operand,)
+    if not is_operand(index) or type_of(index).shape or not dtypes.is_integer(type_of(index).dtype):
+        found = str(type_of(index)) if is_operand(index) else repr(index)
+        raise ArgumentError(
+            f"switch: index has to be an integer scalar, got {found}",
+            hint="for a boolean use lax.cond; for a choice per element use lax.select_n",
+        )
+    last = len(branches) - 1
+    if not isinstance(index, Tracer):
+        index = np.int32(min(max(int(data_of(index)), 0), last))
+        if config.disable_jit:
+            return branches[int(index)](*operands)
+    elif type_of(index).dtype != dtypes.int32:
+        index = ops.convert(ops.min_(ops.max_(index, 0), last), dtypes.int32)
+    return _choose("switch", index, branches, operands)
+
+
+def _choose(what: str, index: Any, branches: Sequence[F], operands: tuple[Any, ...]) -> Any:
+    leaves, in_tree = operands_of(what, branches[0], operands)
+    closed, out_tree = trace_branches(what, branches, in_tree, [type_of(x) for x in leaves])
+    graphs, constants = joined([(c.graph, c.constants) for c in closed])
+    outs = bind(cond_p, index, *constants, *leaves, branches=graphs)
+    return out_tree.unflatten(outs)
+
+
+__all__ = ["cond", "fori_loop", "scan", "switch", "while_loop"]

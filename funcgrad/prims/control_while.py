@@ -1,0 +1,302 @@
+"""The primitive `while`: a loop that runs as long as a condition on what it carries holds.
+
+Operands are (constants of the condition, constants of the body, carries). Forward mode carries tangents along.
+Reverse mode would need what every iteration computed, and there is no bound on how many there are: its
+transpose raises, and says what to write instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import NotDifferentiableError
+from funcgrad.ir import expr
+from funcgrad.ir.graph import Equation, Graph
+from funcgrad.ir.primitive import AxisSize, Primitive, Sample, Zero
+from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.prims.calls import interpret
+from funcgrad.prims.control_graphs import (
+    Flags,
+    check_operands,
+    chosen,
+    depending,
+    either,
+    execute,
+    merged,
+    needed_inputs,
+    parts,
+    pruned,
+    pruned_equation,
+    reordered,
+    with_inputs,
+)
+from funcgrad.trace import ops
+from funcgrad.trace.core import bind, type_of
+from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered, trace_to_graph
+from funcgrad.transforms.jvp import jvp_graph
+from funcgrad.transforms.partial import partial_graph
+from funcgrad.transforms.vmap import batch_graph, move_batch_axis
+
+
+def _type(
+    *types: ArrayType, cond: Graph, body: Graph, cond_consts: int, body_consts: int
+) -> tuple[ArrayType, ...]:
+    cells = body.in_types[body_consts:]
+    check_operands("while", "it", types, [*cond.in_types[:cond_consts], *body.in_types[:body_consts], *cells])
+    check_operands("while", "the carry", body.out_types, cells)
+    check_operands("while", "the condition", cond.in_types[cond_consts:], cells)
+    return body.out_types
+
+
+def interpret_while(*arrays: Any, cond: Graph, body: Graph, cond_consts: int, body_consts: int) -> list[Any]:
+    """A while loop in Python with NumPy: the oracle."""
+    for_cond, for_body, carried = parts([np.asarray(a) for a in arrays], cond_consts, body_consts)
+    while interpret(cond, [*for_cond, *carried])[0]:
+        carried = [np.asarray(a) for a in interpret(body, [*for_body, *carried])]
+    return carried
+
+
+def _evaluate(xp: Any, *arrays: Any, body: Graph, **params: Any) -> list[Any]:
+    return execute(while_p, [xp.asarray(a) for a in arrays], {"body": body, **params})
+
+
+def _jvp(
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    *,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+):
+    nonzero = [t.__class__ is not Zero for t in tangents]
+    _, given, moving = map(tuple, parts(nonzero, cond_consts, body_consts))
+    while True:
+        pushed = jvp_graph(body, (*given, *moving), moving)
+        if pushed.flags == moving:
+            break
+        moving = pushed.flags
+    extra, carry = len(pushed.constants), len(moving)
+    own = extra + body_consts
+    order = [
+        *range(own),
+        *range(own + carry, own + carry + sum(given)),
+        *range(own, own + carry),
+        *range(own + carry + sum(given), own + carry + sum(given) + sum(moving)),
+    ]
+    for_cond, for_body, init = parts(primals, cond_consts, body_consts)
+    _, body_t, init_t = parts(tangents, cond_consts, body_consts)
+    outs = bind(
+        while_p,
+        *for_cond,
+        *pushed.constants,
+        *for_body,
+        *chosen(body_t, given),
+        *init,
+        *map(ops.materialize, chosen(init_t, moving)),
+        cond=with_inputs(cond, (), len(cond.inputs), [t.tangent() for t in chosen(body.out_types, moving)]),
+        body=reordered(pushed.graph, order, range(len(pushed.graph.outputs))),
+        cond_consts=cond_consts,
+        body_consts=own + sum(given),
+    )
+    found = iter(outs[carry:])
+    return outs[:carry], [next(found) if f else Zero(t.tangent()) for f, t in zip(moving, body.out_types)]
+
+
+def _batch(
+    size: AxisSize,
+    operands: Sequence[Any],
+    axes: Sequence[int | None],
+    *,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+):
+    batched = [a is not None for a in axes]
+    for_cond, for_body, moving = map(tuple, parts(batched, cond_consts, body_consts))
+    while True:
+        derived = batch_graph(body, size, (*for_body, *moving), moving)
+        asked = batch_graph(cond, size, (*for_cond, *moving))
+        found = derived.flags if not asked.flags[0] else (True,) * len(moving)
+        if found == moving:
+            break
+        moving = found
+    values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
+    c_ops, b_ops, _ = parts(values, cond_consts, body_consts)
+    start = cond_consts + body_consts
+    init = [
+        move_batch_axis(x, a, 0, size) if m else x for x, a, m in zip(operands[start:], axes[start:], moving)
+    ]
+    c_ops, b_ops = [*asked.constants, *c_ops], [*derived.constants, *b_ops]
+    out_axes = [0 if m else None for m in moving]
+    if not asked.flags[0]:
+        outs = bind(
+            while_p,
+            *c_ops,
+            *b_ops,
+            *init,
+            cond=asked.graph,
+            body=derived.graph,
+            cond_consts=len(c_ops),
+            body_consts=len(b_ops),
+        )
+        return outs, out_axes
+    # Each example has its own condition: run until all are done, and change only those that are not. The
+    # conditions are the first carry, so that they are computed once per iteration.
+    going = evaluate_graph(asked.graph, [*c_ops, *init])[0]
+    step = _masked_step(derived.graph, asked.graph, len(b_ops), len(c_ops))
+    any_types = [type_of(going), *map(type_of, init)]
+    any_going = trace_to_graph(lambda go, *_: [ops.reduce_or(go, (0,))], any_types, cond.name).graph
+    outs = bind(
+        while_p,
+        *b_ops,
+        *c_ops,
+        going,
+        *init,
+        cond=any_going,
+        body=step.graph,
+        cond_consts=0,
+        body_consts=len(b_ops) + len(c_ops),
+    )
+    return outs[1:], out_axes
+
+
+@remembered
+def _masked_step(body: Graph, cond: Graph, body_consts: int, cond_consts: int) -> Derived:
+    """(constants of body and cond; conditions, carries) -> (conditions, carries): one step of those that go on."""
+
+    def step(*values: Any) -> list[Any]:
+        b_ops, c_ops, (going, *carried) = parts(values, body_consts, cond_consts)
+        news = evaluate_graph(body, [*b_ops, *carried])
+        kept = [_where(going, new, old) for new, old in zip(news, carried)]
+        still = evaluate_graph(cond, [*c_ops, *kept])[0]
+        return [ops.and_(going, still), *kept]
+
+    types = [*body.in_types[:body_consts], *cond.in_types[:cond_consts]]
+    return derive(step, [*types, cond.out_types[0], *body.in_types[body_consts:]], body.name, [])
+
+
+def _where(mask: Any, on_true: Any, on_false: Any) -> Any:
+    """A choice by a mask over the leading axis."""
+    shape = type_of(on_true).shape
+    return ops.select(ops.broadcast_in_dim(mask, shape, (0,)), on_true, on_false)
+
+
+def _partial(
+    unknown: Flags,
+    operands: Sequence[Any],
+    record: Callable[..., Any],
+    *,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+) -> list[Any]:
+    params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
+    asked, given, moving = map(tuple, parts(unknown, cond_consts, body_consts))
+    while True:
+        split = partial_graph(body, (*given, *moving), moving)
+        if split.out_unknown == moving:
+            break
+        moving = split.out_unknown
+    outs = record(while_p, operands, params)
+    if all(moving) or any(depending(cond, (*asked, *moving))):
+        return outs
+    known = split.known.graph
+    for_cond, for_body, init = parts(operands, cond_consts, body_consts)
+    own = [*split.constants, *chosen(for_body, given, False)]
+    kept = [k for k, m in enumerate((*(False,) * cond_consts, *moving)) if not m]
+    known_outs = bind(
+        while_p,
+        *for_cond,
+        *own,
+        *chosen(init, moving, False),
+        cond=reordered(cond, kept, (0,)),
+        body=reordered(known, range(len(known.inputs)), range(moving.count(False))),
+        cond_consts=cond_consts,
+        body_consts=len(own),
+    )
+    return merged(moving, chosen(outs, moving), known_outs)
+
+
+def _transpose(cotangents: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
+    raise NotDifferentiableError(
+        "reverse mode cannot pass through while_loop, nor through fori_loop with a bound that is traced: it "
+        "would need the values of every iteration, and how many there are is not known beforehand",
+        hint="use lax.scan, or lax.fori_loop with Python ints as bounds; or forward mode (jvp, jacfwd)",
+    )
+
+
+def _prune(equation: Equation, used: Flags) -> Equation | None:
+    cond, body, c, b = (equation.params[k] for k in ("cond", "body", "cond_consts", "body_consts"))
+    asked, deciding = map(tuple, parts(needed_inputs(cond, (True,)), c))
+    moving = either(used, deciding)
+    while True:
+        given, feeding = map(tuple, parts(needed_inputs(body, moving), b))
+        found = either(moving, feeding)
+        if found == moving:
+            break
+        moving = found
+    inputs = (*asked, *given, *moving)
+    if all(inputs):
+        return None
+    params = {
+        "cond": pruned(cond, (*asked, *moving), (True,)),
+        "body": pruned(body, (*given, *moving), moving),
+        "cond_consts": sum(asked),
+        "body_consts": sum(given),
+    }
+    return pruned_equation(equation, inputs, moving, params)
+
+
+def _lower(
+    in_types: Sequence[ArrayType],
+    out_types: Sequence[ArrayType],
+    *,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+):
+    attributes = (("body_consts", body_consts), ("cond_consts", cond_consts))
+    return expr.Region("while", attributes, (cond, body), tuple(range(cond_consts + body_consts)))
+
+
+def _samples() -> Iterable[Sample]:
+    vector, scalar = array_type((3,), dtypes.float32), array_type((), dtypes.float32)
+    bound = lambda limit, x, total: [ops.lt(total, limit)]  # noqa: E731
+    cond = trace_to_graph(bound, [scalar, vector, scalar], "sample").graph
+
+    def step(w: Any, x: Any, total: Any) -> list[Any]:
+        x = ops.mul(ops.cos(x), w)
+        return [x, ops.add(total, ops.add(ops.reduce_sum(ops.square(x), (0,)), 0.5))]
+
+    body = trace_to_graph(step, [vector, vector, scalar], "sample").graph
+
+    def draw(*shape: int):
+        return lambda rng: np.asarray(rng.uniform(0.5, 1.0, shape)).astype(np.float32)
+
+    params = {"cond": cond, "body": body, "cond_consts": 1, "body_consts": 1}
+    for limit in (6.0, 0.0):
+        given = lambda rng, limit=limit: np.float32(limit)  # noqa: E731
+        yield Sample((given, draw(3), draw(3), draw()), params, (), "forward mode only")
+
+
+while_p = Primitive(
+    name="while",
+    type_rule=_type,
+    evaluate=_evaluate,
+    jvp=_jvp,
+    transpose=_transpose,
+    batch=_batch,
+    partial=_partial,
+    lower=_lower,
+    samples=_samples,
+    prune=_prune,
+    multiple_results=True,
+)
