@@ -6,25 +6,8 @@ import numpy as _np
 
 from funcgrad import array as _array
 from funcgrad.array import Array as ndarray
-from funcgrad.dtypes import (
-    bfloat16,
-    bool_,
-    complex64,
-    complex128,
-    finfo,
-    float16,
-    float32,
-    float64,
-    iinfo,
-    int8,
-    int16,
-    int32,
-    int64,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
-)
+from funcgrad.dtypes import bfloat16 as _bfloat16
+from funcgrad.dtypes import finfo, iinfo
 from funcgrad.numpy import methods as _methods  # noqa: F401   # installs the operators of arrays
 from funcgrad.numpy.creation import (
     arange,
@@ -272,7 +255,20 @@ from funcgrad.numpy.ufuncs import (
 
 pi, e, euler_gamma, inf, nan = _np.pi, _np.e, _np.euler_gamma, _np.inf, _np.nan
 newaxis = None
-bool = bool_
+
+# Scalar types, which are callable and equal to the dtypes of arrays, and NumPy's names for kinds of them.
+bool_ = bool = _np.bool_
+int8, int16, int32, int64 = _np.int8, _np.int16, _np.int32, _np.int64
+uint8, uint16, uint32, uint64 = _np.uint8, _np.uint16, _np.uint32, _np.uint64
+float16, float32, float64, bfloat16 = _np.float16, _np.float32, _np.float64, _bfloat16.type
+complex64, complex128 = _np.complex64, _np.complex128
+number, integer, signedinteger, unsignedinteger = (
+    _np.number,
+    _np.integer,
+    _np.signedinteger,
+    _np.unsignedinteger,
+)
+inexact, floating, complexfloating, generic = _np.inexact, _np.floating, _np.complexfloating, _np.generic
 _array._namespace[0] = _sys.modules[__name__]
 
 __all__ = [
@@ -336,6 +332,7 @@ __all__ = [
     "column_stack",
     "complex64",
     "complex128",
+    "complexfloating",
     "compress",
     "concat",
     "concatenate",
@@ -381,6 +378,7 @@ __all__ = [
     "float32",
     "float64",
     "float_power",
+    "floating",
     "floor",
     "floor_divide",
     "fmax",
@@ -391,6 +389,7 @@ __all__ = [
     "full",
     "full_like",
     "gcd",
+    "generic",
     "geomspace",
     "greater",
     "greater_equal",
@@ -402,6 +401,7 @@ __all__ = [
     "iinfo",
     "imag",
     "indices",
+    "inexact",
     "inf",
     "inner",
     "insert",
@@ -409,6 +409,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "integer",
     "invert",
     "isclose",
     "iscomplex",
@@ -470,6 +471,7 @@ __all__ = [
     "nextafter",
     "nonzero",
     "not_equal",
+    "number",
     "ones",
     "ones_like",
     "outer",
@@ -502,6 +504,7 @@ __all__ = [
     "shape",
     "sign",
     "signbit",
+    "signedinteger",
     "sin",
     "sinc",
     "sinh",
@@ -534,6 +537,7 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "unsignedinteger",
     "unstack",
     "var",
     "vdot",
