@@ -146,8 +146,7 @@ def check_derivatives(case: Case, order: int = 2) -> None:
     outs = function(*values) if values else []
     if not outs:
         return
-    precision = min(dtypes.real_of(type_of(x).dtype).itemsize for x in (*values, *outs))
-    tolerance, eps = DIFFERENCES[precision]
+    tolerance, eps = DIFFERENCES[_precision(*values, *outs)]
     check_forward(function, tuple(values), tolerance, eps, case.rng)
     check_reverse(function, tuple(values), tolerance, case.rng)
     if order > 1:
@@ -173,8 +172,13 @@ def check_transpose(case: Case) -> None:
         return
     outs, pull = vjp(function, *values)
     cotangent = random_like(outs, case.rng)
-    low = any(x.dtype.itemsize < 8 for x in values)
-    check_reverse(lambda ct: list(pull(ct)), (cotangent,), (2e-2, 2e-2) if low else (1e-6, 1e-6), case.rng)
+    tolerance, _ = DIFFERENCES[_precision(*values, *outs)]
+    check_reverse(lambda ct: list(pull(ct)), (cotangent,), tolerance, case.rng)
+
+
+def _precision(*values: Any) -> int:
+    """The bytes of a real element of the least precise value."""
+    return min(dtypes.real_of(type_of(x).dtype).itemsize for x in values)
 
 
 def check_batching(case: Case, every: bool = False) -> None:
