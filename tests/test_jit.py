@@ -389,3 +389,17 @@ def test_a_donated_array_is_gone_after_the_call_and_says_so():
     for use in (lambda: x + 1, lambda: np.asarray(x), lambda: step(x), lambda: x[0], lambda: x.sum()):
         with pytest.raises(ArgumentError, match="donated to"):
             use()
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_constants_reach_kernels(dtype):
+    z = jnp.array([1 + 2j, -0.5j], dtype)
+    f = lambda z: z * (2 - 3j) + 0.5  # noqa: E731
+    np.testing.assert_allclose(np.asarray(fg.jit(f)(z)), np.asarray(f(z)), rtol=1e-6)
+
+
+def test_scans_over_empty_arrays_compile():
+    def first(x):
+        return fg.lax.scan(lambda carry, row: (carry, -row), 0, jnp.stack([x, x]))[1][0]
+
+    assert fg.jit(first)(jnp.zeros((0, 2))).shape == (0, 2)

@@ -155,8 +155,14 @@ class Expander:
         """A constant: in the kernel's text where it is a special number, else passed at run time."""
         wide = compute_dtype(dtype)
         value = wide.type(dtype.type(value))
-        kind = CONST if heuristics.literal_in_text(value, wide) else ARGUMENT
-        return self.node(kind, wide, value=value)
+        if heuristics.literal_in_text(value, wide):
+            return self.node(CONST, wide, value=value)
+        if wide.kind == "c":  # an argument is one machine word, so a complex number is passed as two
+            real = np.dtype(value.real.dtype)
+            return self.node(
+                OP, wide, (self.literal(value.real, real), self.literal(value.imag, real)), code="complex"
+            )
+        return self.node(ARGUMENT, wide, value=value)
 
     def op(self, code: str, args: tuple[Node, ...], dtype: np.dtype) -> Node:
         if code == "convert":

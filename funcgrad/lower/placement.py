@@ -105,7 +105,8 @@ def place(lowered: Lowered, donated: Sequence[int] = ()) -> Placement:
             elif root in buffer_numbers:
                 places[var] = Place(len(graph.inputs) + buffer_numbers[root], 0)
             else:
-                places[var] = Place(arena_slot, layout.offsets[root])
+                # An empty value may be read without a step that writes it; it has no place of its own.
+                places[var] = Place(arena_slot, layout.offsets[root] if sizes[var] else 0)
     return Placement(
         len(graph.inputs),
         tuple([v.type for v in buffer_numbers]),

@@ -6,6 +6,7 @@ one sample with its operands drawn.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,12 +20,17 @@ from funcgrad.errors import GraphError
 from funcgrad.ir.primitive import Primitive, Sample
 from funcgrad.ir.types import array_type
 from funcgrad.jit import jit
+from funcgrad.lax import scan
 from funcgrad.numpy import stack
 from funcgrad.testing.gradients import STEP, check_forward, check_reverse, random_like
 from funcgrad.trace.core import bind, type_of
 
 TOLERANCE = {2: 2e-2, 4: 1e-5, 8: 1e-11}
 """Relative and absolute error between two ways to compute, by the bytes of a real element."""
+
+
+DIFFERENCES = {2: ((6e-2, 6e-2), 0.5), 4: ((2e-2, 2e-2), 1e-3), 8: ((2e-5, 2e-5), STEP)}
+"""Tolerances and step of finite differences, by the bytes of a real element."""
 
 
 class Case:
@@ -134,12 +140,13 @@ def _strided(x: Array) -> Array:
 
 
 def check_derivatives(case: Case, order: int = 2) -> None:
-    """Forward mode agrees with finite differences, reverse with forward mode, to second order."""
+    """Forward mode agrees with finite differences, reverse with forward mode; to second order, of tangents and of
+    cotangents."""
     function, values = case.of_moving()
-    if not values or not function(*values):
+    outs = function(*values) if values else []
+    if not outs:
         return
-    low = any(x.dtype.itemsize < 8 for x in values)
-    tolerance, eps = ((2e-2, 2e-2), 1e-3) if low else ((2e-5, 2e-5), STEP)
+    tolerance, eps = DIFFERENCES[_precision(*values, *outs)]
     check_forward(function, tuple(values), tolerance, eps, case.rng)
     check_reverse(function, tuple(values), tolerance, case.rng)
     if order > 1:
@@ -149,6 +156,13 @@ def check_derivatives(case: Case, order: int = 2) -> None:
             return jvp(function, xs, direction)[1]
 
         check_forward(pushed, tuple(values), tolerance, eps, case.rng)
+        cotangent = random_like(function(*values), case.rng)
+
+        def pulled(*xs: Any) -> Any:
+            return list(vjp(function, *xs)[1](cotangent))
+
+        check_forward(pulled, tuple(values), tolerance, eps, case.rng)
+        check_reverse(pulled, tuple(values), tolerance, case.rng)
 
 
 def check_transpose(case: Case) -> None:
@@ -158,16 +172,27 @@ def check_transpose(case: Case) -> None:
         return
     outs, pull = vjp(function, *values)
     cotangent = random_like(outs, case.rng)
-    low = any(x.dtype.itemsize < 8 for x in values)
-    check_reverse(lambda ct: list(pull(ct)), (cotangent,), (2e-2, 2e-2) if low else (1e-6, 1e-6), case.rng)
+    tolerance, _ = DIFFERENCES[_precision(*values, *outs)]
+    check_reverse(lambda ct: list(pull(ct)), (cotangent,), tolerance, case.rng)
 
 
-def check_batching(case: Case) -> None:
-    """vmap agrees with a loop: on the first and last axis, of all operands and of each alone."""
+def _precision(*values: Any) -> int:
+    """The bytes of a real element of the least precise value."""
+    return min(dtypes.real_of(type_of(x).dtype).itemsize for x in values)
+
+
+def check_batching(case: Case, every: bool = False) -> None:
+    """vmap agrees with a loop: on the first and last axis, of all operands and of each alone.
+
+    With `every`, on every axis that all the operands have, and of every subset of up to four operands.
+    """
     count = len(case.operands)
     masks = {(True,) * count} | {tuple(i == j for j in range(count)) for i in range(count)}
+    if every and count <= 4:
+        masks = set(itertools.product((False, True), repeat=count)) - {(False,) * count}
     for mask in sorted(masks - {()}):
-        for axis in (0, -1):
+        ranks = [x.ndim for x, batched in zip(case.operands, mask) if batched]
+        for axis in (*range(min(ranks) if every else 1), -1):
             _check_batch(case, mask, axis)
 
 
@@ -225,6 +250,16 @@ def _under_vmap(f: Callable[..., Any], args: Sequence[Any]) -> tuple[Callable[..
     return first, args
 
 
+def _under_scan(f: Callable[..., Any], args: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
+    """Two equal steps, of which the first is taken."""
+
+    def first(*xs: Any) -> Any:
+        steps = [stack([x, x]) for x in xs]
+        return [o[0] for o in scan(lambda carry, step: (carry, f(*step)), 0, steps)[1]]
+
+    return first, args
+
+
 TRANSFORMS: dict[str, Transform] = {
     "jit": _under_jit,
     "grad": _under_grad,
@@ -232,12 +267,13 @@ TRANSFORMS: dict[str, Transform] = {
     "jvp": _under_jvp,
     "vmap": _under_vmap,
     "checkpoint": _under_checkpoint,
+    "scan": _under_scan,
 }
 
 
 def check_pair(case: Case, outer: str, inner: str) -> None:
-    """`outer` of `inner` of the primitive gives what it gives without jit, vmap and checkpoint between: those change
-    how something is computed, and nothing of what."""
+    """`outer` of `inner` of the primitive gives what it gives without jit, vmap, checkpoint and scan between: those
+    change how something is computed, and nothing of what."""
     function, values = case.of_moving()
     if not values or not function(*values):
         return
@@ -255,7 +291,7 @@ def check_primitive(primitive: Primitive, pairs: bool = True) -> None:
     for case in cases(primitive):
         check_types(case)
         check_compiled(case)
-        check_batching(case)
+        check_batching(case, every=True)
         check_derivatives(case)
         check_transpose(case)
         if pairs:
