@@ -11,13 +11,12 @@ import numpy as np
 
 _PACKAGE_DIRS = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
-    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,  # its errstate wraps our functions
     os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kernels") + os.sep,
     os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
 )
-"""NumPy's frames are here because eager operations run inside one of them, `errstate`."""
-_internal: dict[int, tuple[bool, CodeType]] = {}
-"""By the id of a code object, since hashing one is slow; the object is kept, so that its id stays its own."""
+"""NumPy's frames are here because its `errstate` and its `__array_function__` wrap functions of ours."""
+_internal: dict[str, bool] = {}
+"""By file: whether its code is funcgrad's own."""
 
 
 class SourceLine(NamedTuple):
@@ -33,12 +32,11 @@ class SourceLine(NamedTuple):
 
 def is_internal(code: CodeType) -> bool:
     """Whether a code object is funcgrad's own, or generated without a file."""
-    known = _internal.get(id(code))
+    file = code.co_filename
+    known = _internal.get(file)
     if known is None:
-        name = code.co_filename
-        known = (name.startswith(_PACKAGE_DIRS) or name.startswith(("<frozen", "<string>")), code)
-        _internal[id(code)] = known
-    return known[0]
+        known = _internal[file] = file.startswith((*_PACKAGE_DIRS, "<frozen", "<string>"))
+    return known
 
 
 def user_line(skip: int = 1) -> SourceLine | None:
@@ -47,8 +45,8 @@ def user_line(skip: int = 1) -> SourceLine | None:
     internal = _internal
     while frame is not None:
         code = frame.f_code
-        known = internal.get(id(code))
-        if not (is_internal(code) if known is None else known[0]):
+        known = internal.get(code.co_filename)
+        if not (is_internal(code) if known is None else known):
             return SourceLine(code.co_filename, frame.f_lineno, code.co_name)
         frame = frame.f_back
     return None

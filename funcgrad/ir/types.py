@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import weakref
 from typing import Any
 
 import numpy as np
@@ -15,33 +16,30 @@ class ArrayType:
     """Shape, dtype and weakness of one value; immutable, hashable, printed as `f32[8,3]`.
 
     `weak` marks values that come from Python scalars alone: in promotion they give way to the other operand.
+    There is one object for the same fields, so that types are equal when they are identical, and looking
+    something up by a type costs no more than by a number.
     """
 
-    __slots__ = ("_hash", "dtype", "shape", "weak")
+    __slots__ = ("__weakref__", "_tangent", "dtype", "shape", "weak")
     shape: tuple[int, ...]
     dtype: np.dtype
     weak: bool
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, weak: bool = False):
+    def __new__(cls, shape: tuple[int, ...], dtype: np.dtype, weak: bool = False) -> ArrayType:
+        key = (shape, dtype, weak)
+        known = _known.get(key)
+        if known is not None:
+            return known
+        self = super().__new__(cls)
         set_field = object.__setattr__
         set_field(self, "shape", shape)
         set_field(self, "dtype", dtype)
         set_field(self, "weak", weak)
-        set_field(self, "_hash", hash((shape, dtype.num if dtype.num < 256 else dtype, weak)))
+        set_field(self, "_tangent", None)
+        return _known.setdefault(key, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("an ArrayType does not change")
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            type(other) is ArrayType
-            and self.shape == other.shape
-            and self.dtype == other.dtype
-            and self.weak == other.weak
-        )
-
-    def __hash__(self) -> int:
-        return self._hash
 
     def __reduce__(self):
         return (ArrayType, (self.shape, self.dtype, self.weak))
@@ -75,7 +73,11 @@ class ArrayType:
 
     def tangent(self) -> ArrayType:
         """The type of a tangent or cotangent of a value of this type."""
-        return ArrayType(self.shape, dtypes.tangent_dtype(self.dtype), self.weak)
+        known = self._tangent
+        if known is None:
+            known = ArrayType(self.shape, dtypes.tangent_dtype(self.dtype), self.weak)
+            object.__setattr__(self, "_tangent", known)
+        return known
 
     def matches(self, other: ArrayType) -> bool:
         """Equal up to weakness."""
@@ -91,7 +93,11 @@ class ArrayType:
     __repr__ = __str__
 
 
+_known: weakref.WeakValueDictionary[tuple[Any, ...], ArrayType] = weakref.WeakValueDictionary()
+"""By its fields, each type that is in use."""
+
+
 @functools.lru_cache(maxsize=16384)
 def array_type(shape: tuple[int, ...], dtype: np.dtype, weak: bool = False) -> ArrayType:
-    """The ArrayType of these fields; the same object for the same fields as a rule, so that lookups are fast."""
+    """`ArrayType(...)`, sooner: remembers the last ones."""
     return ArrayType(shape, dtype, weak)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from funcgrad import dtypes
 from funcgrad.array import Array, install_methods
 from funcgrad.errors import boundary
@@ -19,6 +21,7 @@ from funcgrad.numpy import (
     searching,
     ufuncs,
 )
+from funcgrad.numpy.ufuncs import straight_to_numpy
 from funcgrad.trace import ops
 from funcgrad.trace.core import is_operand
 
@@ -27,58 +30,61 @@ _PLAIN = frozenset((Array, float, int))
 
 
 def _operator(
-    function: Callable[[Any, Any], Any], name: str, reflected: bool = False
+    function: Callable[[Any, Any], Any], name: str, ufunc: Any, reflected: bool = False
 ) -> Callable[[Any, Any], Any]:
-    """`self op other`, or `other op self`; NotImplemented for an `other` that is no array or number."""
-    if reflected:
+    """`self op other`, or `other op self`; NotImplemented for an `other` that is no array or number.
 
-        @boundary
-        def method(self: Any, other: Any) -> Any:
-            plain = other.__class__ in _PLAIN or is_operand(other)
-            return function(other, self) if plain else NotImplemented
+    `ufunc` is NumPy's function for arrays of one dtype, or None.
+    """
 
+    def general(self: Any, other: Any) -> Any:
+        if other.__class__ not in _PLAIN and not is_operand(other):
+            return NotImplemented
+        return function(other, self) if reflected else function(self, other)
+
+    if ufunc is None:
+        method = boundary(general)
     else:
-
-        @boundary
-        def method(self: Any, other: Any) -> Any:
-            plain = other.__class__ in _PLAIN or is_operand(other)
-            return function(self, other) if plain else NotImplemented
-
+        method = straight_to_numpy(ufunc, general, ufunc is np.true_divide, reflected)
     method.__name__ = method.__qualname__ = name
     return method
 
 
+# By the operator's name: the function of this package, and NumPy's where it does the same on arrays of one dtype.
 BINARY = {
-    "add": ufuncs.add,
-    "sub": ufuncs.subtract,
-    "mul": ufuncs.multiply,
-    "truediv": ufuncs.true_divide,
-    "floordiv": elementwise.floor_divide,
-    "mod": elementwise.remainder,
-    "divmod": elementwise.divmod,
-    "pow": elementwise.power,
-    "matmul": products.matmul,
-    "and": elementwise.bitwise_and,
-    "or": elementwise.bitwise_or,
-    "xor": elementwise.bitwise_xor,
-    "lshift": elementwise.left_shift,
-    "rshift": elementwise.right_shift,
+    "add": (ufuncs.add, np.add),
+    "sub": (ufuncs.subtract, np.subtract),
+    "mul": (ufuncs.multiply, np.multiply),
+    "truediv": (ufuncs.true_divide, np.true_divide),
+    "floordiv": (elementwise.floor_divide, None),
+    "mod": (elementwise.remainder, None),
+    "divmod": (elementwise.divmod, None),
+    "pow": (elementwise.power, None),
+    "matmul": (products.matmul, None),
+    "and": (elementwise.bitwise_and, None),
+    "or": (elementwise.bitwise_or, None),
+    "xor": (elementwise.bitwise_xor, None),
+    "lshift": (elementwise.left_shift, None),
+    "rshift": (elementwise.right_shift, None),
 }
 COMPARISONS = {
-    "eq": ufuncs.equal,
-    "ne": ufuncs.not_equal,
-    "lt": ufuncs.less,
-    "le": ufuncs.less_equal,
-    "gt": ufuncs.greater,
-    "ge": ufuncs.greater_equal,
+    "eq": (ufuncs.equal, np.equal),
+    "ne": (ufuncs.not_equal, np.not_equal),
+    "lt": (ufuncs.less, np.less),
+    "le": (ufuncs.less_equal, np.less_equal),
+    "gt": (ufuncs.greater, np.greater),
+    "ge": (ufuncs.greater_equal, np.greater_equal),
 }
 
 install_methods(
     {
-        f"__{name}__": _operator(function, f"__{name}__")
-        for name, function in {**BINARY, **COMPARISONS}.items()
+        f"__{name}__": _operator(function, f"__{name}__", ufunc)
+        for name, (function, ufunc) in {**BINARY, **COMPARISONS}.items()
     }
-    | {f"__r{name}__": _operator(function, f"__r{name}__", True) for name, function in BINARY.items()}
+    | {
+        f"__r{name}__": _operator(function, f"__r{name}__", ufunc, True)
+        for name, (function, ufunc) in BINARY.items()
+    }
     | {
         "__neg__": lambda self: ufuncs.negative(self),
         "__pos__": lambda self: self,

@@ -108,12 +108,11 @@ def _reduction(
                 result = combine(result, cast(initial, wanted))
         return _restore(result, x, axes, keepdims)
 
-    @np.errstate(all="ignore")
     def fast(x: Array, axis: Any, keepdims: bool) -> Any:
         data = x._data
         if data.dtype.itemsize < 4 or data.dtype.kind not in "fc" or (x._type is not None and x._type.weak):
             return None
-        out = numpy_function(data, axis=axis, keepdims=keepdims)  # type: ignore[misc]
+        out = state.quiet(numpy_function, data, axis=axis, keepdims=keepdims)
         return Array(out if out.__class__ is np.ndarray else np.asarray(out))
 
     def function(

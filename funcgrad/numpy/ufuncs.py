@@ -13,50 +13,49 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array
-from funcgrad.errors import boundary
+from funcgrad.errors import boundary, without_internal_frames
 from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
 
 _ndarray = np.ndarray
-_FAST_KINDS = frozenset("fc")  # dtypes to which a Python number of any kind but complex gives way
-_NUMBERS = {float: _FAST_KINDS, int: frozenset("fciu")}
+_NUMBERS = {float: frozenset("fc"), int: frozenset("fciu")}
+"""By the kind of a Python number: the kinds of dtypes that it gives way to."""
 
 
-def _eager_binary(ufunc: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """`ufunc` on two operands when that is all there is to do, else None."""
+def straight_to_numpy(
+    ufunc: Callable[..., Any], general: Callable[[Any, Any], Any], inexact: bool = False, swap: bool = False
+) -> Callable[[Any, Any], Any]:
+    """`general`, but by one call of NumPy's `ufunc` where that is all there is to do.
 
-    @np.errstate(all="ignore")
-    def call(x: Any, y: Any) -> Any:
-        x_is_array, y_is_array = x.__class__ is Array, y.__class__ is Array
-        if x_is_array and y_is_array:
-            a, b = x._data, y._data
-            if (
-                a.dtype is not b.dtype
-                or (x._type is not None and x._type.weak)
-                or (y._type is not None and y._type.weak)
-            ):
-                return None
-            out = ufunc(a, b)
-        elif x_is_array:
-            a = x._data
-            if y.__class__ not in _NUMBERS or a.dtype.kind not in _NUMBERS[y.__class__]:
-                return None
-            if x._type is not None and x._type.weak:
-                return None
-            out = ufunc(a, y)
-        elif y_is_array:
-            b = y._data
-            if x.__class__ not in _NUMBERS or b.dtype.kind not in _NUMBERS[x.__class__]:
-                return None
-            if y._type is not None and y._type.weak:
-                return None
-            out = ufunc(x, b)
-        else:
-            return None
-        return Array(out if out.__class__ is _ndarray else np.asarray(out))
+    That is so outside every transform, where the first operand is an array (floating, if `inexact`) and the
+    second an array of its dtype or a Python number that gives way to it. With `swap`, the ufunc takes them in
+    the other order.
+    """
 
-    return call
+    def function(x: Any, y: Any, /) -> Any:
+        if x.__class__ is Array and state.trace is EAGER:
+            a, weak = x._data, x._type
+            if (weak is None or not weak.weak) and not (inexact and a.dtype.kind not in "fc"):
+                kind = y.__class__
+                try:
+                    if kind is Array:
+                        b, weak = y._data, y._type
+                        if a.dtype == b.dtype and (weak is None or not weak.weak):
+                            out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
+                            return Array(out if out.__class__ is _ndarray else np.asarray(out))
+                    elif kind in _NUMBERS and a.dtype.kind in _NUMBERS[kind]:
+                        out = state.quiet(ufunc, y, a) if swap else state.quiet(ufunc, a, y)
+                        return Array(out if out.__class__ is _ndarray else np.asarray(out))
+                except (ValueError, OverflowError):
+                    pass  # `general` says it better
+        try:
+            return general(x, y)
+        except Exception as error:
+            error.__traceback__ = without_internal_frames(error.__traceback__)
+            raise
+
+    return function
 
 
 def binary(
@@ -66,20 +65,18 @@ def binary(
     doc: str,
     promotion: Callable[..., list[Any]] = promote,
 ) -> Callable[[Any, Any], Any]:
-    """The NumPy function `name` of two operands over a strict operation."""
-    fast = None if ufunc is None else _eager_binary(ufunc)
+    """The NumPy function `name` of two operands over a strict operation.
 
-    @boundary
+    `ufunc` is NumPy's function where it does the same on operands of one dtype.
+    """
+
     def function(x1: Any, x2: Any, /) -> Any:
-        if fast is not None and state.trace is EAGER:
-            try:
-                out = fast(x1, x2)
-            except (ValueError, OverflowError):
-                out = None
-            if out is not None:
-                return out
         return operation(*broadcast(name, promotion(name, x1, x2)))
 
+    if ufunc is None:
+        function = boundary(function)
+    else:
+        function = straight_to_numpy(ufunc, function, promotion is promote_inexact)
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function
@@ -103,7 +100,11 @@ add = binary("add", ops.add, np.add, "x1 + x2, element by element; of booleans, 
 subtract = binary("subtract", ops.sub, np.subtract, "x1 - x2, element by element.")
 multiply = binary("multiply", ops.mul, np.multiply, "x1 * x2, element by element; of booleans, and.")
 true_divide = divide = binary(
-    "true_divide", ops.div, None, "x1 / x2, element by element; of integers, as floats.", promote_inexact
+    "true_divide",
+    ops.div,
+    np.true_divide,
+    "x1 / x2, element by element; of integers, as floats.",
+    promote_inexact,
 )
 equal = binary("equal", ops.eq, np.equal, "x1 == x2, element by element.")
 not_equal = binary("not_equal", ops.ne, np.not_equal, "x1 != x2, element by element.")

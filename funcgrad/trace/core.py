@@ -8,9 +8,10 @@ care about to its `parent`.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,10 +116,21 @@ class Tracer(ArrayMethods):
 
 
 class _State(threading.local):
-    """The current trace of this thread, and the source line of the equation that is being interpreted."""
+    """The current trace of this thread, the source line of the equation that is being interpreted, and `quiet`,
+    which calls a function with NumPy's floating-point warnings off.
+
+    `np.errstate` around each operation would cost more than the operation. NumPy keeps its error state in the
+    context of the caller (contextvars), so a context of our own, made once a thread, does it in no time.
+    """
 
     trace: Trace
     source: SourceLine | None = None
+    quiet: Callable[..., Any]
+
+    def __init__(self) -> None:
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        self.quiet = context.run
 
 
 state: _State
@@ -260,23 +272,36 @@ def _apart(out: Any, operands: Sequence[Any]) -> Any:
     return out
 
 
+def _as_it_is(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return function(*args, **kwargs)
+
+
 class EagerTrace(Trace):
     """The trace outside every transform: calls NumPy and wraps the result."""
 
-    @np.errstate(all="ignore")
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-        types = out_types(primitive, tuple([type_of(x) for x in operands]), params)
-        data = [data_of(x) for x in operands]
-        out = primitive.evaluate(np, *data, **params)
+        types, data, foreign = [], [], False
         for x in operands:
-            if x.__class__ is not Array and not isinstance(
-                x, _IMMUTABLE
-            ):  # an ndarray that the user may change
-                out = [_apart(o, data) for o in out] if primitive.multiple_results else _apart(out, data)
-                break
+            if x.__class__ is Array:
+                types.append(x._type or x.type)
+                data.append(x._data)
+            else:
+                types.append(type_of(x))
+                data.append(data_of(x))
+                foreign = foreign or not isinstance(x, _IMMUTABLE)  # an ndarray that the user may change
+        type = out_types(primitive, tuple(types), params)
+        quiet, state.quiet = state.quiet, _as_it_is  # a context cannot be entered twice
+        try:
+            out = quiet(primitive.evaluate, np, *data, **params)
+        finally:
+            state.quiet = quiet
         if primitive.multiple_results:
-            return [array_of(o, t) for o, t in zip(out, types)]
-        return array_of(out, types)
+            if foreign:
+                out = [_apart(o, data) for o in out]
+            return [array_of(o, t) for o, t in zip(out, type)]
+        if foreign:
+            out = _apart(out, data)
+        return Array(out if out.__class__ is np.ndarray else np.asarray(out), type)
 
     def call_custom_jvp(self, call: Any, operands: Sequence[Any]) -> Any:
         return [as_array(out) for out in call.function(*operands)]

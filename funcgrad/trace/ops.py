@@ -29,6 +29,11 @@ def apply(name: str, *operands: Any, **params: Any) -> Any:
 def same_dtype(*operands: Any) -> tuple[Any, ...]:
     """The operands, with Python numbers in the dtype of the others: weak where those are."""
     for x in operands:
+        if x.__class__ in _NUMBERS:
+            break
+    else:
+        return operands
+    for x in operands:
         if x.__class__ not in _NUMBERS:
             t = type_of(x)
             make = _weak_kind(t.dtype) if t.weak else t.dtype.type

@@ -13,6 +13,7 @@ from funcgrad.array import Array
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Primitive, Zero
 from funcgrad.ir.types import ArrayType
+from funcgrad.source import user_line
 from funcgrad.trace.core import Trace, Tracer, as_array, check_alive, current, state, type_of
 from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered
 from funcgrad.trace.ops import materialize
@@ -78,16 +79,18 @@ class JvpTrace(Trace):
         return out if tangent.__class__ is Zero else JvpTracer(self, out, tangent)
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-        before = state.trace
+        before, source = state.trace, state.source
         state.trace = self.parent
         try:
             split = self.split(operands)
             if split is None or primitive.jvp is None:
                 primals = operands if split is None else split[0]
                 return self.parent.apply(primitive, primals, params)
+            if source is None:  # found once for all that the rule does
+                state.source = user_line(2)
             out, tangent = primitive.jvp(*split, **params)
         finally:
-            state.trace = before
+            state.trace, state.source = before, source
         if primitive.multiple_results:
             return [self.wrap(o, t) for o, t in zip(out, tangent)]
         return self.wrap(out, tangent)
