@@ -51,7 +51,10 @@ def array(object: Any, dtype: Any = None, copy: bool = True, order: str = "K", n
 def _array(value: Any, dtype: np.dtype | None, copy: bool) -> Any:
     if isinstance(value, ArrayMethods):
         t = type_of(value)
-        return ops.convert(value, dtype if dtype is not None else t.dtype)
+        converted = ops.convert(value, dtype if dtype is not None else t.dtype)
+        if copy and converted is value and value.__class__ is Array:
+            return Array(value._data, t)  # the same memory, since arrays never change
+        return converted
     if value.__class__ in PYTHON_SCALARS:
         wanted = dtype or dtypes.of_python_scalar(value.__class__)
         return Array(np.asarray(_number(value, wanted)), array_type((), wanted, False))
@@ -318,8 +321,8 @@ def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) 
 
 
 def copy(a: Any) -> Array:
-    """`a` as an array; arrays never change, so nothing is copied."""
-    return asarray(a)
+    """`a` as an array of its own, which stays when `a` is donated."""
+    return array(a)
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -34,6 +35,7 @@ from funcgrad.prims.calls import set_executor
 from funcgrad.runtime import cache, regions
 from funcgrad.runtime.device import driver, words_address
 from funcgrad.runtime.library import LibraryCall
+from funcgrad.source import user_line
 from funcgrad.trace.core import data_of
 
 LONG_PROGRAM_NS = 20_000
@@ -207,9 +209,9 @@ class Executable:
                 data = arrays[source.number]
                 if operands[source.number].__class__ is not Array:  # the user may change it later
                     data = data.copy()
-                results.append(Array(data.reshape(t.shape), t))
+                results.append(Array(_reshaped(data, t.shape), t))
             elif isinstance(source, Buffer):
-                results.append(Array(buffers[source.number].reshape(t.shape), t))
+                results.append(Array(_reshaped(buffers[source.number], t.shape), t))
             else:
                 results.append(Array(np.asarray(source.value), t))
         return results
@@ -217,18 +219,52 @@ class Executable:
     def _take_over(self, operands: Sequence[Any], arrays: list[Any], buffers: list[Any]) -> None:
         """Let results live in the memory of donated operands, which are gone after the call."""
         for number, operand in self.placement.donated.items():
-            given = operands[operand]
-            if given.__class__ is Array and arrays[operand] is given._data and arrays[operand].flags.owndata:
-                buffers[number] = arrays[operand].reshape(self._shapes[number][0])
+            given, shape = operands[operand], self._shapes[number][0]
+            if given.__class__ is Array and _only_one_sees(arrays, operand):
+                buffers[number] = _reshaped(arrays[operand], shape)
                 _ = given.type  # known from now on without the data
                 given._data = Donated(self.graph.name)  # type: ignore[assignment]
             else:  # not ours to overwrite: work on a copy
-                warnings.warn(
-                    DonationWarning(f"operand {operand} could not be donated: it is a view or no Array"),
-                    stacklevel=4,
-                )
+                if given.__class__ is not Array:
+                    _warn_of_donation(operand, type(given).__name__)
                 arrays[operand] = arrays[operand].copy()
-                buffers[number] = arrays[operand].reshape(self._shapes[number][0])
+                buffers[number] = _reshaped(arrays[operand], shape)
+
+
+def _warn_of_donation(operand: int, kind: str) -> None:
+    line = user_line()
+    warnings.warn_explicit(
+        DonationWarning(f"donated leaf {operand} is a {kind}, whose memory is not funcgrad's: it was copied"),
+        None,
+        *((line.file, line.line) if line else ("funcgrad", 0)),
+    )
+
+
+def _references(holder: list[Any], index: int) -> int:
+    return sys.getrefcount(holder[index])
+
+
+_ONE_HOLDER = _references([np.empty(0)], 0)
+"""What `_references` counts for an object that only the list holds; it differs between Python versions."""
+
+
+def _only_one_sees(arrays: list[Any], index: int) -> bool:
+    """Whether no view, no other Array and no user's variable holds the memory of an operand, which is held by this
+    list and by its own Array."""
+    if not arrays[index].flags.c_contiguous or _references(arrays, index) != _ONE_HOLDER + 1:
+        return False
+    holder = [arrays[index].base]
+    if holder[0] is None:
+        return arrays[index].flags.owndata
+    return (
+        holder[0].__class__ is np.ndarray
+        and holder[0].flags.owndata
+        and _references(holder, 0) == _ONE_HOLDER + 1
+    )
+
+
+def _reshaped(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return array if array.shape == shape else array.reshape(shape)  # a view only where it has to be one
 
 
 def _contiguous(value: Any, type: ArrayType) -> np.ndarray:
