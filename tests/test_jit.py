@@ -440,3 +440,11 @@ def test_scans_over_empty_arrays_compile():
         return fg.lax.scan(lambda carry, row: (carry, -row), 0, jnp.stack([x, x]))[1][0]
 
     assert fg.jit(first)(jnp.zeros((0, 2))).shape == (0, 2)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_argmax_shares_a_kernel_with_other_reductions(axis):
+    x = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
+    reductions = (jnp.argmax, jnp.max, jnp.sum, jnp.argmin, jnp.min)
+    compiled = fg.jit(lambda x: [f(x, axis) for f in reductions])
+    close(compiled(x), [f(jnp.asarray(x), axis) for f in reductions])
