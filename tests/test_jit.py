@@ -448,3 +448,12 @@ def test_argmax_shares_a_kernel_with_other_reductions(axis):
     reductions = (jnp.argmax, jnp.max, jnp.sum, jnp.argmin, jnp.min)
     compiled = fg.jit(lambda x: [f(x, axis) for f in reductions])
     close(compiled(x), [f(jnp.asarray(x), axis) for f in reductions])
+
+
+def test_a_sum_of_several_means_compiles():
+    a, b, c = (np.random.default_rng(i).normal(size=(8, 64)).astype(np.float32) for i in range(3))
+
+    def loss(a, b, c):
+        return -a.mean() + 0.5 * c.mean() - 0.01 * -b.mean()
+
+    np.testing.assert_allclose(fg.jit(loss)(a, b, c), loss(a, b, c), rtol=1e-5)
