@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -32,10 +31,9 @@ from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
 from funcgrad.passes import pipeline
 from funcgrad.prims.calls import set_executor
-from funcgrad.runtime import cache, regions
+from funcgrad.runtime import buffers, cache, donation, regions
 from funcgrad.runtime.device import driver, words_address
 from funcgrad.runtime.library import LibraryCall
-from funcgrad.source import user_line
 from funcgrad.trace.core import data_of
 
 LONG_PROGRAM_NS = 20_000
@@ -83,6 +81,8 @@ class Executable:
         count = placement.operands + len(placement.buffers)
         self._pack = struct.Struct(f"{count + 1}q").pack_into
         self._shapes = [(t.shape, t.dtype) for t in placement.buffers]
+        makers = [buffers.large if t.nbytes >= buffers.LARGE else np.empty for t in placement.buffers]
+        self._results_like = [(make, *shape) for make, shape in zip(makers, self._shapes)]
         self._out_types = self.graph.out_types
         self._plain = not placement.donated and all(
             isinstance(r, Buffer) and placement.buffers[r.number].shape == t.shape
@@ -167,21 +167,20 @@ class Executable:
         arrays = [
             x._data if x.__class__ is Array else _contiguous(x, t) for x, t in zip(operands, self._types)
         ]
-        empty = np.empty
-        buffers = [empty(shape, dtype) for shape, dtype in self._shapes]
+        results = [make(shape, dtype) for make, shape, dtype in self._results_like]
         if self.placement.donated:
-            self._take_over(operands, arrays, buffers)
+            self._take_over(operands, arrays, results)
         if self._words:
             try:
                 space = self._spaces.pop()
             except IndexError:
                 space = self._space()
             frame, address, arena = space[:3]
-            self._pack(frame, 0, *map(id, arrays), *map(id, buffers), arena)
+            self._pack(frame, 0, *map(id, arrays), *map(id, results), arena)
             status = self._run(self._address, address, self._driver.pool_address)
             if status == program.NOT_CONTIGUOUS:
                 arrays = [_contiguous(a, t) for a, t in zip(arrays, self._types)]
-                self._pack(frame, 0, *map(id, arrays), *map(id, buffers), arena)
+                self._pack(frame, 0, *map(id, arrays), *map(id, results), arena)
                 status = self._run(self._address, address, self._driver.pool_address)
             self._spaces.append(space)
             assert status == 0, f"the driver met an unknown instruction {status}"
@@ -189,8 +188,8 @@ class Executable:
                 if call.errors:
                     raise call.errors.pop()
         if self._plain:
-            return [Array(buffers[n], t) for n, t in self._order]
-        return self._results(operands, arrays, buffers)
+            return [Array(results[n], t) for n, t in self._order]
+        return self._results(operands, arrays, results)
 
     def _space(self) -> tuple[Any, int, int, Any]:
         """A frame, its address, the aligned address of an arena, and what keeps that alive. One call at a time uses
@@ -201,7 +200,7 @@ class Executable:
         start = 0 if arena is None else arena.ctypes.data
         return frame, ctypes.addressof(frame), start + -start % memory.ALIGNMENT, arena
 
-    def _results(self, operands: Sequence[Any], arrays: Sequence[Any], buffers: Sequence[Any]) -> list[Array]:
+    def _results(self, operands: Sequence[Any], arrays: Sequence[Any], made: Sequence[Any]) -> list[Array]:
         """The results where some are operands, literals, or other shapes of a buffer."""
         results = []
         for source, t in zip(self.placement.results, self._out_types):
@@ -209,62 +208,28 @@ class Executable:
                 data = arrays[source.number]
                 if operands[source.number].__class__ is not Array:  # the user may change it later
                     data = data.copy()
-                results.append(Array(_reshaped(data, t.shape), t))
+                results.append(Array(data.reshape(t.shape), t))
             elif isinstance(source, Buffer):
-                results.append(Array(_reshaped(buffers[source.number], t.shape), t))
+                results.append(Array(made[source.number].reshape(t.shape), t))
             else:
                 results.append(Array(np.asarray(source.value), t))
         return results
 
-    def _take_over(self, operands: Sequence[Any], arrays: list[Any], buffers: list[Any]) -> None:
+    def _take_over(self, operands: Sequence[Any], arrays: list[Any], results: list[Any]) -> None:
         """Let results live in the memory of donated operands, which are gone after the call."""
         for number, operand in self.placement.donated.items():
-            given, shape = operands[operand], self._shapes[number][0]
-            if given.__class__ is Array and _only_one_sees(arrays, operand):
-                buffers[number] = _reshaped(arrays[operand], shape)
+            given = operands[operand]
+            if given.__class__ is Array and donation.only_one_sees(arrays, operand):
+                results[number] = arrays[operand].reshape(self._shapes[number][0])
                 _ = given.type  # known from now on without the data
                 given._data = Donated(self.graph.name)  # type: ignore[assignment]
-            else:  # not ours to overwrite: work on a copy
+            else:  # others see it too: work on a copy
                 if given.__class__ is not Array:
-                    _warn_of_donation(operand, type(given).__name__)
+                    warnings.warn(
+                        DonationWarning(f"operand {operand} is no Array: it was copied"), stacklevel=4
+                    )
                 arrays[operand] = arrays[operand].copy()
-                buffers[number] = _reshaped(arrays[operand], shape)
-
-
-def _warn_of_donation(operand: int, kind: str) -> None:
-    line = user_line()
-    warnings.warn_explicit(
-        DonationWarning(f"donated leaf {operand} is a {kind}, whose memory is not funcgrad's: it was copied"),
-        None,
-        *((line.file, line.line) if line else ("funcgrad", 0)),
-    )
-
-
-def _references(holder: list[Any], index: int) -> int:
-    return sys.getrefcount(holder[index])
-
-
-_ONE_HOLDER = _references([np.empty(0)], 0)
-"""What `_references` counts for an object that only the list holds; it differs between Python versions."""
-
-
-def _only_one_sees(arrays: list[Any], index: int) -> bool:
-    """Whether no view, no other Array and no user's variable holds the memory of an operand, which is held by this
-    list and by its own Array."""
-    if not arrays[index].flags.c_contiguous or _references(arrays, index) != _ONE_HOLDER + 1:
-        return False
-    holder = [arrays[index].base]
-    if holder[0] is None:
-        return arrays[index].flags.owndata
-    return (
-        holder[0].__class__ is np.ndarray
-        and holder[0].flags.owndata
-        and _references(holder, 0) == _ONE_HOLDER + 1
-    )
-
-
-def _reshaped(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return array if array.shape == shape else array.reshape(shape)  # a view only where it has to be one
+                results[number] = arrays[operand].reshape(self._shapes[number][0])
 
 
 def _contiguous(value: Any, type: ArrayType) -> np.ndarray:
