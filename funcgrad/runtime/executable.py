@@ -28,7 +28,7 @@ from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
 from funcgrad.passes import pipeline
 from funcgrad.prims.calls import set_executor
-from funcgrad.runtime import buffers, cache, regions
+from funcgrad.runtime import buffers, cache, donation, regions
 from funcgrad.runtime.device import driver
 from funcgrad.runtime.library import LibraryCall
 from funcgrad.trace.core import data_of
@@ -213,10 +213,10 @@ class Executable:
         """Let results live in the memory of donated operands, which are gone after the call."""
         for number, operand in self.placement.donated.items():
             given = operands[operand]
-            if buffers.is_own(given._data):
+            if donation.only_one_sees(arrays, operand):
                 _ = given.type  # known from now on without the data
                 given._data = Donated(self.graph.name)  # type: ignore[assignment]
-            else:  # a view, or the user's own array: work on a copy
+            else:  # others see it too: work on a copy
                 arrays[operand] = arrays[operand].copy()
             results[number] = arrays[operand].reshape(self._shapes[number])
 
