@@ -456,3 +456,12 @@ def test_a_sum_of_several_means_compiles():
         return -a.mean() + 0.5 * c.mean() - 0.01 * -b.mean()
 
     np.testing.assert_allclose(fg.jit(loss)(a, b, c), loss(a, b, c), rtol=1e-5)
+
+
+def test_an_index_of_several_axes_is_one_operand_of_what_is_computed_with_it():
+    def places(x):
+        rows = fg.lax.broadcasted_iota("int64", (12, 2), 0) * 2
+        return (x + rows).reshape(4, 3, 2).transpose(0, 2, 1)
+
+    x = np.arange(24).reshape(12, 2)
+    np.testing.assert_array_equal(np.asarray(fg.jit(places)(x)), np.asarray(places(x)))

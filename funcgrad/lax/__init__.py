@@ -152,6 +152,18 @@ from funcgrad.lax.shape import (
     zeros_like_shaped_array,
 )
 from funcgrad.lax.shape import slice_ as slice
+from funcgrad.lax.sorting import (
+    approx_max_k,
+    approx_min_k,
+    cumlogsumexp,
+    cummax,
+    cummin,
+    cumprod,
+    cumsum,
+    sort,
+    sort_key_val,
+    top_k,
+)
 
 __all__ = [
     "DotDimensionNumbers",
@@ -166,6 +178,8 @@ __all__ = [
     "add",
     "all_gather",
     "all_to_all",
+    "approx_max_k",
+    "approx_min_k",
     "argmax",
     "argmin",
     "asin",
@@ -199,6 +213,11 @@ __all__ = [
     "convert_element_type",
     "cos",
     "cosh",
+    "cumlogsumexp",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
     "digamma",
     "div",
     "dot",
@@ -287,6 +306,8 @@ __all__ = [
     "sinh",
     "slice",
     "slice_in_dim",
+    "sort",
+    "sort_key_val",
     "split",
     "sqrt",
     "square",
@@ -297,6 +318,7 @@ __all__ = [
     "tan",
     "tanh",
     "tile",
+    "top_k",
     "transpose",
     "while_loop",
     "zeros_like_array",

@@ -134,11 +134,7 @@ class Scheduler:
                 var = load.var
                 assert var is not None
                 same = [n for n in self.loads if n.var is var]
-                if (
-                    len(same) > 1
-                    or load.address != address
-                    or var.type.dtype.itemsize != root.var.type.dtype.itemsize
-                ):
+                if len(same) > 1 or load.address != address or var.type.dtype != root.var.type.dtype:
                     continue
                 if var.type.size == root.var.type.size and self._last_loop(load) <= loop:
                     pairs.append((self.nest.buffer_number(load), self.nest.output_number(root.var)))

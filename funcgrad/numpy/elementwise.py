@@ -13,9 +13,10 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
+from funcgrad.numpy.searching import nonzero
 from funcgrad.numpy.ufuncs import binary, equal, maximum, minimum, unary
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, as_array, type_of
+from funcgrad.trace.core import as_array, type_of
 
 hypot = binary(
     "hypot",
@@ -270,18 +271,17 @@ bitwise_count = unary(
 
 # Choice.
 @boundary
-def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
-    """`x` where the condition holds, else `y`; with the condition alone, the indices where it holds.
+def where(
+    condition: Any, x: Any = None, y: Any = None, /, *, size: int | None = None, fill_value: Any = None
+) -> Any:
+    """`x` where the condition holds, else `y`; with the condition alone, the indices where it holds, as `nonzero`
+    gives them.
 
     A derivative is taken through both, each where it is chosen: an infinite derivative of the side that is
     not chosen still gives NaN; guard the operand of such a function with a `where` of its own.
     """
     if x is None and y is None:
-        if isinstance(condition, Tracer):
-            condition = condition.concrete(
-                "where with one argument, whose result depends on values,", "use where(condition, x, y)"
-            )
-        return tuple(Array(i) for i in np.nonzero(np.asarray(condition)))
+        return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
         raise ArgumentError("where takes one argument or three", hint="write where(condition, x, y)")
     check_arrays("where", condition, x, y)

@@ -12,6 +12,7 @@ from funcgrad.array import Array, install_methods
 from funcgrad.errors import boundary
 from funcgrad.numpy import (
     creation,
+    cumulative,
     elementwise,
     gathering,
     indexing,
@@ -19,6 +20,7 @@ from funcgrad.numpy import (
     products,
     reductions,
     searching,
+    sorting,
     ufuncs,
 )
 from funcgrad.numpy.ufuncs import straight_to_numpy
@@ -139,6 +141,12 @@ install_methods(
         "copy": _method(creation.copy, "copy"),
         "take": _method(gathering.take, "take"),
         "nonzero": _method(searching.nonzero, "nonzero"),
+        "sort": _method(sorting.sort, "sort"),
+        "argsort": _method(sorting.argsort, "argsort"),
+        "argpartition": _method(sorting.argpartition, "argpartition"),
+        "searchsorted": _method(sorting.searchsorted, "searchsorted"),
+        "cumsum": _method(cumulative.cumsum, "cumsum"),
+        "cumprod": _method(cumulative.cumprod, "cumprod"),
         "__getitem__": indexing.getitem,
         "at": property(indexing.At),
         "view": _view,

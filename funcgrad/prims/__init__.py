@@ -10,6 +10,7 @@ from funcgrad.prims import (
     control_while,
     conversion,
     creation,
+    cumulative,
     custom,
     indexing,
     linalg,
@@ -17,6 +18,7 @@ from funcgrad.prims import (
     reductions,
     shape,
     slicing,
+    sorting,
     transcendental,
 )
 
@@ -30,6 +32,7 @@ __all__ = [
     "control_while",
     "conversion",
     "creation",
+    "cumulative",
     "custom",
     "indexing",
     "linalg",
@@ -37,5 +40,6 @@ __all__ = [
     "reductions",
     "shape",
     "slicing",
+    "sorting",
     "transcendental",
 ]
