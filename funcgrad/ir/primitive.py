@@ -38,6 +38,8 @@ The rules, and how each is called (`params` are the equation's keyword parameter
     it needs for them; None where all are needed.
 `opaque`
     says that passes neither merge equal equations of this primitive nor fold it.
+`effect`
+    says that the operation does something besides giving its outputs (ir/effects.py).
 `samples()`
     gives the `Sample`s that generate the test matrix.
 """
@@ -111,6 +113,7 @@ class Primitive:
     simplify: Callable[..., Any] | None = None
     prune: Callable[..., Any] | None = None
     opaque: bool = False
+    effect: bool = False
     not_differentiable: str | None = None
 
     def __post_init__(self) -> None:

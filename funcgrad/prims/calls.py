@@ -12,6 +12,7 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import GraphError
+from funcgrad.ir.effects import has_effect, without_effects
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -168,7 +169,7 @@ def _recomputed(graph: Graph, unknown: tuple[bool, ...]) -> Derived:
     inputs comes last and apart, calls inside it included: so it can be transposed."""
     split = partial_graph(graph, unknown)
     count = split.out_unknown.count(False)
-    known_graph = split.known.graph
+    known_graph = without_effects(split.known.graph)
     residuals = _only_outputs(known_graph, tuple(range(count, len(known_graph.outputs))))
 
     def recompute(*values: Any) -> list[Any]:
@@ -182,13 +183,13 @@ def _recomputed(graph: Graph, unknown: tuple[bool, ...]) -> Derived:
 
 
 def _only_outputs(graph: Graph, positions: tuple[int, ...]) -> Graph:
-    """The graph with some of its outputs only, and only the equations that they need."""
+    """The graph with some of its outputs only, and only the equations that they need or that have an effect."""
     key = ("only_outputs", positions)
     if key not in graph.memo:
         outputs = tuple([graph.outputs[p] for p in positions])
         needed, kept = set(outputs), []
         for equation in reversed(graph.equations):
-            if any(v in needed for v in equation.outputs):
+            if any(v in needed for v in equation.outputs) or has_effect(equation):
                 kept.append(equation)
                 needed.update(equation.inputs)
         graph.memo[key] = Graph(graph.inputs, tuple(reversed(kept)), outputs, graph.name)

@@ -13,6 +13,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
+from funcgrad.ir.effects import has_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -124,7 +125,7 @@ def _partial(
     known = chosen(values, unknown[1:], False)
     count = halves.out_unknown.count(False)
     outs: list[Any] = []
-    if halves.known[0].outputs:
+    if halves.known[0].outputs or any(map(has_effects, halves.known)):
         outs = bind(cond_p, index, *halves.constants, *known, branches=halves.known)
     if not any(halves.out_unknown):
         return outs

@@ -15,6 +15,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
+from funcgrad.ir.effects import has_effects
 from funcgrad.ir.graph import Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -212,7 +213,7 @@ def _partial(
     inner = [*range(outs_known), *(outs_known + k for k in stacked)]
     body = reordered(known, range(len(known.inputs)), inner)
     outs: list[Any] = []
-    if body.outputs:
+    if body.outputs or has_effects(body):
         outs = bind(
             scan_p,
             *known_consts,

@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir import expr
+from funcgrad.ir.effects import has_effects, without_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -204,10 +205,10 @@ def _partial(
         if split.out_unknown == moving:
             break
         moving = split.out_unknown
-    outs = record(while_p, operands, params)
-    if all(moving) or any(depending(cond, (*asked, *moving))):
-        return outs
     known = split.known.graph
+    if any(depending(cond, (*asked, *moving))) or (all(moving) and not has_effects(known)):
+        return record(while_p, operands, params)
+    outs = record(while_p, operands, {**params, "cond": without_effects(cond), "body": without_effects(body)})
     for_cond, for_body, init = parts(operands, cond_consts, body_consts)
     own = [*split.constants, *chosen(for_body, given, False)]
     kept = [k for k, m in enumerate((*(False,) * cond_consts, *moving)) if not m]
