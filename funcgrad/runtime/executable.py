@@ -31,7 +31,7 @@ from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
 from funcgrad.passes import pipeline
 from funcgrad.prims.calls import set_executor
-from funcgrad.runtime import cache, regions
+from funcgrad.runtime import buffers, cache, regions
 from funcgrad.runtime.device import driver, words_address
 from funcgrad.runtime.library import LibraryCall
 from funcgrad.trace.core import data_of
@@ -81,6 +81,8 @@ class Executable:
         count = placement.operands + len(placement.buffers)
         self._pack = struct.Struct(f"{count + 1}q").pack_into
         self._shapes = [(t.shape, t.dtype) for t in placement.buffers]
+        makers = [buffers.large if t.nbytes >= buffers.LARGE else np.empty for t in placement.buffers]
+        self._results_like = [(make, *shape) for make, shape in zip(makers, self._shapes)]
         self._out_types = self.graph.out_types
         self._plain = not placement.donated and all(
             isinstance(r, Buffer) and placement.buffers[r.number].shape == t.shape
@@ -165,21 +167,20 @@ class Executable:
         arrays = [
             x._data if x.__class__ is Array else _contiguous(x, t) for x, t in zip(operands, self._types)
         ]
-        empty = np.empty
-        buffers = [empty(shape, dtype) for shape, dtype in self._shapes]
+        results = [make(shape, dtype) for make, shape, dtype in self._results_like]
         if self.placement.donated:
-            self._take_over(operands, arrays, buffers)
+            self._take_over(operands, arrays, results)
         if self._words:
             try:
                 space = self._spaces.pop()
             except IndexError:
                 space = self._space()
             frame, address, arena = space[:3]
-            self._pack(frame, 0, *map(id, arrays), *map(id, buffers), arena)
+            self._pack(frame, 0, *map(id, arrays), *map(id, results), arena)
             status = self._run(self._address, address, self._driver.pool_address)
             if status == program.NOT_CONTIGUOUS:
                 arrays = [_contiguous(a, t) for a, t in zip(arrays, self._types)]
-                self._pack(frame, 0, *map(id, arrays), *map(id, buffers), arena)
+                self._pack(frame, 0, *map(id, arrays), *map(id, results), arena)
                 status = self._run(self._address, address, self._driver.pool_address)
             self._spaces.append(space)
             assert status == 0, f"the driver met an unknown instruction {status}"
@@ -187,8 +188,8 @@ class Executable:
                 if call.errors:
                     raise call.errors.pop()
         if self._plain:
-            return [Array(buffers[n], t) for n, t in self._order]
-        return self._results(operands, arrays, buffers)
+            return [Array(results[n], t) for n, t in self._order]
+        return self._results(operands, arrays, results)
 
     def _space(self) -> tuple[Any, int, int, Any]:
         """A frame, its address, the aligned address of an arena, and what keeps that alive. One call at a time uses
@@ -199,7 +200,7 @@ class Executable:
         start = 0 if arena is None else arena.ctypes.data
         return frame, ctypes.addressof(frame), start + -start % memory.ALIGNMENT, arena
 
-    def _results(self, operands: Sequence[Any], arrays: Sequence[Any], buffers: Sequence[Any]) -> list[Array]:
+    def _results(self, operands: Sequence[Any], arrays: Sequence[Any], made: Sequence[Any]) -> list[Array]:
         """The results where some are operands, literals, or other shapes of a buffer."""
         results = []
         for source, t in zip(self.placement.results, self._out_types):
@@ -209,17 +210,17 @@ class Executable:
                     data = data.copy()
                 results.append(Array(data.reshape(t.shape), t))
             elif isinstance(source, Buffer):
-                results.append(Array(buffers[source.number].reshape(t.shape), t))
+                results.append(Array(made[source.number].reshape(t.shape), t))
             else:
                 results.append(Array(np.asarray(source.value), t))
         return results
 
-    def _take_over(self, operands: Sequence[Any], arrays: list[Any], buffers: list[Any]) -> None:
+    def _take_over(self, operands: Sequence[Any], arrays: list[Any], results: list[Any]) -> None:
         """Let results live in the memory of donated operands, which are gone after the call."""
         for number, operand in self.placement.donated.items():
             given = operands[operand]
-            if given.__class__ is Array and arrays[operand] is given._data and arrays[operand].flags.owndata:
-                buffers[number] = arrays[operand].reshape(self._shapes[number][0])
+            if given.__class__ is Array and arrays[operand] is given._data and buffers.is_own(given._data):
+                results[number] = arrays[operand].reshape(self._shapes[number][0])
                 _ = given.type  # known from now on without the data
                 given._data = Donated(self.graph.name)  # type: ignore[assignment]
             else:  # not ours to overwrite: work on a copy
@@ -228,7 +229,7 @@ class Executable:
                     stacklevel=4,
                 )
                 arrays[operand] = arrays[operand].copy()
-                buffers[number] = arrays[operand].reshape(self._shapes[number][0])
+                results[number] = arrays[operand].reshape(self._shapes[number][0])
 
 
 def _contiguous(value: Any, type: ArrayType) -> np.ndarray:

@@ -24,6 +24,7 @@ FRAMEWORKS = ("funcgrad", "jax")
 def measure(framework: str, name: str, cache: str) -> dict:
     """One fresh process."""
     environment = {**os.environ, "FUNCGRAD_CACHE_DIR": cache, "JAX_PLATFORMS": "cpu"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs; so may a checkout be
     command = [sys.executable, "-m", "tests.benchmarks.child", framework, name]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     if done.returncode:
