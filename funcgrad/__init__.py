@@ -12,7 +12,21 @@ if not os.path.isdir(os.path.join(_here, "kernels")):
     __path__.append(os.path.dirname(_here))
 
 # prims makes every primitive, numpy.methods the operators of arrays
-from funcgrad import dtypes, errors, flatten_util, lax, nn, numpy, ops, prims, random, scipy, tree, tree_util
+from funcgrad import (
+    debug,
+    dtypes,
+    errors,
+    flatten_util,
+    lax,
+    nn,
+    numpy,
+    ops,
+    prims,
+    random,
+    scipy,
+    tree,
+    tree_util,
+)
 from funcgrad.api import (
     block_until_ready,
     checkpoint,
@@ -33,6 +47,7 @@ from funcgrad.api import (
     vmap,
 )
 from funcgrad.array import Array, ShapeDtypeStruct
+from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
 from funcgrad.contexts import disable_jit, ensure_compile_time_eval, named_scope
 from funcgrad.custom_rules import custom_jvp, custom_vjp
@@ -57,6 +72,7 @@ __all__ = [
     "config",
     "custom_jvp",
     "custom_vjp",
+    "debug",
     "default_backend",
     "device_count",
     "device_get",
@@ -64,12 +80,14 @@ __all__ = [
     "devices",
     "disable_jit",
     "dtypes",
+    "effects_barrier",
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",
     "flatten_util",
     "grad",
     "hessian",
+    "io_callback",
     "jacfwd",
     "jacobian",
     "jacrev",
@@ -86,6 +104,7 @@ __all__ = [
     "nn",
     "numpy",
     "ops",
+    "pure_callback",
     "random",
     "remat",
     "scipy",

@@ -125,7 +125,11 @@ class _Lowering:
             return [step]
         extern = root.definition
         types = tuple(a.type for a in root.inputs)
-        return [ExternStep(extern.name, extern.attributes, inputs, types, root.outputs, label, sources, root.effect)]
+        return [
+            ExternStep(
+                extern.name, extern.attributes, inputs, types, root.outputs, label, sources, root.effect
+            )
+        ]
 
     def _view(self, view: View) -> View:
         return View(self._storage(view.value), view.offset)

@@ -2,6 +2,7 @@
 
 from funcgrad.prims import (
     arithmetic,
+    callbacks,
     calls,
     collectives,
     comparison,
@@ -22,6 +23,7 @@ from funcgrad.prims import (
 
 __all__ = [
     "arithmetic",
+    "callbacks",
     "calls",
     "collectives",
     "comparison",

@@ -63,6 +63,7 @@ class Executable:
         self.sources: list[str] = []
         self.work = 0.0
         self._library_calls: list[LibraryCall] = []
+        self._exits: list[int] = []
         self._donated = donated
         self._types = self.optimised.in_types
         self._assemble()
@@ -73,6 +74,8 @@ class Executable:
         assembled = program.Program(arena, arena + 1)
         for step in placement.steps:
             self._append(assembled, step, placement)
+        for handle in self._exits:
+            assembled.patch(handle)
         self._words = assembled.finish() if assembled.here > program.HEADER else None
         self._program = assembled
         self._address = words_address(self._words) if self._words else 0
@@ -141,7 +144,9 @@ class Executable:
             call = LibraryCall(primitive, dict(step.attributes), step.inputs, step.in_types, types)
             self._library_calls.append(call)
             values = [a for a in (*step.inputs, *step.outputs) if isinstance(a, Var)]
-            assembled.call(call.address, 1, 1, [address(View(v)) for v in values])
+            flag = (self.placement.arena_slot, self.placement.plan.size)
+            assembled.call(call.address, 1, 1, [*(address(View(v)) for v in values), flag])
+            self._exits.append(assembled.jump_if_zero(*flag))
             self.work += LONG_PROGRAM_NS
 
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
@@ -184,21 +189,31 @@ class Executable:
                 status = self._run(self._address, address, self._driver.pool_address)
             self._spaces.append(space)
             assert status == 0, f"the driver met an unknown instruction {status}"
-            for call in self._library_calls:
-                if call.errors:
-                    raise call.errors.pop()
+            if self._library_calls:
+                self._raise_errors(space)
         if self._plain:
             return [Array(results[n], t) for n, t in self._order]
         return self._results(operands, arrays, results)
 
+    def _raise_errors(self, space: Any) -> None:
+        """Raise what a library call has raised in this run, which ended the program."""
+        flag = ctypes.c_uint8.from_address(space[2] + self.placement.plan.size)
+        if not flag.value:
+            flag.value = 1
+            raise next(e for e in map(LibraryCall.error, self._library_calls) if e is not None)
+
     def _space(self) -> tuple[Any, int, int, Any]:
         """A frame, its address, the aligned address of an arena, and what keeps that alive. One call at a time uses
-        one; they are kept for the next calls."""
+        one; they are kept for the next calls. Behind the arena is the byte that library calls clear when they fail."""
         frame = self._frame_type()
         size = self.placement.plan.size
-        arena = np.empty(size + memory.ALIGNMENT, np.uint8) if size else None
+        needed = size or self._library_calls
+        arena = np.empty(size + memory.ALIGNMENT, np.uint8) if needed else None
         start = 0 if arena is None else arena.ctypes.data
-        return frame, ctypes.addressof(frame), start + -start % memory.ALIGNMENT, arena
+        aligned = start + -start % memory.ALIGNMENT
+        if self._library_calls:
+            ctypes.c_uint8.from_address(aligned + size).value = 1
+        return frame, ctypes.addressof(frame), aligned, arena
 
     def _results(self, operands: Sequence[Any], arrays: Sequence[Any], made: Sequence[Any]) -> list[Array]:
         """The results where some are operands, literals, or other shapes of a buffer."""
