@@ -86,6 +86,10 @@ class AxisNameError(FuncgradError, NameError):
     """A collective named an axis that no surrounding vmap declares."""
 
 
+class NonFiniteError(FuncgradError, FloatingPointError):
+    """An operation gave a NaN or an infinity while `debug.nans` or `debug.infs` looks for them."""
+
+
 class GraphError(FuncgradError, ValueError):
     """A graph that is not well formed (a bug in funcgrad or in a hand-written graph)."""
 

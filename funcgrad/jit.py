@@ -49,7 +49,11 @@ class Traced:
         """The result for these leaves, by compiled code."""
         constants = self.closed.constants
         executable = self._executable or self.executable
-        outs = executable([*constants, *leaves] if constants else leaves)
+        operands = [*constants, *leaves] if constants else leaves
+        outs = executable(operands)
+        if state.trace is not EAGER:
+            graph = self.closed.graph
+            state.trace.look(jit_p, operands, {"graph": graph, "name": graph.name}, outs)  # type: ignore[attr-defined]
         return outs[0] if self._single else self.out_tree.unflatten(outs)
 
     def bind(self, leaves: Sequence[Any]) -> Any:
@@ -135,7 +139,7 @@ class Jitted:
             raise
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if state.trace is EAGER and not kwargs and not self._static_argnums:
+        if (state.trace is EAGER or state.trace.eager) and not kwargs and not self._static_argnums:
             leaves, in_tree = tree.flatten(args)
             try:
                 key = (in_tree, tuple([x._type or x.type for x in leaves]), config.generation)
@@ -156,7 +160,7 @@ class Jitted:
         if config.disable_jit:
             return self.function(*args, **kwargs)
         traced, leaves = self._traced(args, kwargs)
-        return traced.run(leaves) if state.trace is EAGER else traced.bind(leaves)
+        return traced.run(leaves) if state.trace.eager else traced.bind(leaves)
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Traced, list[Any]]:
         """The traced function for this call, from the cache where it is there, and the flat operands."""

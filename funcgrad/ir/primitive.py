@@ -36,6 +36,9 @@ The rules, and how each is called (`params` are the equation's keyword parameter
 `prune(equation, used)`
     only for primitives with sub-graphs: an equation that gives only the outputs that are `used`, and those that
     it needs for them; None where all are needed.
+`replay(run, *arrays, **params)`
+    only for primitives with sub-graphs: the outputs, where each run of a sub-graph is `run(graph, arrays, words)`,
+    which gives its outputs; `words` say which run it is ("iteration 3").
 `opaque`
     says that passes neither merge equal equations of this primitive nor fold it.
 `effect`
@@ -112,6 +115,7 @@ class Primitive:
     collective: Callable[..., Any] | None = None
     simplify: Callable[..., Any] | None = None
     prune: Callable[..., Any] | None = None
+    replay: Callable[..., Any] | None = None
     opaque: bool = False
     effect: bool = False
     not_differentiable: str | None = None

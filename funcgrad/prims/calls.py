@@ -63,6 +63,11 @@ def _evaluate_checkpoint(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> 
     return interpret(graph, arrays)
 
 
+def replay_call(run: Callable[..., list[Any]], *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
+    """The replay rule of whatever calls a graph once."""
+    return run(graph, arrays, "")
+
+
 def _expand(*operands: Any, graph: Graph, **params: Any) -> list[Any]:
     return evaluate_graph(graph, operands)
 
@@ -138,6 +143,7 @@ jit_p = Primitive(
     partial=_partial_jit,
     lower=None,
     expand=_expand,
+    replay=replay_call,
     samples=lambda: _samples(),
     multiple_results=True,
 )
@@ -222,6 +228,7 @@ checkpoint_p = Primitive(
     partial=_partial_checkpoint,
     lower=None,
     expand=_expand,
+    replay=replay_call,
     samples=lambda: _samples(),
     multiple_results=True,
 )

@@ -51,9 +51,13 @@ def _type(index: ArrayType, *types: ArrayType, branches: Branches) -> tuple[Arra
     return branches[0].out_types
 
 
-def _evaluate(xp: Any, index: Any, *arrays: Any, branches: Branches) -> list[Any]:
-    branch = branches[min(max(int(index), 0), len(branches) - 1)]
-    return interpret(branch, [xp.asarray(a) for a in arrays])
+def _replay(run: Callable[..., list[Any]], index: Any, *arrays: Any, branches: Branches) -> list[Any]:
+    number = min(max(int(index), 0), len(branches) - 1)
+    return run(branches[number], [np.asarray(a) for a in arrays], f"branch {number}")
+
+
+def _evaluate(xp: Any, *arrays: Any, branches: Branches) -> list[Any]:
+    return _replay(lambda graph, operands, _: interpret(graph, operands), *arrays, branches=branches)
 
 
 def _union(flags: Iterable[Flags]) -> Flags:
@@ -270,5 +274,6 @@ cond_p = Primitive(
     lower=_lower,
     samples=_samples,
     prune=_prune,
+    replay=_replay,
     multiple_results=True,
 )

@@ -64,14 +64,25 @@ def _type(
     return (*graph.out_types[:carry], *ys)
 
 
-def interpret_scan(
-    *arrays: Any, graph: Graph, consts: int, carry: int, length: int, reverse: bool
-) -> list[Any]:
+def interpret_scan(*arrays: Any, **params: Any) -> list[Any]:
     """A scan as a Python loop with NumPy: the oracle."""
+    return _replay(lambda graph, operands, _: interpret(graph, operands), *arrays, **params)
+
+
+def _replay(
+    run: Callable[..., list[Any]],
+    *arrays: Any,
+    graph: Graph,
+    consts: int,
+    carry: int,
+    length: int,
+    reverse: bool,
+) -> list[Any]:
     constants, carried, xs = parts(arrays, consts, carry)
     ys = [np.zeros((length, *t.shape), t.dtype) for t in graph.out_types[carry:]]
     for i in reversed(range(length)) if reverse else range(length):
-        outs = interpret(graph, [np.asarray(a) for a in (*constants, *carried, *(x[i] for x in xs))])
+        operands = [np.asarray(a) for a in (*constants, *carried, *(x[i] for x in xs))]
+        outs = run(graph, operands, f"iteration {i}")
         carried = outs[:carry]
         for y, out in zip(ys, outs[carry:]):
             y[i] = out
@@ -432,5 +443,6 @@ scan_p = Primitive(
     lower=_lower,
     samples=_samples,
     prune=_prune,
+    replay=_replay,
     multiple_results=True,
 )

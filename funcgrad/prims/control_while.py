@@ -53,11 +53,24 @@ def _type(
     return body.out_types
 
 
-def interpret_while(*arrays: Any, cond: Graph, body: Graph, cond_consts: int, body_consts: int) -> list[Any]:
+def interpret_while(*arrays: Any, **params: Any) -> list[Any]:
     """A while loop in Python with NumPy: the oracle."""
+    return _replay(lambda graph, operands, _: interpret(graph, operands), *arrays, **params)
+
+
+def _replay(
+    run: Callable[..., list[Any]],
+    *arrays: Any,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+) -> list[Any]:
     for_cond, for_body, carried = parts([np.asarray(a) for a in arrays], cond_consts, body_consts)
-    while interpret(cond, [*for_cond, *carried])[0]:
-        carried = [np.asarray(a) for a in interpret(body, [*for_body, *carried])]
+    number = 0
+    while run(cond, [*for_cond, *carried], f"condition of iteration {number}")[0]:
+        carried = [np.asarray(a) for a in run(body, [*for_body, *carried], f"iteration {number}")]
+        number += 1
     return carried
 
 
@@ -299,5 +312,6 @@ while_p = Primitive(
     lower=_lower,
     samples=_samples,
     prune=_prune,
+    replay=_replay,
     multiple_results=True,
 )

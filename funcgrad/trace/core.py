@@ -25,10 +25,12 @@ from funcgrad.source import SourceLine
 
 
 class Trace:
-    """What happens to an operation. `alive` turns false when the traced function has returned."""
+    """What happens to an operation. `alive` turns false when the traced function has returned; `eager` says that
+    operations run at once, outside every transform."""
 
     parent: Trace
     alive: bool = True
+    eager: bool = False
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -279,6 +281,8 @@ def _as_it_is(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 class EagerTrace(Trace):
     """The trace outside every transform: calls NumPy and wraps the result."""
 
+    eager = True
+
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         types, data, foreign = [], [], False
         for x in operands:
@@ -307,6 +311,11 @@ class EagerTrace(Trace):
         return [as_array(out) for out in call.function(*operands)]
 
     call_custom_vjp = call_custom_jvp
+
+    def look(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
+    ) -> None:
+        """Look at the results of an operation; traces that stand in the place of this one do something here."""
 
 
 EAGER = EagerTrace()
