@@ -13,6 +13,7 @@ if not os.path.isdir(os.path.join(_here, "kernels")):
 
 # prims makes every primitive, numpy.methods the operators of arrays
 from funcgrad import (
+    checkify,
     debug,
     dtypes,
     errors,
@@ -68,6 +69,7 @@ __all__ = [
     "ShapeDtypeStruct",
     "__version__",
     "block_until_ready",
+    "checkify",
     "checkpoint",
     "config",
     "custom_jvp",

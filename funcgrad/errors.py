@@ -90,6 +90,10 @@ class NonFiniteError(FuncgradError, FloatingPointError):
     """An operation gave a NaN or an infinity while `debug.nans` or `debug.infs` looks for them."""
 
 
+class CheckError(FuncgradError, ValueError):
+    """A `checkify.check` failed, or a check that checkify makes by itself."""
+
+
 class GraphError(FuncgradError, ValueError):
     """A graph that is not well formed (a bug in funcgrad or in a hand-written graph)."""
 

@@ -39,6 +39,12 @@ The rules, and how each is called (`params` are the equation's keyword parameter
 `replay(run, *arrays, **params)`
     only for primitives with sub-graphs: the outputs, where each run of a sub-graph is `run(graph, arrays, words)`,
     which gives its outputs; `words` say which run it is ("iteration 3").
+`thread(step, state, *operands, **params)`
+    only for primitives with sub-graphs: (state, outputs) where values are handed through all sub-graphs:
+    `step(graph)` gives the graph (state, inputs) -> (state, outputs).
+`hazards(*operands, **params)`
+    gives, for operands on which the operation is undefined, triples (kind, failed, message): "div" or "index", a
+    boolean scalar, and the words for it (checkify.py).
 `opaque`
     says that passes neither merge equal equations of this primitive nor fold it.
 `effect`
@@ -116,6 +122,8 @@ class Primitive:
     simplify: Callable[..., Any] | None = None
     prune: Callable[..., Any] | None = None
     replay: Callable[..., Any] | None = None
+    thread: Callable[..., Any] | None = None
+    hazards: Callable[..., Any] | None = None
     opaque: bool = False
     effect: bool = False
     not_differentiable: str | None = None

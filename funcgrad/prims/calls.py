@@ -100,6 +100,16 @@ def _batch(primitive: Callable[[], Primitive]):
     return batch
 
 
+def _thread(primitive: Callable[[], Primitive]):
+    def thread(
+        step: Callable[[Graph], Graph], state: Sequence[Any], *operands: Any, graph: Graph, **params: Any
+    ):
+        outs = bind(primitive(), *state, *operands, graph=step(graph), **params)
+        return outs[: len(state)], outs[len(state) :]
+
+    return thread
+
+
 def _partial_jit(
     unknown: tuple[bool, ...],
     operands: Sequence[Any],
@@ -140,6 +150,7 @@ jit_p = Primitive(
     jvp=_jvp(lambda: jit_p),
     transpose=_transpose_jit,
     batch=_batch(lambda: jit_p),
+    thread=_thread(lambda: jit_p),
     partial=_partial_jit,
     lower=None,
     expand=_expand,
@@ -225,6 +236,7 @@ checkpoint_p = Primitive(
     jvp=_jvp(lambda: checkpoint_p),
     transpose=_transpose_checkpoint,
     batch=_batch(lambda: checkpoint_p),
+    thread=_thread(lambda: checkpoint_p),
     partial=_partial_checkpoint,
     lower=None,
     expand=_expand,

@@ -242,6 +242,13 @@ def _prune(equation: Equation, used: Flags) -> Equation | None:
     return pruned_equation(equation, (True, *needed), used, params)
 
 
+def _thread(
+    step: Callable[[Graph], Graph], state: Sequence[Any], index: Any, *operands: Any, branches: Branches
+):
+    outs = bind(cond_p, index, *state, *operands, branches=tuple(map(step, branches)))
+    return outs[: len(state)], outs[len(state) :]
+
+
 def _lower(in_types: Sequence[ArrayType], out_types: Sequence[ArrayType], *, branches: Branches):
     return expr.Region("cond", (), branches, tuple(range(1, len(in_types))))
 
@@ -275,5 +282,6 @@ cond_p = Primitive(
     samples=_samples,
     prune=_prune,
     replay=_replay,
+    thread=_thread,
     multiple_results=True,
 )

@@ -403,6 +403,31 @@ def _prune(equation: Equation, used: Flags) -> Equation | None:
     return pruned_equation(equation, inputs, outputs, params)
 
 
+def _thread(
+    step: Callable[[Graph], Graph],
+    state: Sequence[Any],
+    *operands: Any,
+    graph: Graph,
+    consts: int,
+    carry: int,
+    **params: Any,
+):
+    count = len(state)
+    body = step(graph)
+    order = [*range(count, count + consts), *range(count), *range(count + consts, len(body.inputs))]
+    outs = bind(
+        scan_p,
+        *operands[:consts],
+        *state,
+        *operands[consts:],
+        graph=reordered(body, order, range(len(body.outputs))),
+        consts=consts,
+        carry=count + carry,
+        **params,
+    )
+    return outs[:count], outs[count:]
+
+
 def _lower(
     in_types: Sequence[ArrayType],
     out_types: Sequence[ArrayType],
@@ -444,5 +469,6 @@ scan_p = Primitive(
     samples=_samples,
     prune=_prune,
     replay=_replay,
+    thread=_thread,
     multiple_results=True,
 )

@@ -268,6 +268,36 @@ def _prune(equation: Equation, used: Flags) -> Equation | None:
     return pruned_equation(equation, inputs, moving, params)
 
 
+def _thread(
+    step: Callable[[Graph], Graph],
+    state: Sequence[Any],
+    *operands: Any,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+):
+    """The condition gives a boolean alone, so nothing can be handed through it."""
+    count, start = len(state), cond_consts + body_consts
+    inner = step(body)
+    order = [
+        *range(count, count + body_consts),
+        *range(count),
+        *range(count + body_consts, len(inner.inputs)),
+    ]
+    outs = bind(
+        while_p,
+        *operands[:start],
+        *state,
+        *operands[start:],
+        cond=with_inputs(cond, (), cond_consts, inner.in_types[:count]),
+        body=reordered(inner, order, range(len(inner.outputs))),
+        cond_consts=cond_consts,
+        body_consts=body_consts,
+    )
+    return outs[:count], outs[count:]
+
+
 def _lower(
     in_types: Sequence[ArrayType],
     out_types: Sequence[ArrayType],
@@ -313,5 +343,6 @@ while_p = Primitive(
     samples=_samples,
     prune=_prune,
     replay=_replay,
+    thread=_thread,
     multiple_results=True,
 )
