@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import pickle
 import warnings
 
@@ -278,3 +279,25 @@ def test_shape_dtype_structs_are_values():
     assert repr(a) == "ShapeDtypeStruct(shape=(2, 3), dtype=float32)"
     with pytest.raises(DTypeError, match="no elements"):
         jnp.sin(a)
+
+
+class Action(enum.IntEnum):
+    LEFT = 1
+
+
+class Metres(float):
+    pass
+
+
+@pytest.mark.parametrize("run", [lambda f: f, fg.jit, lambda f: fg.vmap(f, axis_size=2)])
+def test_subclasses_of_python_numbers_are_numbers(run):
+    x = jnp.arange(3)
+    np.testing.assert_array_equal(run(lambda: x == Action.LEFT)().reshape(-1)[:3], [False, True, False])
+    assert run(lambda: x * Metres(2.0))().dtype == np.float32
+    assert run(lambda: jnp.ones(3, "bfloat16") * Metres(2.0))().dtype == jnp.bfloat16
+    assert jnp.array([Action.LEFT, 2]).dtype == jnp.array(Action.LEFT).dtype == np.int64
+
+
+def test_lengths_are_plain_integers_after_vmap():
+    keys = fg.random.split(fg.random.PRNGKey(0), 7)
+    assert all(type(n) is int for n in fg.vmap(lambda k: fg.random.split(k, 11))(keys).shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -367,8 +368,7 @@ def test_donated_arguments_give_the_same_results(options):
 
 def test_a_numpy_argument_is_never_overwritten():
     x = X.copy()
-    with pytest.warns(fg.errors.DonationWarning):
-        fg.jit(lambda x: x + 1, donate_argnums=0)(x)
+    close(fg.jit(lambda x: x + 1, donate_argnums=0)(x), X + 1)
     close(x, X)
 
 
@@ -391,6 +391,42 @@ def test_a_donated_array_is_gone_after_the_call_and_says_so():
             use()
 
 
+def test_a_loop_of_donated_steps_stays_in_the_same_memory_without_warnings():
+    step = fg.jit(lambda p: {k: v * 2 for k, v in p.items()}, donate_argnums=0)
+    params = step({"w": jnp.ones((2, 3)), "b": jnp.zeros(3), "s": jnp.ones(4).reshape(2, 2)})
+    places = {k: v._data.ctypes.data for k, v in params.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            params = step(params)
+    assert {k: v._data.ctypes.data for k, v in params.items()} == places
+    close(params["w"], np.full((2, 3), 16.0))
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        lambda x: x.reshape(2, 2),
+        lambda x: x[1:],
+        jnp.copy,
+        jnp.array,
+        fg.lax.stop_gradient,
+        fg.jit(lambda x: x),
+        np.asarray,
+        lambda x: jnp.split(x, 2)[0],
+    ],
+)
+def test_donation_leaves_what_shares_memory_alone(share):
+    x = jnp.arange(4.0) + 1
+    shared = share(x)
+    before = np.array(shared)
+    step = fg.jit(lambda x: x * 2 + 1, donate_argnums=0)
+    close(step(x), np.array([3.0, 5.0, 7.0, 9.0], np.float32))
+    close(shared, before)
+    x = jnp.arange(4.0)
+    close(fg.jit(lambda x, y: (x + y, x * 3), donate_argnums=(0, 1))(x, x)[0], np.arange(4.0) * 2)
+
+
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_constants_reach_kernels(dtype):
     z = jnp.array([1 + 2j, -0.5j], dtype)
@@ -403,3 +439,20 @@ def test_scans_over_empty_arrays_compile():
         return fg.lax.scan(lambda carry, row: (carry, -row), 0, jnp.stack([x, x]))[1][0]
 
     assert fg.jit(first)(jnp.zeros((0, 2))).shape == (0, 2)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_argmax_shares_a_kernel_with_other_reductions(axis):
+    x = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
+    reductions = (jnp.argmax, jnp.max, jnp.sum, jnp.argmin, jnp.min)
+    compiled = fg.jit(lambda x: [f(x, axis) for f in reductions])
+    close(compiled(x), [f(jnp.asarray(x), axis) for f in reductions])
+
+
+def test_a_sum_of_several_means_compiles():
+    a, b, c = (np.random.default_rng(i).normal(size=(8, 64)).astype(np.float32) for i in range(3))
+
+    def loss(a, b, c):
+        return -a.mean() + 0.5 * c.mean() - 0.01 * -b.mean()
+
+    np.testing.assert_allclose(fg.jit(loss)(a, b, c), loss(a, b, c), rtol=1e-5)

@@ -30,6 +30,8 @@ class ArrayType:
         known = _known.get(key)
         if known is not None:
             return known
+        shape = tuple([int(n) for n in shape])  # the size of a batch axis is a subclass of int
+        key = (shape, dtype, weak)
         self = super().__new__(cls)
         set_field = object.__setattr__
         set_field(self, "shape", shape)

@@ -115,8 +115,9 @@ class Fusion:
             self.root_of[var] = root
         for var, _ in root.reads:
             self._readers.setdefault(var, []).append(home)
-        for other in producers:
-            if other is not home and home.shape != OPAQUE and other.number in self.groups:
+        for producer in producers if home.shape != OPAQUE else ():
+            home, other = self.group_of[root.var], self.groups.get(producer.number)  # merging makes new ones
+            if other is not None and other is not home:
                 self._merge(other, home)
 
     def _candidates(self, root: Root, producers: list[Group]) -> Iterable[Group]:

@@ -242,7 +242,7 @@ class Scheduler:
             if self._parked_in[node] == number:
                 nest.park(node, output.var, group.address(output))
         for root in reductions:
-            position = self._position(root) if ordered else None
+            position = self._position(root) if root.reduce_kind.startswith("arg") else None
             nest.combine(root.var, root.reduce_kind, self.values[root], position)
         for root in elements:
             nest.store(root.var, group.address(root), self.values[root])

@@ -14,7 +14,7 @@ from funcgrad.errors import ArgumentError, DTypeError, boundary
 from funcgrad.ir.types import array_type
 from funcgrad.numpy.promotion import cast, result_dtype
 from funcgrad.trace import ops
-from funcgrad.trace.core import PYTHON_SCALARS, Tracer, is_operand, type_of
+from funcgrad.trace.core import Tracer, is_operand, scalar_kind, type_of
 
 Shape = int | Sequence[int]
 
@@ -51,9 +51,13 @@ def array(object: Any, dtype: Any = None, copy: bool = True, order: str = "K", n
 def _array(value: Any, dtype: np.dtype | None, copy: bool) -> Any:
     if isinstance(value, ArrayMethods):
         t = type_of(value)
-        return ops.convert(value, dtype if dtype is not None else t.dtype)
-    if value.__class__ in PYTHON_SCALARS:
-        wanted = dtype or dtypes.of_python_scalar(value.__class__)
+        converted = ops.convert(value, dtype if dtype is not None else t.dtype)
+        if copy and converted is value and value.__class__ is Array:
+            return Array(value._data, t)  # the same memory, since arrays never change
+        return converted
+    kind = scalar_kind(value)
+    if kind is not None:
+        wanted = dtype or dtypes.of_python_scalar(kind)
         return Array(np.asarray(_number(value, wanted)), array_type((), wanted, False))
     if isinstance(value, list | tuple):
         return _from_sequence(value, dtype)
@@ -96,10 +100,9 @@ def _from_sequence(value: Any, dtype: np.dtype | None) -> Any:
     if data.dtype.kind not in "biufcV" or data.dtype == object:
         raise DTypeError(f"a list with elements of type {data.dtype} cannot become an array of numbers")
     if dtype is None:
-        kinds = {type(x) for x in leaves}
         if not leaves:
             dtype = dtypes.default_float()
-        elif kinds <= set(PYTHON_SCALARS):
+        elif all(scalar_kind(x) for x in leaves):
             dtype = {"b": dtypes.bool_, "i": dtypes.default_int(), "u": dtypes.uint64}.get(data.dtype.kind)
             dtype = dtype or (dtypes.default_complex() if data.dtype.kind == "c" else dtypes.default_float())
         else:
@@ -318,8 +321,8 @@ def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) 
 
 
 def copy(a: Any) -> Array:
-    """`a` as an array; arrays never change, so nothing is copied."""
-    return asarray(a)
+    """`a` as an array of its own, which stays when `a` is donated."""
+    return array(a)
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:

@@ -177,6 +177,13 @@ _TYPED = (ArrayMethods, ShapeDtypeStruct)
 _NUMPY = (np.ndarray, np.generic)
 
 
+def scalar_kind(value: Any) -> type | None:
+    """bool, int, float or complex for a Python number, which may be of a subclass such as an IntEnum; else None."""
+    if isinstance(value, PYTHON_SCALARS) and not isinstance(value, np.generic):
+        return next(kind for kind in PYTHON_SCALARS if isinstance(value, kind))
+    return None
+
+
 def type_of(value: Any) -> ArrayType:
     """The ArrayType of anything that can be an operand; DTypeError for anything else."""
     kind = value.__class__
@@ -193,6 +200,9 @@ def type_of(value: Any) -> ArrayType:
         return array_type(value.shape, dtype)
     if hasattr(value, "__array__"):
         return type_of(np.asarray(value))
+    number = scalar_kind(value)
+    if number is not None:
+        return array_type((), dtypes.of_python_scalar(number), number is not bool)
     raise DTypeError(
         f"{value!r} of type {kind.__name__} is not an array or a number",
         hint="pass arrays and numbers; a list becomes an array by funcgrad.numpy.array(...)"
@@ -208,7 +218,7 @@ def is_operand(value: Any) -> bool:
         kind is Array
         or isinstance(value, _TYPED)
         or kind in _SCALAR_KINDS
-        or isinstance(value, _NUMPY)
+        or isinstance(value, (*_NUMPY, *PYTHON_SCALARS))
         or (hasattr(value, "__array__") and not isinstance(value, type))
     )
 
@@ -232,6 +242,9 @@ def data_of(value: Any) -> Any:
         raise DTypeError(
             f"{value} has no elements to compute with", hint="pass an array, or use eval_shape or lower"
         )
+    number = scalar_kind(value)
+    if number is not None:
+        return dtypes.of_python_scalar(number).type(value)
     data = np.asarray(value)
     dtype = type_of(data).dtype
     return data if data.dtype == dtype else data.astype(dtype)
