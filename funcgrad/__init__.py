@@ -50,7 +50,7 @@ from funcgrad.api import (
 from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
-from funcgrad.contexts import disable_jit, ensure_compile_time_eval, named_scope
+from funcgrad.contexts import checking_leaks, disable_jit, ensure_compile_time_eval, named_scope
 from funcgrad.custom_rules import custom_jvp, custom_vjp
 from funcgrad.devices import (
     default_backend,
@@ -70,6 +70,7 @@ __all__ = [
     "__version__",
     "block_until_ready",
     "checkify",
+    "checking_leaks",
     "checkpoint",
     "config",
     "custom_jvp",

@@ -50,6 +50,8 @@ SETTINGS: dict[str, Setting] = {
     "disable_jit": Setting(False, _flag, "run functions under jit eagerly, operation by operation"),
     "debug_nans": Setting(False, _flag, "raise where an operation gives a NaN", traced=False),
     "debug_infs": Setting(False, _flag, "raise where an operation gives an infinity", traced=False),
+    "debug_key_reuse": Setting(False, _flag, "raise where a random key is used twice"),
+    "check_tracer_leaks": Setting(False, _flag, "raise where a traced value outlives its function"),
 }
 
 _JAX_NAMES = {
@@ -57,6 +59,8 @@ _JAX_NAMES = {
     "jax_enable_checks": "verify",
     "jax_debug_nans": "debug_nans",
     "jax_debug_infs": "debug_infs",
+    "jax_debug_key_reuse": "debug_key_reuse",
+    "jax_check_tracer_leaks": "check_tracer_leaks",
 }
 
 
@@ -69,6 +73,8 @@ class Config:
     disable_jit: bool
     debug_nans: bool
     debug_infs: bool
+    debug_key_reuse: bool
+    check_tracer_leaks: bool
 
     def __init__(self) -> None:
         for name, setting in SETTINGS.items():

@@ -94,6 +94,10 @@ class CheckError(FuncgradError, ValueError):
     """A `checkify.check` failed, or a check that checkify makes by itself."""
 
 
+class KeyReuseError(FuncgradError, ValueError):
+    """A random key was used twice while `debug.key_reuse` looks for that."""
+
+
 class GraphError(FuncgradError, ValueError):
     """A graph that is not well formed (a bug in funcgrad or in a hand-written graph)."""
 

@@ -17,7 +17,9 @@ from funcgrad.config import config
 from funcgrad.errors import ArgumentError, UnhashableError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import ClosedGraph
+from funcgrad.ir.types import ArrayType
 from funcgrad.prims.calls import jit_p
+from funcgrad.records import record
 from funcgrad.runtime.executable import Executable, as_operands, executable_for
 from funcgrad.runtime.report import Lowered
 from funcgrad.source import without_internal_frames
@@ -26,13 +28,28 @@ from funcgrad.trace.graph_trace import has_tracers, trace_to_graph
 from funcgrad.tree import TreeDef
 
 
+@record
+class Signature:
+    """What a function was traced for: the structure of (args, kwargs) without static arguments, their types, static
+    values by position or name, the settings (`config.generation`), and the batch axes with names in scope."""
+
+    tree: TreeDef
+    types: tuple[ArrayType, ...]
+    statics: dict[Any, Any]
+    settings: int
+    axes: tuple[Any, ...]
+
+
 class Traced:
     """A function traced for one signature."""
 
-    __slots__ = ("_constants", "_executable", "_single", "closed", "donated", "out_tree")
+    __slots__ = ("_constants", "_executable", "_single", "closed", "donated", "out_tree", "signature")
 
-    def __init__(self, closed: ClosedGraph, out_tree: TreeDef, donated: tuple[int, ...]):
+    def __init__(
+        self, closed: ClosedGraph, out_tree: TreeDef, donated: tuple[int, ...], signature: Signature
+    ):
         self.closed = closed
+        self.signature = signature
         self.out_tree = out_tree
         self.donated = donated
         self._single = tree.treedef_is_leaf(out_tree)
@@ -179,12 +196,15 @@ class Jitted:
         if not all(map(is_operand, leaves)):
             check_operands(self.function, args, kwargs, "jit")
         types = tuple([type_of(x) for x in leaves])
-        full_key = (in_tree, types, config.generation, *key, *_axis_names())
+        axes = _axis_names()
+        full_key = (in_tree, types, config.generation, *key, *axes)
         traced = self._cache.get(full_key)
         if traced is None:
             flat = FlatFunction(function, full_tree)
             closed = trace_to_graph(flat, types, self._name)
-            traced = Traced(closed, flat.out_tree, self._donated_leaves(args, kwargs))
+            statics = {place: value for place, _, value in key[0]} if key else {}
+            signature = Signature(full_tree, types, statics, config.generation, axes)
+            traced = Traced(closed, flat.out_tree, self._donated_leaves(args, kwargs), signature)
             if not has_tracers(closed.constants):
                 self._cache[full_key] = traced
         return traced, leaves
@@ -245,6 +265,18 @@ class Jitted:
     def trace(self, *args: Any, **kwargs: Any) -> ClosedGraph:
         """The graph of the function for these arguments."""
         return self._traced(args, kwargs)[0].closed
+
+    @property
+    def signatures(self) -> list[Signature]:
+        """What the function was traced for, in order."""
+        return [traced.signature for traced in self._cache.values()]
+
+    def parameter_name(self, position: int) -> str:
+        """The name of the parameter that takes this positional argument."""
+        parameters = list(self._signature.parameters.values()) if self._signature is not None else []
+        if position >= len(parameters) or parameters[position].kind is inspect.Parameter.VAR_POSITIONAL:
+            return str(position)
+        return repr(parameters[position].name)
 
     def clear_cache(self) -> None:
         """Forget what was traced."""

@@ -1,8 +1,8 @@
 """`debug.nans` and `debug.infs`: stop at the first operation that gives a NaN or an infinity, and say which.
 
-While they are on, a trace of their own stands in the place of the eager one. It runs operations and compiled
-functions as ever and looks at their results, which is cheap. Where one is bad, the graph is run again operation by
-operation, loops iteration by iteration, and the bad value is followed back to where it was made.
+Results of operations and of compiled functions are looked at (debug/watching.py), which is cheap. Where one is
+bad, the graph is run again operation by operation, loops iteration by iteration, and the bad value is followed
+back to where it was made.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.config import config
+from funcgrad.debug.watching import Looker, watch
 from funcgrad.errors import NonFiniteError
 from funcgrad.ir.effects import without_effects
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
@@ -25,8 +26,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.prims import calls
 from funcgrad.records import record
 from funcgrad.source import SourceLine, user_line
-from funcgrad.trace import core
-from funcgrad.trace.core import EAGER, EagerTrace, current, data_of, state
+from funcgrad.trace.core import EAGER, current, data_of, state
 
 SHOWN = 8
 """Up to so many elements an operand is printed whole."""
@@ -55,30 +55,18 @@ def _is_bad(array: Any, test: Test) -> bool:
     return bool(test(array).any())
 
 
-class CheckingTrace(EagerTrace):
-    """The eager trace, with a look at every result."""
-
-    parent = EAGER
-    test: Test = np.isnan
-
-    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
-        before, state.trace = state.trace, EAGER
-        try:
-            out = EAGER.apply(primitive, operands, params)
-        finally:
-            state.trace = before
-        self.look(primitive, operands, params, out if primitive.multiple_results else [out])
-        return out
-
+def _looker(test: Test) -> Looker:
     def look(
-        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
+        primitive: Primitive, operands: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
     ) -> None:
-        test, quiet = self.test, state.quiet
+        quiet = state.quiet
         for out in outs:
             if quiet(_is_bad, out._data if out.__class__ is Array else data_of(out), test):
                 arrays = [np.asarray(data_of(x)) for x in operands]
                 with current(EAGER), np.errstate(all="ignore"):
                     raise _Search(test).found(primitive, arrays, params, state.source or user_line(2))
+
+    return look
 
 
 @record
@@ -264,17 +252,8 @@ def _described(array: Any) -> str:
     return str(type)
 
 
-_CHECKING = CheckingTrace()
-
-
 def _settings_changed() -> None:
-    """Put the checking trace in the place of the eager one, or take it away."""
-    wanted: core.Trace = _CHECKING if config.debug_nans or config.debug_infs else EAGER
-    core._State.trace = wanted
-    if wanted is _CHECKING:
-        _CHECKING.test = _test()
-    if state.trace in (EAGER, _CHECKING):
-        state.trace = wanted
+    watch("nans", _looker(_test()) if config.debug_nans or config.debug_infs else None)
 
 
 config.watch(_settings_changed)
