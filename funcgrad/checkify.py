@@ -359,8 +359,7 @@ def checkify(fun: Callable[..., Any], errors: Any = user_checks) -> Callable[...
             `float_checks`, `automatic_checks`, `all_checks`.
 
     The error holds the first check that failed. `.throw()` raises it, `.get()` gives its message. It goes through
-    `jit` and `vmap`; checks inside `scan`, `while_loop`, `cond` and `vmap` are found. Those in the condition of a
-    `while_loop` raise at once.
+    `jit` and `vmap`; checks inside `scan`, `while_loop`, `cond` and `vmap` are found.
 
     Raises:
         ArgumentError: `errors` is no such set.

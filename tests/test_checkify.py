@@ -86,6 +86,24 @@ def test_checks_in_while_and_fori():
     assert "i 3" in fg.jit(g)(6)[0].get()
 
 
+def test_checks_in_the_condition_of_a_loop():
+    def f(limit, x):
+        def going(c):
+            checkify.check(c < 5, "asked about {}", c)
+            return c < limit
+
+        return lax.while_loop(going, lambda c: c + 2, x)
+
+    checked = fg.jit(checkify.checkify(f))
+    error, out = checked(4, 0)
+    assert (error.get(), int(out)) == (None, 4)
+    error, out = checked(9, 0)
+    assert "asked about 6" in error.get()
+    assert int(out) == 10
+    assert "asked about 7" in checked(4, 7)[0].get()
+    assert "asked about 6" in fg.vmap(checkify.checkify(f), in_axes=(0, None))(np.array([4, 9]), 0)[0].get()
+
+
 def test_checks_in_branches():
     def f(p, x):
         return lax.cond(p, positive, lambda x: x, x)

@@ -178,7 +178,7 @@ def while_loop(cond_fun: F, body_fun: F, init_val: Any) -> Any:
 def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any) -> Any:
     """A while loop whose errors speak of the function `user`."""
     carry = Carry(what, "val", init, user)
-    if config.disable_jit and state.trace is EAGER:
+    if config.disable_jit and state.trace.eager:
         value = init
         while cond_fun(value):
             value = body_fun(value)

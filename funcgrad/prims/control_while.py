@@ -277,25 +277,32 @@ def _thread(
     cond_consts: int,
     body_consts: int,
 ):
-    """The condition gives a boolean alone, so nothing can be handed through it."""
-    count, start = len(state), cond_consts + body_consts
-    inner = step(body)
-    order = [
-        *range(count, count + body_consts),
-        *range(count),
-        *range(count + body_consts, len(inner.inputs)),
-    ]
+    """The condition's answer becomes a carry, so that the state goes through the condition too."""
+    count = len(state)
+    for_cond, for_body, init = parts(operands, cond_consts, body_consts)
+    asked, inner = step(cond), step(body)
+    first = evaluate_graph(asked, [*state, *for_cond, *init])
+    types = [*asked.in_types[:count], cond.out_types[0], *body.out_types]
+
+    def next_step(*values: Any) -> list[Any]:
+        b_ops, c_ops, before, (_, *carried) = parts(values, body_consts, cond_consts, count)
+        after, carried = parts(evaluate_graph(inner, [*before, *b_ops, *carried]), count)
+        after, going = parts(evaluate_graph(asked, [*after, *c_ops, *carried]), count)
+        return [*after, *going, *carried]
+
+    in_types = [*body.in_types[:body_consts], *cond.in_types[:cond_consts], *types]
     outs = bind(
         while_p,
-        *operands[:start],
-        *state,
-        *operands[start:],
-        cond=with_inputs(cond, (), cond_consts, inner.in_types[:count]),
-        body=reordered(inner, order, range(len(inner.outputs))),
-        cond_consts=cond_consts,
-        body_consts=body_consts,
+        *for_body,
+        *for_cond,
+        *first,
+        *init,
+        cond=trace_to_graph(lambda *values: [values[count]], types, cond.name).graph,
+        body=trace_to_graph(next_step, in_types, body.name).graph,
+        cond_consts=0,
+        body_consts=body_consts + cond_consts,
     )
-    return outs[:count], outs[count:]
+    return outs[:count], outs[count + 1 :]
 
 
 def _lower(
