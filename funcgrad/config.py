@@ -51,6 +51,9 @@ SETTINGS: dict[str, Setting] = {
     "debug_nans": Setting(False, _flag, "raise where an operation gives a NaN", traced=False),
     "debug_infs": Setting(False, _flag, "raise where an operation gives an infinity", traced=False),
     "debug_key_reuse": Setting(False, _flag, "raise where a random key is used twice"),
+    "explain_recompiles": Setting(
+        False, _flag, "log, in words, why a function under jit is traced again", traced=False
+    ),
     "check_tracer_leaks": Setting(False, _flag, "raise where a traced value outlives its function"),
 }
 
@@ -60,6 +63,7 @@ _JAX_NAMES = {
     "jax_debug_nans": "debug_nans",
     "jax_debug_infs": "debug_infs",
     "jax_debug_key_reuse": "debug_key_reuse",
+    "jax_explain_cache_misses": "explain_recompiles",
     "jax_check_tracer_leaks": "check_tracer_leaks",
 }
 
@@ -74,6 +78,7 @@ class Config:
     debug_nans: bool
     debug_infs: bool
     debug_key_reuse: bool
+    explain_recompiles: bool
     check_tracer_leaks: bool
 
     def __init__(self) -> None:

@@ -207,6 +207,8 @@ class Jitted:
             traced = Traced(closed, flat.out_tree, self._donated_leaves(args, kwargs), signature)
             if not has_tracers(closed.constants):
                 self._cache[full_key] = traced
+                for watcher in trace_watchers:
+                    watcher(self)
         return traced, leaves
 
     def _without_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]):
@@ -282,6 +284,10 @@ class Jitted:
         """Forget what was traced."""
         self._cache.clear()
         self._last = (None, None)
+
+
+trace_watchers: list[Callable[[Jitted], None]] = []
+"""Called with each function that has just been traced."""
 
 
 def _axis_names() -> tuple[Any, ...]:

@@ -136,6 +136,16 @@ def test_only_the_branch_that_is_taken_prints(transform, capsys):
     assert printed(capsys) == ["one 1.0"]
 
 
+@pytest.mark.parametrize("transform", [lambda f: f, fg.jit])
+def test_under_vmap_each_example_has_the_effects_of_its_own_way(transform, capsys):
+    out = transform(fg.vmap(branching))(np.array([True, False, True]), np.arange(3, dtype=F32))
+    assert out.tolist() == [0.0, 1.0, 4.0]
+    assert printed(capsys) == ["one 0.0", "one 2.0"]
+    out = transform(fg.vmap(counting))(np.array([2, 5, 1], F32))
+    assert out.tolist() == [3.0, 5.0, 3.0]
+    assert printed(capsys) == ["2.0", "1.0", "2.0"]
+
+
 def test_effects_of_unused_loops_and_branches_stay(capsys):
     def f(x):
         lax.fori_loop(0, 2, lambda i, c: (fg.debug.print("{}", i), c)[1], 0)

@@ -113,6 +113,20 @@ def test_checks_in_branches():
     assert "got -1.0" in checked(True, F32(-1))[0].get()
 
 
+def test_checks_of_a_branch_concern_the_examples_that_take_it():
+    def f(x):
+        return lax.cond(x > 0, positive, lambda x: x, x)
+
+    x = np.array([1, -2, 3], F32)
+    fg.jit(fg.vmap(f))(x)
+    for g in (fg.vmap(checkify.checkify(f)), checkify.checkify(fg.vmap(f))):
+        error, out = fg.jit(g)(x)
+        assert error.get() is None
+        np.testing.assert_allclose(out, [0, -2, np.log(3)], rtol=1e-6, atol=1e-6)
+    bad = checkify.checkify(fg.vmap(lambda x: lax.cond(x > 0, lambda x: positive(-x), lambda x: x, x)))
+    assert "got -3.0" in fg.jit(bad)(np.array([-1, 3], F32))[0].get()
+
+
 def test_nested_loops_calls_and_custom_rules():
     g = fg.custom_jvp(positive)
     g.defjvp(lambda p, t: (g(*p), t[0]))

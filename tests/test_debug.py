@@ -153,6 +153,16 @@ def test_why_recompiled_sees_statics_that_only_look_equal():
     )
 
 
+def test_recompilations_are_logged_when_asked_for(caplog):
+    f = fg.jit(lambda x: x)
+    with fg.config.using(explain_recompiles=True):
+        f(np.ones(2))
+        f(np.ones(3))
+    f(np.ones(4))
+    assert [r.name for r in caplog.records] == ["funcgrad"]
+    assert "argument 'x' changed shape: f64[2] -> f64[3]" in caplog.text
+
+
 def test_why_not_fused():
     x = np.ones((64, 64), F32)
     assert "is one kernel" in fg.debug.why_not_fused(lambda x: jnp.tanh(x) * 2, x)

@@ -5,6 +5,7 @@ All of it is read from what the compiler reports (`jit(f).lower(...)`); nothing 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,9 +14,10 @@ import numpy as np
 
 from funcgrad import dtypes, tree
 from funcgrad.api import block_until_ready
+from funcgrad.config import config
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.flat import name_of
-from funcgrad.jit import Jitted, Signature, jit
+from funcgrad.jit import Jitted, Signature, jit, trace_watchers
 from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, RegionStep, ScanStep
 from funcgrad.prims.callbacks import HostCall, OneByOne
 from funcgrad.tree import keystr
@@ -41,7 +43,7 @@ def _as_jitted(f: Any) -> Jitted:
 @boundary
 def why_recompiled(f: Any) -> str:
     """Say why a function under `jit` was traced again: which argument had another shape, dtype, structure or static
-    value than before.
+    value than before. With the setting `explain_recompiles` the same is logged (logger "funcgrad") each time.
 
     Args:
         f: what `jit` gave.
@@ -298,5 +300,19 @@ def _bytes(count: int) -> str:
             return f"{count / size:.3g} {unit}"
     return f"{count} bytes"
 
+
+def _log(f: Jitted) -> None:
+    if len(f.signatures) > 1:
+        logging.getLogger("funcgrad").warning(why_recompiled(f))
+
+
+def _settings_changed() -> None:
+    if config.explain_recompiles and _log not in trace_watchers:
+        trace_watchers.append(_log)
+    elif not config.explain_recompiles and _log in trace_watchers:
+        trace_watchers.remove(_log)
+
+
+config.watch(_settings_changed)
 
 __all__ = ["why_not_fused", "why_recompiled", "why_slow"]

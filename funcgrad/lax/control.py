@@ -30,7 +30,7 @@ from funcgrad.prims.control_graphs import joined
 from funcgrad.prims.control_scan import scan_p
 from funcgrad.prims.control_while import while_p
 from funcgrad.trace import ops
-from funcgrad.trace.core import EAGER, Tracer, bind, data_of, is_operand, state, type_of
+from funcgrad.trace.core import Tracer, bind, data_of, is_operand, state, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import keystr
 

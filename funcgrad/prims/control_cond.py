@@ -31,6 +31,7 @@ from funcgrad.prims.control_graphs import (
     pruned,
     pruned_equation,
 )
+from funcgrad.prims.control_scan import one_by_one
 from funcgrad.records import record
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -83,6 +84,8 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, branches: Branches)
 def _batch(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], *, branches: Branches):
     batched = tuple([a is not None for a in axes[1:]])
     index, *values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
+    if axes[0] is not None and any(map(has_effects, branches)):  # only those of the branch that is taken
+        return one_by_one(cond_p, size, operands, axes, {"branches": branches})
     if axes[0] is not None:
         return _select_all(size, index, values, batched, branches)
     flags = _union([batch_graph(b, size, batched).flags for b in branches])

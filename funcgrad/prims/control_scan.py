@@ -38,7 +38,7 @@ from funcgrad.prims.control_graphs import (
     slice_of,
 )
 from funcgrad.trace import ops
-from funcgrad.trace.core import bind
+from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import (
     Derived,
     derive,
@@ -438,6 +438,30 @@ def _lower(
 ):
     attributes = tuple(sorted({"consts": consts, **params}.items()))
     return expr.Region("scan", attributes, (graph,), tuple(range(consts)))
+
+
+def one_by_one(
+    primitive: Primitive,
+    size: AxisSize,
+    operands: Sequence[Any],
+    axes: Sequence[int | None],
+    params: dict[str, Any],
+) -> tuple[list[Any], list[int]]:
+    """A batching rule: one example after the other, each with its own branches and its own number of iterations."""
+    batched = tuple([a is not None for a in axes])
+    shared = chosen(operands, batched, False)
+    xs = [ops.moveaxis(x, a, 0) for x, a in zip(operands, axes) if a is not None]
+    slices = [t.with_shape(t.shape[1:]) for t in map(type_of, xs)]
+
+    def one(*values: Any) -> list[Any]:
+        known, given = parts(values, len(shared))
+        return bind(primitive, *merged(batched, given, known), **params)
+
+    graph = trace_to_graph(one, [*map(type_of, shared), *slices], primitive.name).graph
+    outs = bind(
+        scan_p, *shared, *xs, graph=graph, consts=len(shared), carry=0, length=int(size), reverse=False
+    )
+    return outs, [0] * len(outs)
 
 
 def _samples() -> Iterable[Sample]:

@@ -35,6 +35,7 @@ from funcgrad.prims.control_graphs import (
     reordered,
     with_inputs,
 )
+from funcgrad.prims.control_scan import one_by_one
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered, trace_to_graph
@@ -160,6 +161,9 @@ def _batch(
             body_consts=len(b_ops),
         )
         return outs, out_axes
+    if has_effects(body) or has_effects(cond):  # which an example has only as long as it goes on
+        params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
+        return one_by_one(while_p, size, operands, axes, params)
     # Each example has its own condition: run until all are done, and change only those that are not. The
     # conditions are the first carry, so that they are computed once per iteration.
     going = evaluate_graph(asked.graph, [*c_ops, *init])[0]
