@@ -219,6 +219,52 @@ def test_a_key_used_twice_is_found(transform):
     transform(twice)(random.key(0))
 
 
+def test_loops_that_use_one_key_again_and_again():
+    xs = np.arange(3, dtype=F32)
+
+    def from_outside(key):
+        return lax.scan(lambda c, x: (c + random.normal(key), x), 0.0, xs)[0]
+
+    def carried(key):
+        return lax.fori_loop(0, 3, lambda i, c: (c[0], c[1] + random.normal(c[0])), (key, 0.0))[1]
+
+    def counted(key):
+        return lax.while_loop(lambda c: c < 2, lambda c: c + 1 + 0 * random.normal(key), 0.0)
+
+    def split_again(key):
+        def body(i, c):
+            key, sub = random.split(c[0])
+            return key, c[1] + random.normal(sub)
+
+        return lax.fori_loop(0, 3, body, (key, 0.0))[1]
+
+    def an_array_of_keys(key):
+        return lax.scan(lambda c, k: (c + random.normal(k), k), 0.0, random.split(key, 3))[0]
+
+    def folded(key):
+        return lax.fori_loop(0, 3, lambda i, c: c + random.normal(random.fold_in(key, i)), 0.0)
+
+    for f in (from_outside, carried, counted):
+        for transform in (fg.jit, lambda f: f):
+            with fg.debug.key_reuse(), pytest.raises(KeyReuseError, match="every iteration"):
+                transform(f)(random.key(0))
+    for f in (split_again, an_array_of_keys, folded):
+        for transform in (fg.jit, lambda f: f):
+            with fg.debug.key_reuse():
+                transform(f)(random.key(0))
+
+
+def test_branches_may_use_the_same_key():
+    def f(p, key):
+        return lax.cond(p, lambda k: random.normal(k), lambda k: random.uniform(k) + 0, key)
+
+    for transform in (fg.jit, lambda f: f):
+        with fg.debug.key_reuse():
+            transform(f)(True, random.key(0))
+        with fg.debug.key_reuse(), pytest.raises(KeyReuseError):
+            transform(lambda p, k: f(p, k) + random.normal(k))(True, random.key(0))
+
+
 def test_keys_under_vmap():
     with fg.debug.key_reuse():
         keys = random.split(random.key(1), 3)

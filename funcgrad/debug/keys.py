@@ -12,89 +12,127 @@ from funcgrad import random
 from funcgrad.config import config
 from funcgrad.debug.watching import watch
 from funcgrad.errors import KeyReuseError
-from funcgrad.ir.graph import Graph, Literal, Var
+from funcgrad.ir.graph import Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import Primitive
 from funcgrad.source import SourceLine, user_line
-from funcgrad.trace.core import Tracer, data_of, state
-from funcgrad.trace.graph_trace import GraphTrace, GraphTracer
+from funcgrad.trace.core import Tracer, data_of, state, type_of
+from funcgrad.trace.graph_trace import GraphTrace
+from funcgrad.transforms.jvp import JvpTrace, JvpTracer
+from funcgrad.transforms.partial import SplitTrace
+from funcgrad.transforms.vmap import BatchTrace, BatchTracer
+
+Use = tuple[str, SourceLine | None]
+"""The function that used a key up, and where."""
 
 
 class _Book:
-    """Which keys were used up, by whom and where."""
+    """Which keys were used up. Of keys with known bits, these; of others, the variable of the graph that is being
+    traced, which is looked at when the graph runs."""
 
     def __init__(self) -> None:
-        self.used: dict[Any, tuple[str, SourceLine | None]] = {}
-        self.numbers: dict[Any, int] = {}
-        self.kept: list[Any] = []  # what is known here by its id
-        self.used_inputs: dict[int, tuple[Var, str, SourceLine | None]] = {}
+        self.used: dict[bytes, Use] = {}
+        self.events: dict[int, tuple[Var, list[Use]]] = {}  # by the id of the variable, which is kept
+        self.checked: dict[int, tuple[Graph, list[Use | None]]] = {}
 
     def use(self, key: Any, function: str) -> None:
-        source = state.source or user_line(2)
-        self.note(self.identity(key), function, source)
-        if isinstance(key, GraphTracer) and isinstance(key.var, Var):
-            self.used_inputs[id(key.var)] = (key.var, function, source)
+        """Called by funcgrad.random for each key that is used up."""
+        use = (function, state.source or user_line(2))
+        while isinstance(key, BatchTracer | JvpTracer):
+            key = key.value if isinstance(key, BatchTracer) else key.primal
+        trace = state.trace
+        while isinstance(trace, BatchTrace | JvpTrace | SplitTrace):
+            trace = trace.parent
+        if isinstance(trace, GraphTrace):
+            atom = trace.atom(key)
+            if isinstance(atom, Var):
+                self.events.setdefault(id(atom), (atom, []))[1].append(use)
+        elif not isinstance(key, Tracer):
+            self.note(self.used, np.asarray(data_of(key)).tobytes(), use)
 
-    def note(self, identity: Any, function: str, source: SourceLine | None) -> None:
-        earlier = self.used.get(identity)
-        if earlier is not None:
-            by, where = earlier
-            raise KeyReuseError(
-                f"a random key is used a second time, by random.{function}; random.{by} has used it already"
-                + (f", at {where}" if where else "")
-                + ": both draw the same bits",
-                where=source,
-                hint="make a new key for each use: key, subkey = random.split(key)",
-            )
-        self.used[identity] = (function, source)
-
-    def identity(self, key: Any) -> Any:
-        """What is the same for equal keys: the bits where they are known, else how the key is computed."""
-        if isinstance(key, GraphTracer):
-            return self.number(key.trace, key.var)  # type: ignore[arg-type]
-        if isinstance(key, Tracer):
-            inner = getattr(key, "value", getattr(key, "primal", None))
-            if inner is not None:
-                return (type(key).__name__, self.identity(inner))
-            self.kept.append(key)
-            return id(key)
-        return np.asarray(data_of(key)).tobytes()
-
-    def number(self, trace: GraphTrace, atom: Any) -> Any:
-        """A number for a value under construction: the same for the same operations on the same values."""
-        if isinstance(atom, Literal):
-            return ("literal", atom.key())
-        for var, value, _ in trace.constants.values():
-            if var is atom:
-                return self.identity(value)
-        equation = next((e for e in reversed(trace.equations) if atom in e.outputs), None)
-        self.kept.append(atom)
-        if equation is None:
-            return ("input", id(atom))
-        inputs = tuple([self.number(trace, a) for a in equation.inputs])
-        position = equation.outputs.index(atom)
-        made = (equation.primitive.name, str(sorted(equation.params.items())), inputs, position)
-        return ("made", self.numbers.setdefault(made, len(self.numbers)))
+    def note(self, used: dict[Any, Use], identity: Any, use: Use) -> None:
+        if identity in used:
+            raise _reuse(use, used[identity])
+        used[identity] = use
 
     def look(
         self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
     ) -> None:
-        """Note the keys that a compiled function has used up."""
-        graph = params.get("graph")
-        if isinstance(graph, Graph) and len(graph.inputs) == len(operands):
-            for value, use in zip(operands, self.uses(graph)):
-                if use is not None:
-                    self.note(self.identity(value), *use)
+        """Check what has run, and note the keys that it has used up."""
+        equation = Equation(primitive, [Var(type_of(x)) for x in operands], (), params)
+        if not any(True for _ in equation.subgraphs()):
+            return
+        for value, use in zip(operands, self.of_equation(equation)):
+            if use is not None:
+                self.note(self.used, np.asarray(data_of(value)).tobytes(), use)
 
-    def uses(self, graph: Graph) -> list[tuple[str, SourceLine | None] | None]:
-        """For each input whether it is a key that the graph uses up, and by what."""
-        found = {v: self.used_inputs[id(v)][1:] for v in graph.inputs if id(v) in self.used_inputs}
-        for equation in graph.equations:
-            for inner in equation.subgraphs():
-                if len(inner.inputs) == len(equation.inputs):
-                    for atom, use in zip(equation.inputs, self.uses(inner)):
-                        if use is not None and isinstance(atom, Var):
-                            found[atom] = use
-        return [found.get(v) for v in graph.inputs]
+    def of_graph(self, graph: Graph) -> list[Use | None]:
+        """For each input of a graph how it is used up; raises where a key inside is so twice."""
+        known = self.checked.get(id(graph))
+        if known is None:
+            known = self.checked[id(graph)] = (graph, self._of_graph(graph))
+        return known[1]
+
+    def _of_graph(self, graph: Graph) -> list[Use | None]:
+        numbers: dict[Any, Any] = {v: ("input", k) for k, v in enumerate(graph.inputs)}
+        made: dict[Any, Any] = {}
+        used: dict[Any, Use] = {}
+
+        def number(atom: Any) -> Any:
+            return ("literal", atom.key()) if isinstance(atom, Literal) else numbers[atom]
+
+        def note_events(var: Var) -> None:
+            for use in self.events.get(id(var), (var, []))[1]:
+                self.note(used, numbers[var], use)
+
+        for var in graph.inputs:
+            note_events(var)
+        for position, equation in enumerate(graph.equations):
+            inputs = tuple(map(number, equation.inputs))
+            uses = self.of_equation(equation)
+            params = position if uses else str(sorted(equation.params.items()))
+            for identity, use in zip(inputs, uses):
+                if use is not None:
+                    self.note(used, identity, use)
+            for k, var in enumerate(equation.outputs):  # the same for the same operations on the same values
+                numbers[var] = made.setdefault(
+                    (equation.primitive.name, params, inputs, k), ("made", len(made))
+                )
+                note_events(var)
+        return [used.get(numbers[v]) for v in graph.inputs]
+
+    def of_equation(self, equation: Equation) -> list[Use | None]:
+        """For each operand of a call, branch or loop how it is used up; empty for other equations."""
+        graphs = list(equation.subgraphs())
+        if not graphs:
+            return []
+        body = graphs[-1]
+        held = equation.params.get("consts", equation.params.get("body_consts"))
+        if held is not None and equation.params.get("length", 2) > 1:
+            uses, carry = self.of_graph(body), equation.params.get("carry", len(body.outputs))
+            for k, (var, use) in enumerate(zip(body.inputs, uses)):
+                again = k < held or (k - held < carry and body.outputs[k - held] is var)
+                if use is not None and again:
+                    raise _reuse(use, use, "every iteration of a loop uses it")
+        found: list[Use | None] = [None] * len(equation.inputs)
+        for graph in [body] if held is not None else graphs:  # of branches, one runs
+            start = len(equation.inputs) - len(graph.inputs)
+            for k, use in enumerate(self.of_graph(graph)):
+                if use is not None and start + k >= 0:
+                    found[start + k] = use
+        return found
+
+
+def _reuse(use: Use, earlier: Use, why: str | None = None) -> KeyReuseError:
+    function, source = use
+    by, where = earlier
+    first = why or f"random.{by} has used it already" + (f", at {where}" if where else "")
+    return KeyReuseError(
+        f"a random key is used a second time, by random.{function}; {first}: both draw the same bits",
+        where=source,
+        hint="make a new key for each use: key, subkey = random.split(key)"
+        if why is None
+        else "hand the loop an array of keys, random.split(key, n), or carry the key and split it in each iteration",
+    )
 
 
 def _settings_changed() -> None:
@@ -115,7 +153,8 @@ def key_reuse(enable: bool = True) -> AbstractContextManager[None]:
     """Inside, raise KeyReuseError where a random key is used twice: both uses would draw the same bits.
 
     Drawing and `random.split` use a key up; `random.fold_in` does not. Keys count as equal if their bits are, or,
-    in a traced function, if they are computed in the same way.
+    in a compiled function, if they are computed in the same way; a loop that uses a key from outside, or carries one
+    on that it has used, does so in every iteration. What a compiled function does is looked at when it has run.
 
     >>> import funcgrad as fg
     >>> with fg.debug.key_reuse():
