@@ -52,6 +52,9 @@ from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
 from funcgrad.contexts import checking_leaks, disable_jit, ensure_compile_time_eval, named_scope
 from funcgrad.custom_rules import custom_jvp, custom_vjp
+from funcgrad.debug import infs as debug_infs
+from funcgrad.debug import key_reuse as debug_key_reuse
+from funcgrad.debug import nans as debug_nans
 from funcgrad.devices import (
     default_backend,
     device_count,
@@ -76,6 +79,9 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "debug",
+    "debug_infs",
+    "debug_key_reuse",
+    "debug_nans",
     "default_backend",
     "device_count",
     "device_get",

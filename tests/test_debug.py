@@ -80,6 +80,20 @@ def test_the_callers_variables_are_there_when_asked_for():
     assert "Array(4., dtype=float32" in out.getvalue()
 
 
+def test_any_variable_may_be_around():
+    out = io.StringIO()
+
+    def f(x):
+        odd, text, keys = {1: x, "a": 2}, "words", {(1, 2): x}
+        fg.debug.breakpoint(stdin=io.StringIO("p text\np odd\np keys\n\np x\nc\n"), stdout=out)
+        return x + len(odd) + len(keys) + len(text)
+
+    assert float(fg.jit(f)(F32(1))) == 9.0
+    assert "'words'" in out.getvalue()
+    assert "Array(1., dtype=float32" in out.getvalue()
+    assert "***" not in out.getvalue()
+
+
 # ---------------------------------------------------------------------------------------------- progress
 
 
@@ -161,6 +175,14 @@ def test_recompilations_are_logged_when_asked_for(caplog):
     f(np.ones(4))
     assert [r.name for r in caplog.records] == ["funcgrad"]
     assert "argument 'x' changed shape: f64[2] -> f64[3]" in caplog.text
+
+
+def test_the_names_of_jax_are_there():
+    assert fg.debug_nans is fg.debug.nans
+    with fg.debug_nans(True), fg.debug_infs(False), pytest.raises(FloatingPointError):
+        fg.jit(jnp.log)(F32(-1))
+    with fg.debug_key_reuse(), pytest.raises(KeyReuseError):
+        twice(random.key(0))
 
 
 def test_why_not_fused():

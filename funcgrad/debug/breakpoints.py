@@ -11,20 +11,33 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import IO, Any
 
+from funcgrad import tree
 from funcgrad.callbacks import host_call
 from funcgrad.errors import boundary
 from funcgrad.prims.callbacks import debug_callback_p
 from funcgrad.source import is_internal
-from funcgrad.trace.core import bind
+from funcgrad.trace.core import Tracer, bind
 
 CONTEXT = 5
 """Lines before and after the current one that `list` shows."""
 
 
+def _can_be_handed_on(value: Any) -> bool:
+    try:
+        return all(x.trace.alive for x in tree.leaves(value) if isinstance(x, Tracer))
+    except Exception:  # a container of the user's that is not as a tree should be
+        return False
+
+
 class _Frame:
-    """A frame of the user's code as it was when the function was traced; its variables come with each call."""
+    """A frame of the user's code as it was when the function was traced. Variables that hold arrays come with each
+    call; `others`, which are no trees or are traced elsewhere, stay as they were."""
 
     def __init__(self, frame: FrameType):
+        self.variables, self.others = {}, {}
+        for name, value in frame.f_locals.items():
+            if not name.startswith("__"):
+                (self.variables if _can_be_handed_on(value) else self.others)[name] = value
         self.file, self.line = frame.f_code.co_filename, frame.f_lineno
         self.function, self.globals = frame.f_code.co_name, frame.f_globals
 
@@ -44,7 +57,8 @@ class _Prompt(cmd.Cmd):
         self.stdout.write(text + "\n")
 
     def evaluate(self, expression: str) -> Any:
-        return eval(expression, self.frames[self.current].globals, dict(self.values[self.current]))
+        frame = self.frames[self.current]
+        return eval(expression, frame.globals, {**frame.others, **self.values[self.current]})
 
     def default(self, line: str) -> None:
         """Evaluate an expression and print it."""
@@ -163,7 +177,7 @@ def breakpoint_(
     while frame is not None and len(frames) < (num_frames or 1):
         if not is_internal(frame.f_code):
             frames.append(_Frame(frame))
-            held.append({k: v for k, v in frame.f_locals.items() if not k.startswith("__")})
+            held.append(frames[-1].variables)
         frame = frame.f_back
     call, operands = host_call(
         "debug.breakpoint", _Breakpoint(frames, stdin, stdout), (held,), {}, None, True
