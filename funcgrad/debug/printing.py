@@ -6,10 +6,6 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from funcgrad import tree
-from funcgrad.array import Array
 from funcgrad.callbacks import host_call
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.prims.callbacks import debug_callback_p
@@ -72,11 +68,6 @@ class _Value:
     __str__ = __repr__ = lambda self: ""
 
 
-def _shown(x: Any) -> Any:
-    """A value as a format should see it: scalars as NumPy scalars, so that specs like {:.2f} work."""
-    return np.asarray(x)[()] if isinstance(x, Array) else x
-
-
 class _Printer:
     """Prints the format filled with values."""
 
@@ -86,7 +77,6 @@ class _Printer:
         self.fmt = fmt
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        args, kwargs = tree.map(_shown, (args, kwargs))
         print(self.fmt.format(*args, **kwargs), flush=True)
 
 
