@@ -83,6 +83,18 @@ FINDS = {
         F32(1),
         ["in iteration 1 of scan", "backward pass"],
     ),
+    "grad of a scan whose forward pass made it": (
+        fg.jit(
+            fg.grad(lambda w: lax.scan(lambda h, x: (jnp.tanh(w * h + x), h), 0.0, np.ones(5, F32))[1].sum())
+        ),
+        F32(np.inf),
+        ["mul gave NaN", "in iteration 0 of scan", "operand 0 f32[] = inf"],
+    ),
+    "a matrix product": (
+        fg.jit(lambda x: x @ jnp.zeros(9)),
+        np.full((9, 9), np.inf, F32),
+        ["dot_general gave NaN", "operand 0 f32[9,9], nothing finite, 81 times infinity"],
+    ),
     "a masked NaN is innocent": (fg.jit(masked), np.array([-1.0, -2.0], F32), ["log gave NaN", "guilty ="]),
     "a NaN that came in": (fg.jit(lambda x: x + 1), np.array([np.nan], F32), ["add passed on NaN"]),
     "custom rule": (

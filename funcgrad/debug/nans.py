@@ -169,7 +169,11 @@ class _Search:
             guilty = self.guilty(equation.primitive, operands, equation.params)
             earlier = None if guilty is None else makers.get(equation.inputs[guilty])
             if earlier is None:
-                return self.inside(equation.primitive, operands, equation.params, equation.source, path)
+                place = self.inside(equation.primitive, operands, equation.params, equation.source, path)
+                makers_of_bad = [makers.get(a) for a, x in zip(equation.inputs, operands) if self.bad([x])]
+                earlier = next((e for e in makers_of_bad if e is not None), None) if place.passed else None
+                if earlier is None:
+                    return place
             equation = earlier
 
     def guilty(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> int | None:
@@ -257,7 +261,8 @@ def _described(array: Any) -> str:
         wide = array.astype(np.float64)
         known = wide[np.isfinite(wide)]
         between = f"from {known.min():.6g} to {known.max():.6g}" if known.size else "nothing finite"
-        return f"{type}, {between}"
+        counts = {"NaN": int(np.isnan(wide).sum()), "infinity": int(np.isinf(wide).sum())}
+        return ", ".join([f"{type}", between, *(f"{n} times {what}" for what, n in counts.items() if n)])
     return str(type)
 
 
