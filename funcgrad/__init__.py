@@ -12,7 +12,22 @@ if not os.path.isdir(os.path.join(_here, "kernels")):
     __path__.append(os.path.dirname(_here))
 
 # prims makes every primitive, numpy.methods the operators of arrays
-from funcgrad import dtypes, errors, flatten_util, lax, nn, numpy, ops, prims, random, scipy, tree, tree_util
+from funcgrad import (
+    checkify,
+    debug,
+    dtypes,
+    errors,
+    flatten_util,
+    lax,
+    nn,
+    numpy,
+    ops,
+    prims,
+    random,
+    scipy,
+    tree,
+    tree_util,
+)
 from funcgrad.api import (
     block_until_ready,
     checkpoint,
@@ -33,9 +48,13 @@ from funcgrad.api import (
     vmap,
 )
 from funcgrad.array import Array, ShapeDtypeStruct
+from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
-from funcgrad.contexts import disable_jit, ensure_compile_time_eval, named_scope
+from funcgrad.contexts import checking_leaks, disable_jit, ensure_compile_time_eval, named_scope
 from funcgrad.custom_rules import custom_jvp, custom_vjp
+from funcgrad.debug import infs as debug_infs
+from funcgrad.debug import key_reuse as debug_key_reuse
+from funcgrad.debug import nans as debug_nans
 from funcgrad.devices import (
     default_backend,
     device_count,
@@ -53,10 +72,16 @@ __all__ = [
     "ShapeDtypeStruct",
     "__version__",
     "block_until_ready",
+    "checkify",
+    "checking_leaks",
     "checkpoint",
     "config",
     "custom_jvp",
     "custom_vjp",
+    "debug",
+    "debug_infs",
+    "debug_key_reuse",
+    "debug_nans",
     "default_backend",
     "device_count",
     "device_get",
@@ -64,12 +89,14 @@ __all__ = [
     "devices",
     "disable_jit",
     "dtypes",
+    "effects_barrier",
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",
     "flatten_util",
     "grad",
     "hessian",
+    "io_callback",
     "jacfwd",
     "jacobian",
     "jacrev",
@@ -86,6 +113,7 @@ __all__ = [
     "nn",
     "numpy",
     "ops",
+    "pure_callback",
     "random",
     "remat",
     "scipy",

@@ -27,7 +27,7 @@ from funcgrad.ir.graph import ClosedGraph
 from funcgrad.ir.primitive import Linear, Zero
 from funcgrad.prims.calls import checkpoint_p
 from funcgrad.trace import ops
-from funcgrad.trace.core import as_array, bind, is_operand, type_of
+from funcgrad.trace.core import as_array, bind, is_operand, no_leaks, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.jvp import JvpTracer, push_forward
 from funcgrad.transforms.partial import LinearMap
@@ -133,6 +133,7 @@ def _linearized(fun: F, primals: tuple[Any, ...], has_aux: bool, transform: str)
 
 
 @boundary
+@no_leaks
 def vjp(fun: F, *primals: Any, has_aux: bool = False) -> Any:
     """The value of `fun(*primals)` and its pullback: from cotangents of the output to cotangents of `primals`.
 
@@ -190,6 +191,7 @@ def value_and_grad(
 
     @functools.wraps(fun)
     @boundary
+    @no_leaks
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         of_moving, moving, positions = _partial_on(fun, argnums, args, kwargs)
         leaves, in_tree = tree.flatten((moving, {}))
@@ -286,6 +288,7 @@ def grad(
 
 # Forward mode.
 @boundary
+@no_leaks
 def jvp(fun: F, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
     """The value of `fun(*primals)` and its directional derivative along `tangents`.
 
@@ -325,6 +328,7 @@ def jvp(fun: F, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool =
 
 
 @boundary
+@no_leaks
 def linearize(fun: F, *primals: Any, has_aux: bool = False) -> Any:
     """The value of `fun(*primals)` and the linear function from tangents of `primals` to those of the output.
 

@@ -22,6 +22,17 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
         yield
 
 
+def checking_leaks(check: bool = True) -> AbstractContextManager[None]:
+    """Inside, raise LeakedTracerError where a traced value lives on after the function that was traced has returned,
+    kept in a global, an attribute or a list. Slow; for looking for the mistake.
+
+    >>> import funcgrad as fg
+    >>> with fg.checking_leaks():
+    ...     y = fg.jit(lambda x: x * 2)(1.0)
+    """
+    return config.using(check_tracer_leaks=check)
+
+
 def ensure_compile_time_eval() -> AbstractContextManager[object]:
     """Inside, what does not depend on traced values is computed at once, also while a function is traced."""
     return current(EAGER)

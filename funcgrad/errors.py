@@ -86,6 +86,18 @@ class AxisNameError(FuncgradError, NameError):
     """A collective named an axis that no surrounding vmap declares."""
 
 
+class NonFiniteError(FuncgradError, FloatingPointError):
+    """An operation gave a NaN or an infinity while `debug.nans` or `debug.infs` looks for them."""
+
+
+class CheckError(FuncgradError, ValueError):
+    """A `checkify.check` failed, or a check that checkify makes by itself."""
+
+
+class KeyReuseError(FuncgradError, ValueError):
+    """A random key was used twice while `debug.key_reuse` looks for that."""
+
+
 class GraphError(FuncgradError, ValueError):
     """A graph that is not well formed (a bug in funcgrad or in a hand-written graph)."""
 

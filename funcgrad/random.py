@@ -100,7 +100,14 @@ def _counters(shape: tuple[int, ...]) -> tuple[Any, Any]:
     return high, ops.convert(position, dtypes.uint32)
 
 
+key_watchers: list[Callable[[Any, str], None]] = []
+"""Called with each key that is used up, and the name of the function that does it."""
+
+
 def _cipher(key: Any, function: str, high: Any, low: Any, width: int) -> Any:
+    if key_watchers and function != "fold_in":  # which is there to be called again and again
+        for watcher in key_watchers:
+            watcher(key, function)
     return ops.apply("threefry2x32", *_words(key, function), high, low, width=width)
 
 

@@ -30,7 +30,7 @@ from funcgrad.prims.control_graphs import joined
 from funcgrad.prims.control_scan import scan_p
 from funcgrad.prims.control_while import while_p
 from funcgrad.trace import ops
-from funcgrad.trace.core import EAGER, Tracer, bind, data_of, is_operand, state, type_of
+from funcgrad.trace.core import Tracer, bind, data_of, is_operand, state, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import keystr
 
@@ -178,7 +178,7 @@ def while_loop(cond_fun: F, body_fun: F, init_val: Any) -> Any:
 def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any) -> Any:
     """A while loop whose errors speak of the function `user`."""
     carry = Carry(what, "val", init, user)
-    if config.disable_jit and state.trace is EAGER:
+    if config.disable_jit and state.trace.eager:
         value = init
         while cond_fun(value):
             value = body_fun(value)

@@ -112,7 +112,8 @@ class CopyStep:
 @record
 class ExternStep:
     """A named routine on whole values; literals stay literals. `in_types` are the types under which it takes the
-    inputs, whose memory may hold the same elements under another shape."""
+    inputs, whose memory may hold the same elements under another shape. With an `effect` it runs even where it
+    writes nothing."""
 
     name: str
     attributes: tuple[tuple[str, Any], ...]
@@ -121,6 +122,7 @@ class ExternStep:
     outputs: tuple[Var, ...]
     label: str = ""
     sources: tuple[str, ...] = ()
+    effect: bool = False
 
     @property
     def reads(self) -> tuple[Var, ...]:

@@ -2,7 +2,9 @@
 
 from funcgrad.prims import (
     arithmetic,
+    callbacks,
     calls,
+    checks,
     collectives,
     comparison,
     control_cond,
@@ -24,7 +26,9 @@ from funcgrad.prims import (
 
 __all__ = [
     "arithmetic",
+    "callbacks",
     "calls",
+    "checks",
     "collectives",
     "comparison",
     "control_cond",

@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir import expr
+from funcgrad.ir.effects import has_effects, without_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -34,6 +35,7 @@ from funcgrad.prims.control_graphs import (
     reordered,
     with_inputs,
 )
+from funcgrad.prims.control_scan import one_by_one
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered, trace_to_graph
@@ -52,11 +54,24 @@ def _type(
     return body.out_types
 
 
-def interpret_while(*arrays: Any, cond: Graph, body: Graph, cond_consts: int, body_consts: int) -> list[Any]:
+def interpret_while(*arrays: Any, **params: Any) -> list[Any]:
     """A while loop in Python with NumPy: the oracle."""
+    return _replay(lambda graph, operands, _: interpret(graph, operands), *arrays, **params)
+
+
+def _replay(
+    run: Callable[..., list[Any]],
+    *arrays: Any,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+) -> list[Any]:
     for_cond, for_body, carried = parts([np.asarray(a) for a in arrays], cond_consts, body_consts)
-    while interpret(cond, [*for_cond, *carried])[0]:
-        carried = [np.asarray(a) for a in interpret(body, [*for_body, *carried])]
+    number = 0
+    while run(cond, [*for_cond, *carried], f"condition of iteration {number}")[0]:
+        carried = [np.asarray(a) for a in run(body, [*for_body, *carried], f"iteration {number}")]
+        number += 1
     return carried
 
 
@@ -146,6 +161,9 @@ def _batch(
             body_consts=len(b_ops),
         )
         return outs, out_axes
+    if has_effects(body) or has_effects(cond):  # which an example has only as long as it goes on
+        params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
+        return one_by_one(while_p, size, operands, axes, params)
     # Each example has its own condition: run until all are done, and change only those that are not. The
     # conditions are the first carry, so that they are computed once per iteration.
     going = evaluate_graph(asked.graph, [*c_ops, *init])[0]
@@ -204,10 +222,10 @@ def _partial(
         if split.out_unknown == moving:
             break
         moving = split.out_unknown
-    outs = record(while_p, operands, params)
-    if all(moving) or any(depending(cond, (*asked, *moving))):
-        return outs
     known = split.known.graph
+    if any(depending(cond, (*asked, *moving))) or (all(moving) and not has_effects(known)):
+        return record(while_p, operands, params)
+    outs = record(while_p, operands, {**params, "cond": without_effects(cond), "body": without_effects(body)})
     for_cond, for_body, init = parts(operands, cond_consts, body_consts)
     own = [*split.constants, *chosen(for_body, given, False)]
     kept = [k for k, m in enumerate((*(False,) * cond_consts, *moving)) if not m]
@@ -254,6 +272,43 @@ def _prune(equation: Equation, used: Flags) -> Equation | None:
     return pruned_equation(equation, inputs, moving, params)
 
 
+def _thread(
+    step: Callable[[Graph], Graph],
+    state: Sequence[Any],
+    *operands: Any,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+):
+    """The condition's answer becomes a carry, so that the state goes through the condition too."""
+    count = len(state)
+    for_cond, for_body, init = parts(operands, cond_consts, body_consts)
+    asked, inner = step(cond), step(body)
+    first = evaluate_graph(asked, [*state, *for_cond, *init])
+    types = [*asked.in_types[:count], cond.out_types[0], *body.out_types]
+
+    def next_step(*values: Any) -> list[Any]:
+        b_ops, c_ops, before, (_, *carried) = parts(values, body_consts, cond_consts, count)
+        after, carried = parts(evaluate_graph(inner, [*before, *b_ops, *carried]), count)
+        after, going = parts(evaluate_graph(asked, [*after, *c_ops, *carried]), count)
+        return [*after, *going, *carried]
+
+    in_types = [*body.in_types[:body_consts], *cond.in_types[:cond_consts], *types]
+    outs = bind(
+        while_p,
+        *for_body,
+        *for_cond,
+        *first,
+        *init,
+        cond=trace_to_graph(lambda *values: [values[count]], types, cond.name).graph,
+        body=trace_to_graph(next_step, in_types, body.name).graph,
+        cond_consts=0,
+        body_consts=body_consts + cond_consts,
+    )
+    return outs[:count], outs[count + 1 :]
+
+
 def _lower(
     in_types: Sequence[ArrayType],
     out_types: Sequence[ArrayType],
@@ -298,5 +353,7 @@ while_p = Primitive(
     lower=_lower,
     samples=_samples,
     prune=_prune,
+    replay=_replay,
+    thread=_thread,
     multiple_results=True,
 )

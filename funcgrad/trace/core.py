@@ -10,25 +10,33 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import gc
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, ArrayMethods, ShapeDtypeStruct, array_of, no_axes_to_iterate
+from funcgrad.config import config
 from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, LeakedTracerError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.source import SourceLine
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 class Trace:
-    """What happens to an operation. `alive` turns false when the traced function has returned."""
+    """What happens to an operation. `alive` turns false when the traced function has returned; `eager` says that
+    operations run at once, outside every transform."""
 
     parent: Trace
     alive: bool = True
+    eager: bool = False
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -169,6 +177,63 @@ def check_alive(tracer: Tracer) -> None:
         )
 
 
+def no_leaks(function: F) -> F:
+    """Mark a function that makes traces: with the setting `check_tracer_leaks`, raise LeakedTracerError where a
+    traced value lives on after it."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not config.check_tracer_leaks:
+            return function(*args, **kwargs)
+        before = len(_finished)
+        result = function(*args, **kwargs)
+        made = _finished[before:]
+        del _finished[before:]
+        gc.collect()
+        for reference in made:
+            trace = reference()
+            if trace is not None:
+                _report_leak(trace)
+        return result
+
+    return wrapper  # type: ignore[return-value]
+
+
+_finished: list[weakref.ref[Trace]] = []
+"""Traces whose function has returned, while leaks are looked for."""
+
+
+def finish(trace: Trace) -> None:
+    """End a trace: its values are of no use from now on."""
+    trace.alive = False
+    if config.check_tracer_leaks:
+        _finished.append(weakref.ref(trace))
+
+
+def _report_leak(trace: Trace) -> None:
+    for tracer in gc.get_referrers(trace):
+        if isinstance(tracer, Tracer):
+            made = f", computed at {tracer.source}," if tracer.source else ""
+            raise LeakedTracerError(
+                f"a traced value of type {tracer.type}{made} lives on after the function that was traced has "
+                f"returned{_holder(tracer)}",
+                hint="return it from the traced function, instead of keeping it in a global, an attribute, a list or "
+                "a closure",
+            )
+
+
+def _holder(tracer: Tracer) -> str:
+    """Words for what keeps a value alive."""
+    for holder in gc.get_referrers(tracer):
+        if isinstance(holder, dict):
+            name = next((k for k, v in holder.items() if v is tracer), None)
+            where = f" of module {holder['__name__']}" if "__name__" in holder else ""
+            return f": {name!r}{where} holds it"
+        if isinstance(holder, list | set) and holder is not sys._getframe(1).f_locals:
+            return f": a {type(holder).__name__} holds it"
+    return ""
+
+
 PYTHON_SCALARS = (bool, int, float, complex)
 _SCALAR_KINDS = frozenset(PYTHON_SCALARS)
 _TYPED = (ArrayMethods, ShapeDtypeStruct)
@@ -292,6 +357,8 @@ def _as_it_is(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 class EagerTrace(Trace):
     """The trace outside every transform: calls NumPy and wraps the result."""
 
+    eager = True
+
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         types, data, foreign = [], [], False
         for x in operands:
@@ -320,6 +387,11 @@ class EagerTrace(Trace):
         return [as_array(out) for out in call.function(*operands)]
 
     call_custom_vjp = call_custom_jvp
+
+    def look(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
+    ) -> None:
+        """Look at the results of an operation; traces that stand in the place of this one do something here."""
 
 
 EAGER = EagerTrace()
