@@ -241,14 +241,20 @@ class Array(ArrayMethods):
 
 
 class Donated:
-    """Stands in an array for the buffer that a compiled function has taken over. Any use of it is an error."""
+    """Stands in an array for the buffer that a compiled function has taken over. Any use of it is an error.
+
+    The driver looks into it as if it were an ndarray: the empty slots are where that has its flags, and say that
+    its elements are not to be read.
+    """
+
+    __slots__ = ("function", *(f"empty_{i}" for i in range(8)))
 
     def __init__(self, function: str):
-        object.__setattr__(self, "function", function)
+        self.function = function
 
     def __getattr__(self, name: str) -> Any:
         raise ArgumentError(
-            f"this array was donated to {self.__dict__['function']}, which has written its result over it",
+            f"this array was donated to {self.function}, which has written its result over it",
             hint="use the result of that call, or leave the argument out of donate_argnums",
         )
 

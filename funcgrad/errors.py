@@ -102,10 +102,6 @@ class CacheWarning(FuncgradWarning):
     """The kernel cache cannot be used as asked; work goes on without it."""
 
 
-class DonationWarning(FuncgradWarning):
-    """A donated buffer could not be used."""
-
-
 def boundary(function: F) -> F:
     """Mark a public function: an error that leaves it shows the user's frames, not funcgrad's own."""
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import tree
-from funcgrad.array import ShapeDtypeStruct
+from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.config import config
 from funcgrad.errors import ArgumentError, UnhashableError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import ClosedGraph
 from funcgrad.prims.calls import jit_p
-from funcgrad.runtime.executable import Executable, executable_for
+from funcgrad.runtime.executable import Executable, as_operands, executable_for
 from funcgrad.runtime.report import Lowered
 from funcgrad.source import without_internal_frames
 from funcgrad.trace.core import EAGER, bind, is_operand, state, type_of
@@ -29,7 +29,7 @@ from funcgrad.tree import TreeDef
 class Traced:
     """A function traced for one signature."""
 
-    __slots__ = ("_executable", "_single", "closed", "donated", "out_tree")
+    __slots__ = ("_constants", "_executable", "_single", "closed", "donated", "out_tree")
 
     def __init__(self, closed: ClosedGraph, out_tree: TreeDef, donated: tuple[int, ...]):
         self.closed = closed
@@ -42,15 +42,20 @@ class Traced:
     def executable(self) -> Executable:
         if self._executable is None:
             shift = len(self.closed.constants)
+            self._constants = as_operands(self.closed.constants, self.closed.graph.in_types)
             self._executable = executable_for(self.closed.graph, tuple([d + shift for d in self.donated]))
         return self._executable
 
-    def run(self, leaves: Sequence[Any]) -> Any:
+    def run(self, leaves: Sequence[Array]) -> Any:
         """The result for these leaves, by compiled code."""
-        constants = self.closed.constants
         executable = self._executable or self.executable
+        constants = self._constants
         outs = executable([*constants, *leaves] if constants else leaves)
         return outs[0] if self._single else self.out_tree.unflatten(outs)
+
+    def run_any(self, leaves: Sequence[Any]) -> Any:
+        """The same for leaves of any kind."""
+        return self.run(as_operands(leaves, self.closed.in_types))
 
     def bind(self, leaves: Sequence[Any]) -> Any:
         """The result for these leaves, as an equation of the current trace."""
@@ -129,34 +134,34 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._run(args, kwargs)
+            if state.trace is EAGER and not kwargs and not self._static_argnums:
+                for x in args:
+                    if x.__class__ is not Array:
+                        leaves, in_tree = tree.flatten(args)
+                        break
+                else:
+                    leaves, in_tree = args, None
+                try:
+                    key = (in_tree, [x._type or x.type for x in leaves], config.generation)
+                except AttributeError:  # not all of them are Arrays
+                    return self._call(args, kwargs)
+                last_key, traced = self._last
+                if key == last_key:  # sooner than hashing
+                    return traced.run(leaves)
+                if not config.disable_jit:
+                    traced, _ = self._traced(args, kwargs)
+                    self._last = (key, traced)
+                    return traced.run(leaves)
+            return self._call(args, kwargs)
         except Exception as error:  # as errors.boundary does, without one more call
             error.__traceback__ = without_internal_frames(error.__traceback__)
             raise
-
-    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if state.trace is EAGER and not kwargs and not self._static_argnums:
-            leaves, in_tree = tree.flatten(args)
-            try:
-                key = (in_tree, tuple([x._type or x.type for x in leaves]), config.generation)
-            except AttributeError:
-                key = None  # not all of them are Arrays
-            last_key, traced = self._last
-            if key is None:
-                traced = None
-            elif key != last_key:  # comparing with the last call is faster than hashing
-                traced = self._cache.get(key)
-                if traced is not None:
-                    self._last = (key, traced)
-            if traced is not None:
-                return traced.run(leaves)
-        return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if config.disable_jit:
             return self.function(*args, **kwargs)
         traced, leaves = self._traced(args, kwargs)
-        return traced.run(leaves) if state.trace is EAGER else traced.bind(leaves)
+        return traced.run_any(leaves) if state.trace is EAGER else traced.bind(leaves)
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Traced, list[Any]]:
         """The traced function for this call, from the cache where it is there, and the flat operands."""

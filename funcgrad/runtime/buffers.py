@@ -6,6 +6,7 @@ them. So the memory of a large array goes back to a list here when the array die
 
 from __future__ import annotations
 
+import math
 import mmap
 from typing import Any
 
@@ -45,9 +46,11 @@ def _memory(size: int) -> mmap.mmap:
     return memory
 
 
-def large(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """What `numpy.empty` gives, in memory that is kept. The dtype has `LARGE` bytes or more in this shape."""
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """What `numpy.empty` gives; large arrays in memory that is kept."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < LARGE:
+        return np.empty(shape, dtype)
     block: Any = _Block((size,), np.uint8, _memory(-(-size // mmap.PAGESIZE) * mmap.PAGESIZE))
     return np.ndarray(shape, dtype, block)
 

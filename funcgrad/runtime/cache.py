@@ -116,7 +116,7 @@ def load_kernel(source: str) -> int:
 
 @functools.cache
 def load_driver() -> tuple[int, int]:
-    """The addresses of the native driver's `run` and `work`."""
+    """The addresses of the native driver's `enter` and `work`."""
 
     def compile_driver() -> bytes:
         from funcgrad.kernels.cpu import compiling
@@ -125,7 +125,7 @@ def load_driver() -> tuple[int, int]:
 
     with _cache.lock:
         code = _object(key_of(_DRIVER), None, compile_driver)
-        return _load(code, "funcgrad_run"), _load(code, "funcgrad_work")
+        return _load(code, "funcgrad_enter"), _load(code, "funcgrad_work")
 
 
 def _load(code: bytes, symbol: str) -> int:

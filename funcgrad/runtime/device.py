@@ -6,27 +6,58 @@ import ctypes
 import functools
 import os
 from array import array
+from typing import Any
 
 import numpy as np
 
 from funcgrad.kernels.cpu import pool, program
 from funcgrad.runtime.cache import load_driver
 
-_RUN = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-_RUN_LONG = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_METH_FASTCALL = 0x80
+
+
+class _MethodDef(ctypes.Structure):
+    """Python's PyMethodDef."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
 
 
 class Driver:
-    """The native driver of this process. `run` holds Python's lock, for short programs; `run_long` lets it go."""
+    """The native driver of this process."""
 
     def __init__(self) -> None:
         self._check_layout()
-        run, self._work = load_driver()
-        self.run = _RUN(run)
-        self.run_long = _RUN_LONG(run)
+        enter, self._work = load_driver()
+        self._method = _MethodDef(b"run", enter, _METH_FASTCALL, None)
+        self._pool_cell = np.zeros(1, np.int64)
+        self._pools: list[pool.Pool] = []
+        api = ctypes.pythonapi
+        self._new_function = ctypes.PYFUNCTYPE(
+            ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p
+        )(("PyCFunction_NewEx", api))
+        functions = (api.PyEval_SaveThread, api.PyEval_RestoreThread, api.PyLong_FromSsize_t)
+        self._python = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions]
         self.set_threads(int(os.environ.get("FUNCGRAD_NUM_THREADS", 0)) or pool.available_cores())
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.restart)
+
+    def function(self, words: array, frame_size: int, arena_slot: int, arena: int, long: bool) -> Any:
+        """A Python function that runs the program `words` on the operands' and results' ndarrays, and gives the
+        status. A `long` one lets other Python threads run meanwhile. One call at a time may use it."""
+        save, restore, to_int = self._python
+        bound = np.zeros(program.FRAME + frame_size, np.int64)
+        bound[program.PROGRAM] = words.buffer_info()[0]
+        bound[program.POOL] = self._pool_cell.ctypes.data
+        bound[program.SAVE_THREAD] = save if long else 0
+        bound[program.RESTORE_THREAD] = restore
+        bound[program.TO_INT] = to_int
+        bound[program.FRAME + arena_slot] = arena
+        return self._new_function(ctypes.addressof(self._method), bound, None)
 
     @staticmethod
     def _check_layout() -> None:
@@ -43,12 +74,13 @@ class Driver:
     def set_threads(self, count: int) -> None:
         """Use this many threads from now on."""
         self.pool = pool.Pool(count)
+        self._pools.append(self.pool)  # threads of the old ones still look at them
         self.restart()
 
     def restart(self) -> None:
         """Start the pool's threads, also in the child of a fork, where the parent's are not."""
         self.pool.start(self._work)
-        self.pool_address = self.pool.address
+        self._pool_cell[0] = self.pool.address
 
 
 @functools.cache
@@ -67,8 +99,3 @@ def set_num_threads(count: int) -> None:
     if count < 1:
         raise ValueError(f"the number of threads has to be at least 1, got {count}")
     driver().set_threads(count)
-
-
-def words_address(words: array) -> int:
-    """The address of a program's words."""
-    return words.buffer_info()[0]

@@ -7,9 +7,7 @@ call.
 
 from __future__ import annotations
 
-import ctypes
-import struct
-import warnings
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +15,6 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, Donated
-from funcgrad.errors import DonationWarning
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import primitive_named
 from funcgrad.ir.types import ArrayType
@@ -32,12 +29,14 @@ from funcgrad.lower.to_loops import lower
 from funcgrad.passes import pipeline
 from funcgrad.prims.calls import set_executor
 from funcgrad.runtime import buffers, cache, donation, regions
-from funcgrad.runtime.device import driver, words_address
+from funcgrad.runtime.device import driver
 from funcgrad.runtime.library import LibraryCall
 from funcgrad.trace.core import data_of
 
 LONG_PROGRAM_NS = 20_000
 """Above this much predicted work a call lets other Python threads run."""
+
+_data = operator.attrgetter("_data")
 
 _COPY = '''"""Copy bytes."""
 from funcgrad.kernels.cpu import abi
@@ -51,7 +50,7 @@ def kernel(lo, hi, source, target):
 
 
 class Executable:
-    """A graph ready to run. Calling it with operands gives the list of results, as Arrays."""
+    """A graph ready to run. Calling it with Arrays gives the list of results, as Arrays."""
 
     def __init__(self, graph: Graph, donated: tuple[int, ...]):
         self.graph = graph
@@ -64,7 +63,6 @@ class Executable:
         self.work = 0.0
         self._library_calls: list[LibraryCall] = []
         self._donated = donated
-        self._types = self.optimised.in_types
         self._assemble()
 
     def _assemble(self) -> None:
@@ -75,24 +73,18 @@ class Executable:
             self._append(assembled, step, placement)
         self._words = assembled.finish() if assembled.here > program.HEADER else None
         self._program = assembled
-        self._address = words_address(self._words) if self._words else 0
-        self._frame_type = ctypes.c_int64 * assembled.frame_size
-        self._spaces: list[Any] = []
-        count = placement.operands + len(placement.buffers)
-        self._pack = struct.Struct(f"{count + 1}q").pack_into
-        self._shapes = [(t.shape, t.dtype) for t in placement.buffers]
-        makers = [buffers.large if t.nbytes >= buffers.LARGE else np.empty for t in placement.buffers]
-        self._results_like = [(make, *shape) for make, shape in zip(makers, self._shapes)]
+        self._functions: list[tuple[Any, Any]] = []
+        self._shapes = [t.shape for t in placement.buffers]
+        self._dtypes = [t.dtype for t in placement.buffers]
+        large = any(t.nbytes >= buffers.LARGE for t in placement.buffers)
+        self._make = buffers.empty if large else np.empty
         self._out_types = self.graph.out_types
-        self._plain = not placement.donated and all(
-            isinstance(r, Buffer) and placement.buffers[r.number].shape == t.shape
-            for r, t in zip(placement.results, self._out_types)
+        self._simple = bool(
+            self._words
+            and not self._library_calls
+            and not placement.donated
+            and _each_its_own(placement, self._out_types)
         )
-        self._order = (
-            [(r.number, t) for r, t in zip(placement.results, self._out_types)] if self._plain else []
-        )
-        native = self._driver
-        self._run = native.run_long if self.work > LONG_PROGRAM_NS else native.run
 
     def _append(self, assembled: program.Program, step: Any, placement: Placement) -> None:
         """Add one step to the program; `placement` says where its values are."""
@@ -163,50 +155,52 @@ class Executable:
         times = regions.append(step, placement, assembled, append, copy)
         self.work = before + times * (self.work - before)
 
-    def __call__(self, operands: Sequence[Any]) -> list[Array]:
-        arrays = [
-            x._data if x.__class__ is Array else _contiguous(x, t) for x, t in zip(operands, self._types)
-        ]
-        results = [make(shape, dtype) for make, shape, dtype in self._results_like]
+    def __call__(self, operands: Sequence[Array]) -> list[Array]:
+        arrays = list(map(_data, operands))
+        results = list(map(self._make, self._shapes, self._dtypes))
+        if self._simple:
+            self._go(arrays, results)
+            return list(map(Array, results, self._out_types))
         if self.placement.donated:
             self._take_over(operands, arrays, results)
         if self._words:
-            try:
-                space = self._spaces.pop()
-            except IndexError:
-                space = self._space()
-            frame, address, arena = space[:3]
-            self._pack(frame, 0, *map(id, arrays), *map(id, results), arena)
-            status = self._run(self._address, address, self._driver.pool_address)
-            if status == program.NOT_CONTIGUOUS:
-                arrays = [_contiguous(a, t) for a, t in zip(arrays, self._types)]
-                self._pack(frame, 0, *map(id, arrays), *map(id, results), arena)
-                status = self._run(self._address, address, self._driver.pool_address)
-            self._spaces.append(space)
-            assert status == 0, f"the driver met an unknown instruction {status}"
-            for call in self._library_calls:
-                if call.errors:
-                    raise call.errors.pop()
-        if self._plain:
-            return [Array(results[n], t) for n, t in self._order]
-        return self._results(operands, arrays, results)
+            self._go(arrays, results)
+        for call in self._library_calls:
+            if call.errors:
+                raise call.errors.pop()
+        return self._results(arrays, results)
 
-    def _space(self) -> tuple[Any, int, int, Any]:
-        """A frame, its address, the aligned address of an arena, and what keeps that alive. One call at a time uses
-        one; they are kept for the next calls."""
-        frame = self._frame_type()
+    def _go(self, arrays: list[np.ndarray], results: list[np.ndarray]) -> None:
+        """Run the program on these buffers."""
+        try:
+            function = self._functions.pop()
+        except IndexError:
+            function = self._function()
+        status = function[0](*arrays, *results)
+        if status == program.NOT_CONTIGUOUS:
+            status = function[0](*map(np.ascontiguousarray, arrays), *results)
+        self._functions.append(function)
+        assert status == 0, f"the driver met an unknown instruction {status}"
+
+    def _function(self) -> tuple[Any, Any]:
+        """The program as a function, and the arena that it works in. One call at a time uses one; they are kept for
+        the next calls."""
+        assert self._words is not None
         size = self.placement.plan.size
         arena = np.empty(size + memory.ALIGNMENT, np.uint8) if size else None
         start = 0 if arena is None else arena.ctypes.data
-        return frame, ctypes.addressof(frame), start + -start % memory.ALIGNMENT, arena
+        start += -start % memory.ALIGNMENT
+        long = self.work > LONG_PROGRAM_NS
+        slot = self.placement.arena_slot
+        return self._driver.function(self._words, self._program.frame_size, slot, start, long), arena
 
-    def _results(self, operands: Sequence[Any], arrays: Sequence[Any], made: Sequence[Any]) -> list[Array]:
+    def _results(self, arrays: Sequence[Any], made: Sequence[Any]) -> list[Array]:
         """The results where some are operands, literals, or other shapes of a buffer."""
         results = []
         for source, t in zip(self.placement.results, self._out_types):
             if isinstance(source, Operand):
                 data = arrays[source.number]
-                if operands[source.number].__class__ is not Array:  # the user may change it later
+                if not buffers.is_own(data):  # the user may change it later
                     data = data.copy()
                 results.append(Array(data.reshape(t.shape), t))
             elif isinstance(source, Buffer):
@@ -219,24 +213,27 @@ class Executable:
         """Let results live in the memory of donated operands, which are gone after the call."""
         for number, operand in self.placement.donated.items():
             given = operands[operand]
-            if given.__class__ is Array and donation.only_one_sees(arrays, operand):
-                results[number] = arrays[operand].reshape(self._shapes[number][0])
+            if donation.only_one_sees(arrays, operand):
                 _ = given.type  # known from now on without the data
                 given._data = Donated(self.graph.name)  # type: ignore[assignment]
             else:  # others see it too: work on a copy
-                if given.__class__ is not Array:
-                    warnings.warn(
-                        DonationWarning(f"operand {operand} is no Array: it was copied"), stacklevel=4
-                    )
                 arrays[operand] = arrays[operand].copy()
-                results[number] = arrays[operand].reshape(self._shapes[number][0])
+            results[number] = arrays[operand].reshape(self._shapes[number])
 
 
-def _contiguous(value: Any, type: ArrayType) -> np.ndarray:
-    """The elements of an operand as a contiguous array of its type."""
-    return np.ascontiguousarray(
-        value if value.__class__ is np.ndarray else data_of(value), type.dtype
-    ).reshape(type.shape)
+def as_operands(values: Sequence[Any], types: Sequence[ArrayType]) -> list[Array]:
+    """What an executable takes: Arrays, which are views of what the user may change."""
+    return [
+        x if x.__class__ is Array else Array(np.asarray(data_of(x), t.dtype)[...], t)
+        for x, t in zip(values, types)
+    ]
+
+
+def _each_its_own(placement: Placement, out_types: Sequence[ArrayType]) -> bool:
+    """Whether the results are the buffers, in order."""
+    whole = [r.number if isinstance(r, Buffer) else -1 for r in placement.results]
+    shapes = [t.shape for t in placement.buffers]
+    return whole == list(range(len(shapes))) and shapes == [t.shape for t in out_types]
 
 
 def _bits(scalar: Any) -> int:

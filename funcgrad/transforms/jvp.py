@@ -22,18 +22,18 @@ from funcgrad.trace.ops import materialize
 class JvpTracer(Tracer):
     """A primal value together with its tangent. The primal is at hand unless an outer trace hides it."""
 
-    __slots__ = ("_type", "primal", "tangent")
+    __slots__ = ("known_type", "primal", "tangent")
 
     def __init__(self, trace: JvpTrace, primal: Any, tangent: Any):
         self.trace = trace
         self.primal = primal
         self.tangent = tangent
         self.source = None
-        self._type = type_of(primal)
+        self.known_type = type_of(primal)
 
     @property
     def type(self) -> ArrayType:
-        return self._type
+        return self.known_type
 
     def concrete(self, wanted: str, hint: str) -> Array:
         check_alive(self)

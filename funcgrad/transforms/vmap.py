@@ -21,7 +21,7 @@ from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remember
 class BatchTracer(Tracer):
     """One example of a batch: `value` has one axis more than the type says, at position `axis`."""
 
-    __slots__ = ("_type", "axis", "value")
+    __slots__ = ("axis", "known_type", "value")
 
     def __init__(self, trace: BatchTrace, value: Any, axis: int):
         self.trace = trace
@@ -29,11 +29,11 @@ class BatchTracer(Tracer):
         self.axis = axis
         self.source = user_line(2)
         t = type_of(value)
-        self._type = array_type(t.shape[:axis] + t.shape[axis + 1 :], t.dtype, t.weak)
+        self.known_type = array_type(t.shape[:axis] + t.shape[axis + 1 :], t.dtype, t.weak)
 
     @property
     def type(self) -> ArrayType:
-        return self._type
+        return self.known_type
 
 
 class BatchTrace(Trace):

@@ -90,15 +90,13 @@ def _entry_ir(kernel: Kernel, name: str) -> str:
 
 
 def compile_driver() -> bytes:
-    """The object code of the native driver: `funcgrad_run(program, frame, pool)` and `funcgrad_work(pool)`."""
+    """The object code of the native driver: `funcgrad_enter(self, operands, count)` and `funcgrad_work(pool)`."""
     from . import driver
 
     modules = []
-    for symbol, function, count in (("funcgrad_run", driver.run, 3), ("funcgrad_work", driver.work, 1)):
-        signature = (
-            types.int64(*[types.int64] * count) if symbol == "funcgrad_run" else types.void(types.int64)
-        )
-        text, name = compile_function(function.py_func, signature)
+    for symbol, function, count in (("funcgrad_enter", driver.enter, 3), ("funcgrad_work", driver.work, 1)):
+        result = types.int64 if function is driver.enter else types.void
+        text, name = compile_function(function.py_func, result(*[types.int64] * count))
         passed = ", ".join(f"i64 %a{k}" for k in range(count))
         modules.append(text)
         modules.append(

@@ -1,7 +1,8 @@
 """The native driver: runs a program of kernel calls, and splits calls over a pool of threads.
 
 The functions here are Numba code, compiled once into one object (`compiling.compile_driver`) and kept in the
-kernel cache; a process that finds it there never imports Numba. `run` interprets a program (see program.py).
+kernel cache; a process that finds it there never imports Numba. `enter` is what Python calls, with the arrays that
+are operands and results; `run` interprets a program (see program.py).
 `work` is what each thread of the pool runs for the life of the process.
 
 The pool is one block of shared words. A job is published by writing its description and then the *ticket*, which
@@ -19,6 +20,7 @@ from __future__ import annotations
 import numba
 
 from .native import (
+    ask,
     atomic_add,
     atomic_load,
     atomic_store,
@@ -55,6 +57,7 @@ from .program import (
     CONTIGUOUS,
     DATA_OFFSET,
     FLAGS_OFFSET,
+    FRAME,
     HALT,
     HEADER,
     JUMP,
@@ -62,10 +65,15 @@ from .program import (
     LOOP,
     MOVE,
     NOT_CONTIGUOUS,
+    POOL,
+    PROGRAM,
     REPEAT,
+    RESTORE_THREAD,
+    SAVE_THREAD,
     SET,
     SWAP,
     TABLE,
+    TO_INT,
 )
 
 _PIECE = (1 << 32) - 1
@@ -222,3 +230,21 @@ def run(program, frame, pool):
             at = program + 8 * load(at + 40 + 8 * number)
         else:
             return opcode
+
+
+@_native
+def enter(self, operands, count):
+    """Run a program: a Python function (METH_FASTCALL) of ndarrays, which gives the status as an int."""
+    words = load(self + DATA_OFFSET)
+    frame = words + 8 * FRAME
+    for k in range(count):
+        store(frame + 8 * k, load(operands + 8 * k))
+    program, pool = load(words + 8 * PROGRAM), load(load(words + 8 * POOL))
+    save = load(words + 8 * SAVE_THREAD)
+    if save == 0:
+        status = run(program, frame, pool)
+    else:
+        thread = ask(save, 0)
+        status = run(program, frame, pool)
+        ask(load(words + 8 * RESTORE_THREAD), thread)
+    return ask(load(words + 8 * TO_INT), status)

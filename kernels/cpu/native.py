@@ -117,6 +117,17 @@ def call_system(typing, function, a, b, c):
 
 
 @intrinsic
+def ask(typing, function, argument):
+    """What a C function of one word gives. One without an argument ignores it."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.FunctionType(_I64, [_I64])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [args[1]])
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
 def address(typing, pointer):
     """The address in a pointer."""
 

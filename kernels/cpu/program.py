@@ -5,6 +5,9 @@ A program is an array of int64. It works on a *frame*, another array of int64, o
     frame  | operand addresses | result addresses | arena | pointers and counters ... | argument block |
     slot     0 ...                                                         program[ARGUMENTS]
 
+A call of a program is a call of a Python function that is native code (`driver.enter`). What it is bound to is an
+ndarray of int64: the words below, then the frame.
+
 Each instruction begins with its opcode and its length in words. Addresses are written as a frame slot and a
 byte offset, so that a program holds for every call.
 """
@@ -16,6 +19,10 @@ from collections.abc import Mapping, Sequence
 
 # The header: how many leading slots hold ids of ndarrays, and where the argument block begins.
 ARRAYS, ARGUMENTS, HEADER = 0, 1, 2
+
+# The words before the frame: addresses of the program and of the cell with the pool's address; of Python's functions
+# that let its lock go and take it again (the first is 0 where the lock is kept), and that make an int of a status.
+PROGRAM, POOL, SAVE_THREAD, RESTORE_THREAD, TO_INT, FRAME = 0, 1, 2, 3, 4, 5
 
 DATA_OFFSET = object.__basicsize__
 """Bytes from an ndarray's id to its data pointer: the first field after the object header."""

@@ -50,7 +50,7 @@ def test_no_more_than_the_limit_is_kept(monkeypatch):
     gc.collect()
     monkeypatch.setattr(buffers, "KEPT", buffers._kept)
     size = 3 * buffers.LARGE + 4 * 4096
-    array = buffers.large((size,), np.dtype(np.uint8))
+    array = buffers.empty((size,), np.dtype(np.uint8))
     assert array.shape == (size,) and array.flags.writeable
     kept = buffers._kept
     del array
