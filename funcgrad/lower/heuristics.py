@@ -34,6 +34,9 @@ MAX_BUFFERS = 40
 RECOMPUTE_ENLARGED = 8
 """Cost above which a value is stored rather than recomputed for each element of a broadcast."""
 
+RECOMPUTE_INDICES = 32
+"""Cost, times the number of different indices at which one kernel needs a value, above which it is stored."""
+
 RECOMPUTE_SHARED = 16
 """Cost above which a value that two kernels need is stored by one of them."""
 

@@ -7,6 +7,8 @@ Knows nothing of loops.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,7 +64,8 @@ class Expander:
     """Makes nodes over one domain.
 
     `definition(var)` gives (expr, inputs) of a variable that may be substituted, or None; `stop(var, index)`
-    is asked first and may give another node for it (a row's reduced value).
+    is asked first and may give another node for it (a row's reduced value). A variable is substituted at no more
+    different indices than `often(var)` says; where more are needed it is loaded, and is in `spread` afterwards.
     """
 
     def __init__(
@@ -70,11 +73,15 @@ class Expander:
         domain: Sequence[int],
         definition: Callable[[Var], tuple[E.Expr, tuple[Atom, ...]] | None],
         stop: Stop = lambda var, index: None,
+        often: Callable[[Var], float] = lambda var: math.inf,
     ):
         self.domain = tuple(domain)
         self.definition = definition
         self.stop = stop
+        self.often = often
         self.expanded: set[Var] = set()
+        self.spread: set[Var] = set()
+        self._times: Counter[Var] = Counter()
         self._nodes: dict[Any, Node] = {}
         self._values: dict[Any, Node] = {}
 
@@ -94,6 +101,10 @@ class Expander:
             return stopped
         definition = self.definition(var)
         if definition is None:
+            return self.load(var, index)
+        self._times[var] += 1
+        if self._times[var] > self.often(var):
+            self.spread.add(var)
             return self.load(var, index)
         self.expanded.add(var)
         expr, inputs = definition

@@ -381,6 +381,10 @@ class Roots:
                 depth = max(depth, self._depth.get(atom, 0) + 1)
         self.cost[var], self._depth[var] = cost, depth
 
+    def _often(self, var: Var) -> float:
+        """At how many different indices an element of `var` may be computed for one element of a root."""
+        return max(heuristics.RECOMPUTE_INDICES // max(self.cost.get(var, 0), 1), 1)
+
     def definition(self, var: Var) -> tuple[E.Expr, tuple[Atom, ...]] | None:
         """What to substitute for `var`; None for a root."""
         if var in self.maps and (var not in self.stored or var in self.aliases):
@@ -463,8 +467,12 @@ class Roots:
         reduced = {keep.index(k) for k in reduced if k in keep}
         domain = [domain[k] for k in keep]
         while True:
-            expander = Expander(domain, self.definition)
+            expander = Expander(domain, self.definition, often=self._often)
             node = expander.expr(root.expr, root.inputs, dict(enumerate(axes)))
+            if expander.spread:
+                for var in expander.spread:
+                    self.store(var)
+                continue
             split = None if root.chunk else _axis_to_split(node, domain)
             if split is None:
                 break

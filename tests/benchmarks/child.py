@@ -19,7 +19,7 @@ def main(framework: str, name: str) -> None:
     imported = time.perf_counter()
     import numpy as np
 
-    from tests.benchmarks.workloads import HAS_NEW_BATCH, WORKLOADS, new_batch_arguments
+    from tests.benchmarks.workloads import WORKLOADS
 
     workload = WORKLOADS[name]
     made = time.perf_counter()
@@ -46,8 +46,8 @@ def main(framework: str, name: str) -> None:
         "best": min(times),
         "checksums": sums,
     }
-    if name in HAS_NEW_BATCH:
-        args = new_batch_arguments(name, fnp, args)
+    if workload.resize is not None:
+        args = workload.resize(fnp, args)
         before = time.perf_counter()
         fw.block_until_ready(call(*args))
         result["new_batch"] = time.perf_counter() - before

@@ -1,47 +1,14 @@
-"""The workloads, each written once against the API that funcgrad shares with JAX.
-
-A workload is a function of a framework `fw` (the module `jax` or `funcgrad`) and its `numpy` that gives
-`(call, args)`: what is timed is `call(*args)`, waited for. Inputs are made by NumPy from a fixed seed, so
-that results can be compared.
-"""
+"""Dispatch, elementwise work, row-wise reductions, multi-layer perceptrons."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-WORKLOADS: dict[str, Workload] = {}
-
-
-class Workload:
-    """A named workload. `eager` ones are not compiled; `resize` makes the arguments of another batch size."""
-
-    def __init__(self, make: Callable[..., Any], repeat: int, resize: Callable[[], Any] | None):
-        self.make = make
-        self.repeat = repeat
-        self.resize = resize
-        self.name = make.__name__
-
-
-def workload(repeat: int = 20, resize: Callable[[], Any] | None = None):
-    """Register a workload that is run `repeat` times for its median."""
-
-    def register(make: Callable[..., Any]) -> Callable[..., Any]:
-        WORKLOADS[make.__name__] = Workload(make, repeat, resize)
-        return make
-
-    return register
-
-
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(0)
-
-
-def _normal(*shape: int) -> np.ndarray:
-    return _rng().standard_normal(shape).astype(np.float32)
+from tests.benchmarks.workloads.registry import normal as _normal
+from tests.benchmarks.workloads.registry import rng as _rng
+from tests.benchmarks.workloads.registry import workload
 
 
 # Dispatch and eager operation.
@@ -188,22 +155,13 @@ def _mlp_batch(jnp, sizes, batch):
 _LARGE, _SMALL = (784, 512, 512, 10), (32, 64, 64, 10)
 
 
-@workload(repeat=50)
+@workload(repeat=50, resize=lambda jnp, args: (args[0], *_mlp_batch(jnp, _LARGE, 96)))
 def mlp_large(fw, jnp):
     step, params = _mlp_step(fw, jnp, _LARGE)
     return step, (params, *_mlp_batch(jnp, _LARGE, 128))
 
 
-@workload(repeat=500)
+@workload(repeat=500, resize=lambda jnp, args: (args[0], *_mlp_batch(jnp, _SMALL, 24)))
 def mlp_small(fw, jnp):
     step, params = _mlp_step(fw, jnp, _SMALL)
     return step, (params, *_mlp_batch(jnp, _SMALL, 16))
-
-
-def new_batch_arguments(name: str, jnp: Any, args: Any) -> Any:
-    """The arguments of an MLP workload with a batch size that it has not seen."""
-    sizes, batch = (_LARGE, 96) if name == "mlp_large" else (_SMALL, 24)
-    return (args[0], *_mlp_batch(jnp, sizes, batch))
-
-
-HAS_NEW_BATCH = ("mlp_large", "mlp_small")
