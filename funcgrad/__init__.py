@@ -34,7 +34,7 @@ from funcgrad.api import (
 )
 from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.config import config
-from funcgrad.contexts import disable_jit, ensure_compile_time_eval, named_scope
+from funcgrad.contexts import disable_jit, ensure_compile_time_eval, named_call, named_scope
 from funcgrad.custom_rules import custom_jvp, custom_vjp
 from funcgrad.devices import (
     default_backend,
@@ -82,6 +82,7 @@ __all__ = [
     "local_devices",
     "make_graph",
     "make_jaxpr",
+    "named_call",
     "named_scope",
     "nn",
     "numpy",
