@@ -50,7 +50,13 @@ from funcgrad.api import (
 from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
-from funcgrad.contexts import checking_leaks, disable_jit, ensure_compile_time_eval, named_scope
+from funcgrad.contexts import (
+    checking_leaks,
+    disable_jit,
+    ensure_compile_time_eval,
+    named_call,
+    named_scope,
+)
 from funcgrad.custom_rules import custom_jvp, custom_vjp
 from funcgrad.debug import infs as debug_infs
 from funcgrad.debug import key_reuse as debug_key_reuse
@@ -109,6 +115,7 @@ __all__ = [
     "local_devices",
     "make_graph",
     "make_jaxpr",
+    "named_call",
     "named_scope",
     "nn",
     "numpy",

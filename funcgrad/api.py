@@ -172,7 +172,8 @@ def value_and_grad(
     """The function that gives `fun`'s value and its gradient, in one pass each way.
 
     Args:
-        fun: a function with a scalar output (of shape ()).
+        fun: a function with a scalar output (of shape ()). The gradient in a complex argument x + iy is
+            du/dx - i du/dy, so that descent follows its conjugate.
         argnums: the positional argument, or arguments, to differentiate; with a tuple the gradients come as
             a tuple. An argument may be any tree of arrays.
         has_aux: `fun` returns (output, aux); the result is then ((value, aux), gradient).
@@ -220,7 +221,7 @@ def _check_grad_input(
 ) -> None:
     if (dtypes.is_float(t.dtype) and not holomorphic) or (allow_int and not dtypes.is_inexact(t.dtype)):
         return
-    if dtypes.is_complex(t.dtype) and holomorphic:
+    if dtypes.is_complex(t.dtype):
         return
     for p, value in zip(positions, moving):  # find the leaf, to name it
         for path, leaf in tree.leaves_with_path(value):
@@ -228,12 +229,6 @@ def _check_grad_input(
                 place = describe_argument(fun, args, p) + tree.keystr(path)
                 if holomorphic:
                     raise DTypeError(f"grad(holomorphic=True) needs complex arguments; {place} is {t}")
-                if dtypes.is_complex(t.dtype):
-                    raise DTypeError(
-                        f"grad needs real arguments; {place} is {t}",
-                        hint="use holomorphic=True for a holomorphic function, or differentiate with respect to "
-                        "real and imaginary parts",
-                    )
                 raise NotDifferentiableError(
                     f"grad needs arguments of a float dtype; {place} is {t}, and integers have no derivative",
                     hint="pass 3.0 instead of 3, or x.astype(float); argnums chooses other arguments; allow_int=True "
@@ -415,8 +410,11 @@ def _basis(leaves: Sequence[Any]) -> list[Any]:
 
 def _check_jacobian_leaf(leaf: Any, holomorphic: bool, transform: str, what: str) -> None:
     t = type_of(leaf)
-    ok = dtypes.is_complex(t.dtype) if holomorphic else dtypes.is_float(t.dtype)
-    if not ok:
+    either = (
+        transform == "jacrev" and what == "inputs"
+    )  # of a real output there is a gradient in complex inputs
+    allowed = dtypes.is_complex if holomorphic else dtypes.is_inexact if either else dtypes.is_float
+    if not allowed(t.dtype):
         kind = "complex" if holomorphic else "real float"
         raise DTypeError(
             f"{transform} needs {kind} {what}, got {t}", hint="see holomorphic, or use .astype(float)"

@@ -85,6 +85,30 @@ class Traced:
         return self.out_tree.unflatten(outs)
 
 
+class Compiled:
+    """A function compiled for one signature, and called with arguments of that signature only."""
+
+    def __init__(self, name: str, traced: Traced, in_tree: TreeDef):
+        self._name = name
+        self._traced = traced
+        self._in_tree = in_tree
+
+    def __repr__(self) -> str:
+        return f"<compiled {self._name}>"
+
+    @boundary
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, in_tree = tree.flatten((args, kwargs))
+        wanted = self._traced.closed.in_types
+        if in_tree != self._in_tree or not all(t.matches(type_of(x)) for x, t in zip(leaves, wanted)):
+            got = ", ".join(str(type_of(x)) if is_operand(x) else repr(x) for x in leaves)
+            raise ArgumentError(
+                f"{self._name} was compiled for ({', '.join(map(str, wanted))}), and is called with ({got})",
+                hint="leave static arguments out; call the function under jit itself for other types",
+            )
+        return self._traced.run_any(leaves) if state.trace is EAGER else self._traced.bind(leaves)
+
+
 class Jitted:
     """A function under `jit`; see there."""
 
@@ -255,7 +279,9 @@ class Jitted:
         """What the compiler makes of the function for these arguments (arrays or ShapeDtypeStructs): its graph,
         its kernels and their source, its memory plan. Print it, or look at its parts."""
         traced, _ = self._traced(args, kwargs)
-        return Lowered(traced.closed, traced.executable)
+        _, _, dynamic, named = self._without_statics(args, kwargs)
+        compiled = Compiled(self._name, traced, tree.structure((dynamic, named)))
+        return Lowered(traced.closed, traced.executable, compiled)
 
     @boundary
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,6 +1,7 @@
 """Activation functions, softmax and its relatives, and initializers, under the names of `jax.nn`."""
 
 from funcgrad.nn import initializers
+from funcgrad.nn.attention import dot_product_attention
 from funcgrad.nn.functions import (
     celu,
     elu,
@@ -33,10 +34,12 @@ from funcgrad.nn.functions import (
     squareplus,
     standardize,
     swish,
+    tanh,
 )
 
 __all__ = [
     "celu",
+    "dot_product_attention",
     "elu",
     "gelu",
     "glu",
@@ -68,4 +71,5 @@ __all__ = [
     "squareplus",
     "standardize",
     "swish",
+    "tanh",
 ]

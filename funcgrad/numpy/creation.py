@@ -19,11 +19,18 @@ from funcgrad.trace.core import Tracer, is_operand, scalar_kind, type_of
 Shape = int | Sequence[int]
 
 
+def lengths_of(shape: Any) -> tuple[Any, ...]:
+    """The lengths in a shape, which may be one number, and may be traced."""
+    if isinstance(shape, list | tuple):
+        return tuple(shape)
+    several = shape.ndim > 0 if isinstance(shape, Tracer) else np.ndim(shape) > 0
+    return tuple(shape) if several else (shape,)
+
+
 def canonical_shape(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of Python ints; errors for negative or non-integer lengths."""
-    lengths = (shape,) if np.ndim(shape) == 0 and not isinstance(shape, Tracer) else tuple(shape)
     try:
-        result = tuple([operator.index(n) for n in lengths])
+        result = tuple([operator.index(n) for n in lengths_of(shape)])
     except TypeError as error:
         if isinstance(error, DTypeError) or type(error).__module__.startswith("funcgrad"):
             raise

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
-from funcgrad.numpy.creation import asarray, canonical_shape
+from funcgrad.numpy.creation import asarray, canonical_shape, lengths_of
 from funcgrad.numpy.indexing import get
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, result_dtype
 from funcgrad.numpy.reductions import canonical_axes
@@ -31,7 +31,7 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -
     """The elements of `a`, in row-major order, in another shape; one length may be -1, to be worked out."""
     x = asarray(a)
     t = type_of(x)
-    lengths = [operator.index(n) for n in ((shape,) if np.ndim(shape) == 0 else tuple(shape))]
+    lengths = [operator.index(n) for n in lengths_of(shape)]
     if lengths.count(-1) > 1:
         raise ShapeError(f"reshape of {t} to {tuple(lengths)}: only one length can be -1")
     if -1 in lengths:
