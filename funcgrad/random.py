@@ -21,6 +21,7 @@ from funcgrad import dtypes
 from funcgrad.array import array_of
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.indexing import take_along
+from funcgrad.names import unknown_names
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -605,3 +606,13 @@ def choice(
     if not t.ndim:
         return ops.convert(index, dtypes.default_int())
     return take_along(a, index, axis)
+
+
+__getattr__ = unknown_names(
+    __name__,
+    {
+        "rand": "funcgrad.random.uniform(key, shape)",
+        "randn": "funcgrad.random.normal(key, shape)",
+        "seed": "key = funcgrad.random.key(seed): nothing keeps a state",
+    },
+)

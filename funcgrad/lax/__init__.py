@@ -152,6 +152,9 @@ from funcgrad.lax.shape import (
     zeros_like_shaped_array,
 )
 from funcgrad.lax.shape import slice_ as slice
+from funcgrad.names import unknown_names as _unknown_names
+
+__getattr__ = _unknown_names(__name__)
 
 __all__ = [
     "DotDimensionNumbers",

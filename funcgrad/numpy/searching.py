@@ -25,7 +25,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     if isinstance(a, Tracer):
         a = a.concrete(
             "nonzero (or where with one argument), whose length depends on the elements,",
-            "use where(condition, x, y), or compute with a mask",
+            "give size=, the length of the result; or use where(condition, x, y)",
         )
     found = np.nonzero(np.asarray(a))
     if size is not None:
@@ -36,11 +36,13 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     return tuple([Array(f.astype(dtypes.default_int())) for f in found])
 
 
+@boundary
 def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The positions in the flat array of the elements that are not zero; see `nonzero`."""
     return nonzero(ops.reshape(asarray(a), (type_of(a).size,)), size=size, fill_value=fill_value)[0]
 
 
+@boundary
 def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The positions of the elements that are not zero, as rows; see `nonzero`."""
     found = nonzero(a, size=size, fill_value=fill_value)
