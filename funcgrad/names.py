@@ -53,11 +53,9 @@ def _hint(module: str, name: str, instead: Mapping[str, str]) -> str:
 class Foreign:
     """Stands for a method or attribute that arrays of another library have: UnknownNameError, with what to write."""
 
-    def __init__(self, instead: str):
-        self.instead = instead
-
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __init__(self, name: str, instead: str):
         self.name = name
+        self.instead = instead
 
     @boundary
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

@@ -742,3 +742,9 @@ def name_misspelt_in_nn():
 @wrong(UnknownNameError, "'unsqueeze'", "f32[3]", fix="expand_dims")
 def torchs_method():
     V3.unsqueeze(0)  # here
+
+
+def test_foreign_names_stay_out_of_sight():
+    assert not hasattr(V3, "numpy") and not hasattr(V3, "detach")
+    assert "unsqueeze" not in dir(V3) and "reshape" in dir(V3)
+    assert not hasattr(fg, "consine") and not hasattr(jnp, "_private")

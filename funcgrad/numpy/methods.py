@@ -174,11 +174,5 @@ FOREIGN = {
 """By the name of a method that arrays of NumPy or torch have: what to write here."""
 
 
-def _foreign(name: str, instead: str) -> Foreign:
-    method = Foreign(instead)
-    method.name = name
-    return method
-
-
-install_methods({name: _foreign(name, instead) for name, instead in FOREIGN.items()})
+install_methods({name: Foreign(name, instead) for name, instead in FOREIGN.items()})
 install_methods({"__dir__": lambda self: sorted(set(object.__dir__(self)) - set(FOREIGN))})
