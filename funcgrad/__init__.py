@@ -71,7 +71,18 @@ from funcgrad.devices import (
     local_devices,
 )
 from funcgrad.jit import jit
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+
+__getattr__ = _unknown_names(
+    __name__,
+    {
+        "cross_entropy": "it from funcgrad.nn.log_softmax and funcgrad.nn.one_hot",
+        "pmap": "vmap, or jit: one process drives one device",
+        "tensor": "funcgrad.numpy.array",
+        "no_grad": "funcgrad.lax.stop_gradient(x): derivatives are taken only where grad asks for them",
+    },
+)
 
 __all__ = [
     "Array",

@@ -108,7 +108,8 @@ def _fitted(value: Any, primal: Any, what: str, of: str) -> Any:
     t, expected = type_of(value), primal.tangent()
     if t.shape != expected.shape:
         raise ShapeError(
-            f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ"
+            f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ",
+            hint=f"a {what} has the shape of its {of}: {primal.shape}",
         )
     if t.dtype != expected.dtype:
         if expected.dtype == dtypes.float0:
@@ -162,6 +163,7 @@ def _plain_aux(aux: Any) -> Any:
     )
 
 
+@boundary
 def value_and_grad(
     fun: F,
     argnums: int | Sequence[int] = 0,
@@ -251,11 +253,12 @@ def _check_grad_output(fun: F, outs: Sequence[Any], flat: FlatFunction, holomorp
     if not holomorphic and not dtypes.is_float(t.dtype):
         raise NotDifferentiableError(
             f"grad needs a real float output; {name} returned {t}",
-            hint="take .real, or abs, of a complex output; make an integer output float",
+            hint="take .real, or abs, of a complex output, or say holomorphic=True; make an integer output float",
         )
     return outs[0]
 
 
+@boundary
 def grad(
     fun: F,
     argnums: int | Sequence[int] = 0,
@@ -432,6 +435,7 @@ def _split(stacked: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
     return pieces
 
 
+@boundary
 def jacfwd(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
     """The Jacobian by forward mode: one pass per input element, all at once. Best for tall Jacobians.
 
@@ -472,6 +476,7 @@ def jacfwd(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holo
     return jacobian
 
 
+@boundary
 def jacrev(
     fun: F,
     argnums: int | Sequence[int] = 0,
@@ -516,6 +521,7 @@ def jacrev(
 jacobian = jacrev
 
 
+@boundary
 def hessian(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
     """The Hessian of a function, as forward mode over reverse mode.
 
@@ -546,6 +552,7 @@ def _closed_graph(fun: F, args: tuple[Any, ...], kwargs: dict[str, Any], transfo
     return trace_to_graph(flat, [type_of(x) for x in leaves], name_of(fun)), flat
 
 
+@boundary
 def make_graph(fun: F, static_argnums: int | Sequence[int] = (), return_shape: bool = False) -> F:
     """The function that gives `fun`'s graph for given arguments; print it to read it.
 
@@ -594,6 +601,7 @@ def stop_gradient(x: Any) -> Any:
     return tree.map(stop, x)
 
 
+@boundary
 def checkpoint(
     fun: F | None = None,
     *,

@@ -15,6 +15,7 @@ from funcgrad.transforms.vmap import batch, move_batch_axis
 F = Callable[..., Any]
 
 
+@boundary
 def vmap(
     fun: F,
     in_axes: Any = 0,
@@ -159,6 +160,7 @@ def _place_output(fun: F, value: Any, axis: int | None, target: int | None, size
     ndim = type_of(value).ndim + (axis is None)
     if not -ndim <= target < ndim:
         raise AxisError(
-            f"out_axes puts the batch at axis {target}, and the output of {name_of(fun)} has {ndim} axes with it"
+            f"out_axes puts the batch at axis {target}, and the output of {name_of(fun)} has {ndim} axes with it",
+            hint=f"give out_axes from {-ndim} to {ndim - 1}",
         )
     return as_array(move_batch_axis(value, axis, target % ndim, size))

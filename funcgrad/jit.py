@@ -156,7 +156,8 @@ class Jitted:
             if not 0 <= normal < len(positional) and not variadic:
                 raise ArgumentError(
                     f"{what}_argnums={tuple(argnums)}: {self._name} has {len(positional)} positional parameters "
-                    f"({', '.join(positional)}), so there is no number {number}"
+                    f"({', '.join(positional)}), so there is no number {number}",
+                    hint=f"give numbers from 0 to {len(positional) - 1}" if positional else "leave it out",
                 )
             numbers.add(normal)
             if normal < len(positional) and parameters[normal].kind is not inspect.Parameter.POSITIONAL_ONLY:
@@ -167,7 +168,8 @@ class Jitted:
             elif name not in self._signature.parameters and not keywords:
                 raise ArgumentError(
                     f"{what}_argnames={tuple(argnames)}: {self._name} has no parameter {name!r}; it has "
-                    f"{', '.join(self._signature.parameters)}"
+                    f"{', '.join(self._signature.parameters)}",
+                    hint=f"use one of {', '.join(map(repr, self._signature.parameters))}",
                 )
         return tuple(sorted(numbers)), tuple(sorted(names))
 
@@ -327,6 +329,7 @@ def _axis_names() -> tuple[Any, ...]:
     return tuple(names)
 
 
+@boundary
 def jit(
     fun: Callable[..., Any] | None = None,
     *,

@@ -21,6 +21,7 @@ from funcgrad import dtypes
 from funcgrad.array import array_of
 from funcgrad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, boundary
 from funcgrad.lax.indexing import take_along
+from funcgrad.names import unknown_names
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.numpy.sorting import searchsorted
 from funcgrad.trace import ops
@@ -696,3 +697,13 @@ def _weighted(key: Any, p: Any, sizes: tuple[int, ...], count: int, replace: boo
     scores = ops.add(_gumbel(key, "choice", (count,), t.dtype, mode), ops.log(p))
     _, index = ops.apply("top_k", scores, k=math.prod(sizes))
     return ops.reshape(index, sizes)
+
+
+__getattr__ = unknown_names(
+    __name__,
+    {
+        "rand": "funcgrad.random.uniform(key, shape)",
+        "randn": "funcgrad.random.normal(key, shape)",
+        "seed": "key = funcgrad.random.key(seed): nothing keeps a state",
+    },
+)

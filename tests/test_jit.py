@@ -202,7 +202,7 @@ def test_any_hashable_object_can_be_static():
         (lambda: fg.jit(lambda x: float(x))(1.0), ConcretizationError, r"f32\[\]"),
         (lambda: fg.jit(lambda x: [1, 2][x])(1), ConcretizationError, "index"),
         (lambda: fg.jit(lambda x: list(range(x)))(1), ConcretizationError, "range"),
-        (lambda: fg.jit(lambda x: jnp.zeros(x))(1), ConcretizationError, "a Python index, range or shape"),
+        (lambda: fg.jit(lambda x: jnp.zeros(x))(1), ConcretizationError, "shape"),
         (lambda: fg.jit(lambda x: x.item())(1), ConcretizationError, "item"),
         (lambda: fg.jit(lambda x: x.tolist())(1), ConcretizationError, "tolist"),
         (lambda: fg.jit(lambda x: np.sin(x))(1.0), ConcretizationError, "funcgrad.numpy"),

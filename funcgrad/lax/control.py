@@ -135,7 +135,10 @@ def _scan_length(xs: Any, length: int | None) -> int:
         raise ArgumentError("scan: without xs the number of steps is not known", hint="give length=")
     if any(n != found[0][1] for _, n in found):
         words = "; ".join(f"{name} has {n}" for name, n in found[:8])
-        raise ShapeError(f"scan: the numbers of steps differ: {words}")
+        raise ShapeError(
+            f"scan: the numbers of steps differ: {words}",
+            hint="all xs have one length along their first axis, and length= is that length",
+        )
     return found[0][1]
 
 
@@ -235,7 +238,10 @@ def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int
     for name, bound in (("lower", lower), ("upper", upper)):
         if not is_operand(bound) or type_of(bound).shape or not dtypes.is_integer(type_of(bound).dtype):
             found = str(type_of(bound)) if is_operand(bound) else repr(bound)
-            raise ArgumentError(f"fori_loop: {name} has to be an integer scalar, got {found}")
+            raise ArgumentError(
+                f"fori_loop: {name} has to be an integer scalar, got {found}",
+                hint="give an integer, for example int(n) or n.astype(int)",
+            )
     dtype, weak = result_dtype(type_of(lower), type_of(upper))
     if isinstance(lower, Tracer) or isinstance(upper, Tracer):
         start, stop = cast(lower, dtype, weak), cast(upper, dtype, weak)

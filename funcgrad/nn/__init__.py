@@ -1,5 +1,6 @@
 """Activation functions, softmax and its relatives, and initializers, under the names of `jax.nn`."""
 
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.nn import initializers
 from funcgrad.nn.attention import dot_product_attention
 from funcgrad.nn.functions import (
@@ -36,6 +37,8 @@ from funcgrad.nn.functions import (
     swish,
     tanh,
 )
+
+__getattr__ = _unknown_names(__name__)
 
 __all__ = [
     "celu",

@@ -7,6 +7,7 @@ import numpy as _np
 from funcgrad import array as _array
 from funcgrad.array import Array as ndarray
 from funcgrad.dtypes import finfo, iinfo
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods  # noqa: F401   # installs the operators of arrays
 from funcgrad.numpy.creation import (
     arange,
@@ -313,6 +314,27 @@ number, integer, signedinteger, unsignedinteger = (
 )
 inexact, floating, complexfloating, generic = _np.inexact, _np.floating, _np.complexfloating, _np.generic
 _array._namespace[0] = _sys.modules[__name__]
+
+__getattr__ = _unknown_names(
+    __name__,
+    {
+        "as_tensor": "funcgrad.numpy.asarray",
+        "bmm": "funcgrad.numpy.matmul",
+        "cat": "funcgrad.numpy.concatenate",
+        "clamp": "funcgrad.numpy.clip",
+        "cosine": "funcgrad.numpy.cos",
+        "sine": "funcgrad.numpy.sin",
+        "tangent": "funcgrad.numpy.tan",
+        "from_numpy": "funcgrad.numpy.asarray",
+        "matrix": "funcgrad.numpy.array",
+        "mm": "funcgrad.numpy.matmul",
+        "permute": "funcgrad.numpy.transpose",
+        "rand": "funcgrad.random.uniform(key, shape), with key = funcgrad.random.key(0)",
+        "randn": "funcgrad.random.normal(key, shape), with key = funcgrad.random.key(0)",
+        "tensor": "funcgrad.numpy.array",
+        "unsqueeze": "funcgrad.numpy.expand_dims",
+    },
+)
 
 __all__ = [
     "abs",
