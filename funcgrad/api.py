@@ -13,7 +13,14 @@ import numpy as np
 
 from funcgrad import dtypes, tree
 from funcgrad.array import Array, ShapeDtypeStruct
-from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, boundary
+from funcgrad.errors import (
+    ArgumentError,
+    ConcretizationError,
+    DTypeError,
+    NotDifferentiableError,
+    ShapeError,
+    boundary,
+)
 from funcgrad.flat import (
     FlatFunction,
     check_operands,
@@ -613,6 +620,7 @@ def checkpoint(
 
     Memory of the backward pass then holds only the arguments of `fun`; see Griewank and Walther, "Algorithm
     799: revolve", 2000. `static_argnums` are passed to `fun` as they are. JAX's other name is `remat`.
+    Outside of jit, a function whose Python code asks for values (`if x > 0`) runs as it is, and keeps them all.
 
     >>> import funcgrad as fg
     >>> fg.grad(fg.checkpoint(lambda x: fg.numpy.sin(fg.numpy.sin(x))))(0.0)
@@ -637,7 +645,10 @@ def checkpoint(
 
         of_dynamic.__name__ = name_of(fun)
         dynamic = tuple([a for i, a in enumerate(args) if i not in statics])
-        closed, flat = _closed_graph(of_dynamic, dynamic, kwargs, "checkpoint")
+        try:
+            closed, flat = _closed_graph(of_dynamic, dynamic, kwargs, "checkpoint")
+        except ConcretizationError:  # Python needs values: with values in hand it has them, and all is kept
+            return fun(*args, **kwargs)
         leaves = tree.leaves((dynamic, kwargs))
         outs = bind(checkpoint_p, *closed.constants, *leaves, graph=closed.graph, name=closed.graph.name)
         return flat.out_tree.unflatten(outs)

@@ -174,7 +174,7 @@ class Jitted:
         return tuple(sorted(numbers)), tuple(sorted(names))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else BoundJitted(self, instance)
 
     def __repr__(self) -> str:
         return f"<jit of {self._name}>"
@@ -316,6 +316,35 @@ class Jitted:
 
 trace_watchers: list[Callable[[Jitted], None]] = []
 """Called with each function that has just been traced."""
+
+
+class BoundJitted(functools.partial):
+    """A jitted method of an instance, which is its first argument: what `instance.method` gives."""
+
+    def __new__(cls, jitted: Jitted, instance: Any) -> BoundJitted:
+        self = super().__new__(cls, jitted, instance)
+        functools.update_wrapper(self, jitted.function)
+        return self
+
+    @property
+    def __self__(self) -> Any:
+        return self.args[0]
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """`Jitted.lower` for this instance."""
+        return self.func.lower(*self.args, *args, **kwargs)
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """`Jitted.eval_shape` for this instance."""
+        return self.func.eval_shape(*self.args, *args, **kwargs)
+
+    def trace(self, *args: Any, **kwargs: Any) -> ClosedGraph:
+        """`Jitted.trace` for this instance."""
+        return self.func.trace(*self.args, *args, **kwargs)
+
+    def clear_cache(self) -> None:
+        """Forget what was traced, for any instance."""
+        self.func.clear_cache()
 
 
 def _axis_names() -> tuple[Any, ...]:

@@ -561,11 +561,6 @@ def jvp_with_a_tangent_of_another_shape():
     fg.jvp(jnp.sin, (V3,), (V4,))  # here
 
 
-@wrong(NotDifferentiableError, "while_loop", fix="scan")
-def reverse_mode_of_a_while_loop():
-    fg.grad(lambda x: lax.while_loop(lambda c: c < 10, lambda c: c * 2, x))(1.0)  # here
-
-
 @wrong(ArgumentError, "2", "1", "cotangent", fix="argument")
 def custom_vjp_with_too_few_cotangents():
     @fg.custom_vjp

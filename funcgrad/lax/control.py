@@ -167,7 +167,8 @@ def while_loop(cond_fun: F, body_fun: F, init_val: Any) -> Any:
     """Run `val = body_fun(val)` as long as `cond_fun(val)` holds.
 
     Under `vmap` it runs until the last example is done, and leaves those that are done as they are. It
-    differentiates in forward mode; for reverse mode use `scan`, or `fori_loop` with static bounds.
+    differentiates in both modes: the backward pass runs the loop again, and keeps what each iteration computes in
+    memory that grows with their number (MemoryError where there is none left).
 
     >>> import funcgrad as fg
     >>> fg.lax.while_loop(lambda n: n < 100, lambda n: n * 3, 1)
@@ -228,7 +229,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int
     """Run `val = body_fun(i, val)` for i from `lower` up to, but not including, `upper`.
 
     With bounds that are Python ints (or arrays at hand) this is a `scan`, and differentiates in both modes; with
-    traced bounds it is a `while_loop`.
+    traced bounds it is a `while_loop`, which does too.
 
     >>> import funcgrad as fg
     >>> fg.lax.fori_loop(0, 5, lambda i, total: total + i, 0)
