@@ -15,6 +15,7 @@ from funcgrad.prims import (
     creation,
     cumulative,
     custom,
+    decompositions,
     indexing,
     linalg,
     random,
@@ -22,6 +23,7 @@ from funcgrad.prims import (
     shape,
     slicing,
     sorting,
+    spectral,
     transcendental,
 )
 
@@ -40,6 +42,7 @@ __all__ = [
     "creation",
     "cumulative",
     "custom",
+    "decompositions",
     "indexing",
     "linalg",
     "random",
@@ -47,5 +50,6 @@ __all__ = [
     "shape",
     "slicing",
     "sorting",
+    "spectral",
     "transcendental",
 ]
