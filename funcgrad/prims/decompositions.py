@@ -326,6 +326,69 @@ def solve_factored(lu: Any, order: Any, b: Any, trans: int = 0) -> Any:
     return permute_rows(b, ops.apply("sort", order, positions, **params)[1])
 
 
+# ------------------------------------------------------------------------------------------------- solve
+def _solve_type(a: ArrayType, b: ArrayType) -> ArrayType:
+    check_matrix("solve", a, square=True)
+    check_matrix("solve", b)
+    if a.dtype != b.dtype or a.shape[:-1] != b.shape[:-1]:
+        raise ShapeError(
+            f"solve of {a} and {b}: they have one dtype and equal leading axes, and b as many rows as a",
+            hint="use funcgrad.numpy.linalg.solve, which promotes and broadcasts",
+        )
+    return array_type(b.shape, b.dtype, a.weak and b.weak)
+
+
+def _evaluate_solve(xp: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if not b.size:
+        return b
+    try:
+        return np.linalg.solve(a, b)
+    except np.linalg.LinAlgError:  # singular: what the triangular systems give, infinities and NaN
+        lu, _, order = _evaluate_lu(xp, a)
+        b = np.take_along_axis(b, order[..., None].astype(np.int64), -2)
+        given = {"left_side": True, "transpose_a": False, "conjugate_a": False}
+        b = _evaluate_triangular(xp, lu, b, lower=True, unit_diagonal=True, **given)
+        return _evaluate_triangular(xp, lu, b, lower=False, unit_diagonal=False, **given)
+
+
+def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """dX = A^-1 (db - dA X) (Giles 2008, section 2.2.3), by one factorization for both."""
+    (a, b), (da, db) = primals, tangents
+    if da.__class__ is Zero and db.__class__ is Zero:
+        x = ops.apply("solve", a, b)
+        return x, Zero(type_of(x).tangent())
+    lu, _, order = ops.apply("lu", a)
+    x = solve_factored(lu, order, b)
+    right: Any = None if db.__class__ is Zero else db
+    if da.__class__ is not Zero:
+        term = ops.neg(matmul(da, x))
+        right = term if right is None else ops.add(right, term)
+    return x, solve_factored(lu, order, right)
+
+
+def _solve_transpose(ct: Any, a: Any, b: Any) -> list[Any]:
+    return [None, ops.apply("solve", mT(a), ct)]
+
+
+def _solve_samples() -> Iterable[Sample]:
+    for dtype in NUMBERS:
+        yield Sample((draw_apart(3, 3, dtype=dtype), draw(3, 2, dtype=dtype)), {}, (0, 1), dtypes.name(dtype))
+    for a, b in (((2, 2, 2), (2, 2, 1)), ((0, 0), (0, 2)), ((2, 2), (2, 0)), ((1, 1), (1, 1))):
+        yield Sample((draw_apart(*a), draw(*b)), {}, (0, 1))
+
+
+solve_p = Primitive(
+    name="solve",
+    type_rule=_solve_type,
+    evaluate=_evaluate_solve,
+    jvp=_solve_jvp,
+    transpose=_solve_transpose,
+    batch=batch_leading("solve", multiple=False),
+    lower=library_call("solve"),
+    samples=_solve_samples,
+)
+
+
 # ---------------------------------------------------------------------------------------------------- QR
 def _qr_type(x: ArrayType, *, full_matrices: bool) -> list[ArrayType]:
     check_matrix("qr", x)

@@ -1,4 +1,4 @@
-"""Singular values and eigenvalues of matrices by LAPACK: svd, eigh and eig.
+"""Singular values and eigenvalues of matrices by LAPACK: svd, eigh, eig and the Schur form.
 
 Data never raises: what does not converge is NaN. All work over leading batch axes. Vectors are determined up to a
 sign (a phase where complex), equal values not even that: their derivatives are infinite or NaN there. The
@@ -27,6 +27,7 @@ from funcgrad.prims.matrices import (
     conj,
     diagonal_of,
     draw_apart,
+    each,
     from_triangle,
     identity_like,
     identity_mask,
@@ -244,6 +245,8 @@ def _moved_vectors(moved: Any, w: Any, vectors: Any) -> tuple[Any, Any]:
     f = _inverse_off_diagonal(ops.sub(as_row(w, t.shape), as_column(w, t.shape)))
     dv = matmul(vectors, ops.mul(f, inside))
     rank = t.ndim
+    if not t.shape[-1]:
+        return diagonal_of(inside), dv
     stretch = ops.reduce_sum(ops.real(ops.mul(ops.conj(vectors), dv)), (rank - 2,))
     size = ops.abs_(vectors)
     largest = ops.argmax(size, rank - 2, dtypes.int64)
@@ -293,4 +296,43 @@ eig_p = Primitive(
     lower=library_call("eig"),
     samples=_eig_samples,
     multiple_results=True,
+)
+
+
+# ------------------------------------------------------------------------------------------------- Schur
+def _schur_type(x: ArrayType) -> list[ArrayType]:
+    check_matrix("schur", x, square=True)
+    same = array_type(x.shape, x.dtype, x.weak)
+    return [same, same]
+
+
+def _evaluate_schur(xp: Any, x: np.ndarray) -> list[np.ndarray]:
+    import scipy.linalg
+
+    def one(matrix: np.ndarray) -> Sequence[Any]:
+        if not np.isfinite(matrix).all():
+            raise np.linalg.LinAlgError
+        return scipy.linalg.schur(matrix, check_finite=False) if matrix.size else (matrix, matrix)
+
+    return each(one, x, [(x.shape[-2:], x.dtype)] * 2)
+
+
+def _schur_samples() -> Iterable[Sample]:
+    for dtype in NUMBERS:
+        yield Sample((draw(3, 3, dtype=dtype),), {}, (), dtypes.name(dtype))
+    for shape in ((2, 2, 2), (1, 1), (0, 0)):
+        yield Sample((draw(*shape),), {}, ())
+
+
+schur_p = Primitive(
+    name="schur",
+    type_rule=_schur_type,
+    evaluate=_evaluate_schur,
+    jvp=None,
+    transpose=None,
+    batch=batch_leading("schur", multiple=True),
+    lower=library_call("schur"),
+    samples=_schur_samples,
+    multiple_results=True,
+    not_differentiable="the Schur form of a matrix has no derivative rule",
 )
