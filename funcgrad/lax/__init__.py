@@ -1,6 +1,7 @@
 """Strict operations under the names of `jax.lax`: no promotion and no broadcasting but that of scalars."""
 
 from funcgrad.api import stop_gradient
+from funcgrad.lax import linalg
 from funcgrad.lax.collectives import (
     all_gather,
     all_to_all,
@@ -152,6 +153,7 @@ from funcgrad.lax.shape import (
     zeros_like_shaped_array,
 )
 from funcgrad.lax.shape import slice_ as slice
+from funcgrad.lax.solvers import custom_linear_solve, custom_root
 from funcgrad.lax.sorting import (
     approx_max_k,
     approx_min_k,
@@ -221,6 +223,8 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "custom_linear_solve",
+    "custom_root",
     "digamma",
     "div",
     "dot",
@@ -255,6 +259,7 @@ __all__ = [
     "is_finite",
     "le",
     "lgamma",
+    "linalg",
     "log",
     "log1p",
     "logistic",
