@@ -316,11 +316,10 @@ def lstsq(
         rcond = _epsilon(real)
     if rows and columns:
         found = product(_pinv(x, asarray(rcond, real)), right)
-        rank = ops.reduce_sum(
-            ops.convert(ops.gt(s, ops.mul(ops.reduce_max(s, (0,)), asarray(rcond, real))), dtypes.int32), (0,)
-        )
+        above = ops.gt(s, ops.mul(ops.reduce_max(s, (0,)), asarray(rcond, real)))
+        rank = ops.reduce_sum(ops.convert(above, dtypes.default_int()), (0,))
     else:
-        found, rank = product(mH(x), right), asarray(0, dtypes.int32)
+        found, rank = product(mH(x), right), asarray(0, dtypes.default_int())
     error = ops.sub(right, product(x, found))
     size = ops.real(ops.mul(error, ops.conj(error))) if dtypes.is_complex(tx.dtype) else ops.mul(error, error)
     residuals = ops.reduce_sum(size, (0,))
@@ -481,10 +480,9 @@ def cond(x: Any, p: Any = None) -> Array:
         s = svdvals(a)
         last = type_of(s).ndim - 1
         first, final = ops.reduce_max(s, (last,)), ops.reduce_min(s, (last,))
-        found = ops.div(final, first) if p == -2 else ops.div(first, final)
-    else:
-        check_matrix("cond", type_of(a), square=True)
-        found = ops.mul(norm(a, p, (-2, -1)), norm(inv(a), p, (-2, -1)))
+        return ops.div(final, first) if p == -2 else ops.div(first, final)
+    check_matrix("cond", type_of(a), square=True)
+    found = ops.mul(norm(a, p, (-2, -1)), norm(inv(a), p, (-2, -1)))
     rank = type_of(a).ndim
     unknown = ops.reduce_or(ops.ne(a, a), (rank - 2, rank - 1))
     lost = ops.and_(ops.ne(found, found), ops.not_(unknown))
