@@ -159,34 +159,52 @@ def custom_root(f: F, initial_guess: Any, solve: F, tangent_solve: F, has_aux: b
         check_function(what, role, function)
     leaves, structure = operands_of(what, f, initial_guess)
     types = [type_of(x) for x in leaves]
+    size = len(leaves)
+    held: list[TreeDef] = []
 
     def flat(*xs: Any) -> list[Any]:
         return _fitted(what, f, f(structure.unflatten(xs)), structure, types)
 
     closed = trace_to_graph(flat, types, name_of(f))
 
-    def residual(constants: Sequence[Any], x: Any) -> Any:
-        return structure.unflatten(evaluate_graph(closed.graph, [*constants, *tree.leaves(x)]))
+    def residual(constants: Sequence[Any], x: Sequence[Any]) -> list[Any]:
+        return evaluate_graph(closed.graph, [*constants, *x])
 
-    def found(constants: Sequence[Any], guess: Any) -> tuple[Any, Any]:
-        result = solve(lambda x: residual(constants, x), guess)
+    def solved(*guess: Any) -> list[Any]:
+        inside = lambda x: structure.unflatten(residual(closed.constants, tree.leaves(x)))  # noqa: E731
+        result = solve(inside, structure.unflatten(guess))
+        if has_aux and (not isinstance(result, tuple | list) or len(result) != 2):
+            raise ArgumentError(f"{what}: with has_aux {name_of(solve)} has to return a pair (x, aux)")
         x, aux = result if has_aux else (result, None)
-        return structure.unflatten(_fitted(what, solve, x, structure, types)), aux
+        aux_leaves, aux_tree = tree.flatten(aux)
+        held[:] = [aux_tree]
+        return [*_fitted(what, solve, x, structure, types), *aux_leaves]
 
-    root = custom_jvp(found)
+    def linearized(*values: Any) -> list[Any]:
+        x, right = list(values[:size]), structure.unflatten(values[size:])
+
+        def linear(v: Any) -> Any:
+            moved = jvp(lambda *y: residual(closed.constants, y), x, tree.leaves(v))[1]
+            return structure.unflatten(moved)
+
+        return _fitted(what, tangent_solve, tangent_solve(linear, right), structure, types)
+
+    # what the three functions close over comes in as arguments: a rule must not find values of traces around it
+    solving = trace_to_graph(solved, types, name_of(solve))
+    turning = trace_to_graph(linearized, [*types, *types], name_of(tangent_solve))
+    root = custom_jvp(
+        lambda held_f, held_solve, held_tangent, x: evaluate_graph(solving.graph, [*held_solve, *x])
+    )
 
     @root.defjvp
     def rule(primals: Any, tangents: Any) -> Any:
-        constants, guess = primals
-        x, aux = root(constants, guess)
+        constants, _, held_tangent, _ = primals
+        outs = root(*primals)
+        x = outs[:size]
         _, moved = jvp(lambda c: residual(c, x), (constants,), (tangents[0],))
+        tangent = [ops.neg(t) for t in evaluate_graph(turning.graph, [*held_tangent, *x, *moved])]
+        return outs, [*tangent, *(ops.zeros(type_of(a).tangent()) for a in outs[size:])]
 
-        def linear(v: Any) -> Any:
-            return jvp(lambda y: residual(constants, y), (x,), (v,))[1]
-
-        tangent = tree.map(ops.neg, tangent_solve(linear, moved))
-        tangent = structure.unflatten(_fitted(what, tangent_solve, tangent, structure, types))
-        return (x, aux), (tangent, tree.map(lambda a: ops.zeros(type_of(a).tangent()), aux))
-
-    x, aux = root(list(closed.constants), initial_guess)
-    return (x, aux) if has_aux else x
+    outs = root(list(closed.constants), list(solving.constants), list(turning.constants), leaves)
+    x = structure.unflatten(outs[:size])
+    return (x, held[0].unflatten(outs[size:])) if has_aux else x

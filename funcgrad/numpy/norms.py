@@ -26,6 +26,11 @@ def _squares(x: Any) -> Any:
     return ops.mul(x, x)
 
 
+def _sizes(x: Any) -> Any:
+    """Absolute values; with derivative 1 at 0, where that of `abs` is 0."""
+    return ops.abs_(x) if dtypes.is_complex(type_of(x).dtype) else ops.select(ops.ge(x, 0), x, ops.neg(x))
+
+
 def _euclidean(x: Any, axes: tuple[int, ...]) -> Any:
     return ops.sqrt(ops.reduce_sum(_squares(x), axes))
 
@@ -40,10 +45,10 @@ def _of_vectors(x: Any, axes: tuple[int, ...], order: Any) -> Any:
         return _euclidean(x, axes)
     if order in (np.inf, -np.inf):
         reduce = ops.reduce_max if order > 0 else ops.reduce_min
-        return reduce(ops.abs_(x), axes)
+        return reduce(_sizes(x), axes)
     if order == 0:
         return ops.reduce_sum(ops.convert(ops.ne(x, 0), dtypes.real_of(type_of(x).dtype)), axes)
-    size = ops.abs_(x)
+    size = _sizes(x)
     if order == 1:
         return ops.reduce_sum(size, axes)
     return ops.pow_(ops.reduce_sum(ops.pow_(size, order), axes), 1 / order)
@@ -55,7 +60,7 @@ def _of_matrices(x: Any, axes: tuple[int, int], order: Any) -> Any:
         return _euclidean(x, axes)
     if order in (1, -1, np.inf, -np.inf):
         over, rest = (row, column) if abs(order) == 1 else (column, row)
-        sums = ops.reduce_sum(ops.abs_(x), (over,))
+        sums = ops.reduce_sum(_sizes(x), (over,))
         reduce = ops.reduce_max if order > 0 else ops.reduce_min
         return reduce(sums, (rest - (rest > over),))
     if order in (2, -2, "nuc"):

@@ -1,5 +1,5 @@
 """Special functions, distributions and linear algebra, under the names of `jax.scipy`."""
 
-from funcgrad.scipy import linalg, special, stats
+from funcgrad.scipy import linalg, sparse, special, stats
 
-__all__ = ["linalg", "special", "stats"]
+__all__ = ["linalg", "sparse", "special", "stats"]

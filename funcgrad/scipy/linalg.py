@@ -220,15 +220,15 @@ def eigh(
     type: int = 1,
     check_finite: bool = True,
 ) -> Any:
-    """(eigenvalues, eigenvectors) of Hermitian matrices, of which one triangle is read; eigenvalues alone with
-    `eigvals_only`. The generalised problem (`b`, `type`) and ranges of eigenvalues are not available."""
+    """(eigenvalues, eigenvectors) of the Hermitian parts of matrices; eigenvalues alone with `eigvals_only`. `lower`
+    changes nothing, as in JAX. The generalised problem (`b`, `type`) and ranges of eigenvalues are not available."""
     if b is not None or type != 1 or eigvals is not None:
         raise ArgumentError(
             "eigh takes one matrix, and gives all eigenvalues",
             hint="with a Cholesky factor L of b, solve the problem of L^-1 a L^-H",
         )
     (x,) = matrices("eigh", a, square=True)
-    v, w = ops.apply("eigh", x, lower=bool(lower))
+    v, w = ops.apply("eigh", linalg.hermitian_part(x), lower=True)
     return w if eigvals_only else (w, v)
 
 
