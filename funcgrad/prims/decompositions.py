@@ -357,7 +357,7 @@ def _cholesky_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
 cholesky_p = _define(
     "cholesky",
     _checked("cholesky", True, lambda x: array_type(x.shape, x.dtype)),
-    lambda xp, x: _or_nan(xp.linalg.cholesky, x),
+    lambda xp, x: xp.tril(_or_nan(xp.linalg.cholesky, x)),
     _cholesky_jvp,
     _samples(lambda *s, **d: _symmetric(*s[::-1], shift=1.0, **d), lambda square, any_: (square(3),), [{}]),
     False,
@@ -593,7 +593,7 @@ def _eigvals_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, 
 
 def _sorted_spectrum(xp: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     wide = dtypes.promote_dtypes(x.dtype, dtypes.complex64)
-    w, v = _or_nan(lambda a: tuple(xp.linalg.eig(a.astype(wide) if np.isrealobj(a) else a)), x)
+    w, v = _or_nan(lambda a: tuple(xp.linalg.eig(a)), x)
     return w.astype(wide), v.astype(wide)
 
 
