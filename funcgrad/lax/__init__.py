@@ -91,6 +91,7 @@ from funcgrad.lax.elementwise import (
     tan,
     tanh,
 )
+from funcgrad.lax.fft import FftType, fft
 from funcgrad.lax.indexing import (
     GatherDimensionNumbers,
     GatherScatterMode,
@@ -155,6 +156,7 @@ from funcgrad.lax.shape import slice_ as slice
 
 __all__ = [
     "DotDimensionNumbers",
+    "FftType",
     "GatherDimensionNumbers",
     "GatherScatterMode",
     "Precision",
@@ -218,6 +220,7 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "fft",
     "floor",
     "fori_loop",
     "full",

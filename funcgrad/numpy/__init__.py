@@ -8,6 +8,7 @@ from funcgrad import array as _array
 from funcgrad.array import Array as ndarray
 from funcgrad.dtypes import bfloat16 as _bfloat16
 from funcgrad.dtypes import finfo, iinfo
+from funcgrad.numpy import fft
 from funcgrad.numpy import methods as _methods  # noqa: F401   # installs the operators of arrays
 from funcgrad.numpy.creation import (
     arange,
@@ -368,6 +369,7 @@ __all__ = [
     "extract",
     "eye",
     "fabs",
+    "fft",
     "finfo",
     "fix",
     "flatnonzero",
