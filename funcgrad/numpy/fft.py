@@ -17,6 +17,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, boundary
+from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import roll
 from funcgrad.numpy.promotion import promote_inexact
 from funcgrad.trace import ops
@@ -29,7 +30,7 @@ _NORMS = (None, "backward", "forward", "ortho")
 
 def _prepared(name: str, a: Any, kind: str) -> Any:
     """The operand in a dtype that the transform takes."""
-    (x,) = promote_inexact(f"fft.{name}", a)
+    (x,) = promote_inexact(f"fft.{name}", asarray(a))
     dtype = type_of(x).dtype
     if kind == "rfft" and dtypes.is_complex(dtype):
         raise DTypeError(
@@ -213,6 +214,7 @@ def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> 
 
 
 def _shift(name: str, x: Any, axes: Axes, half: Callable[[int], int]) -> Any:
+    x = asarray(x)
     t = type_of(x)
     if axes is None:
         chosen = tuple(range(t.ndim))

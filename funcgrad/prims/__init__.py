@@ -18,6 +18,7 @@ from funcgrad.prims import (
     reductions,
     shape,
     slicing,
+    special,
     transcendental,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "reductions",
     "shape",
     "slicing",
+    "special",
     "transcendental",
 ]

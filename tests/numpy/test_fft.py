@@ -8,8 +8,8 @@ import funcgrad.numpy as fnp
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, ShapeError
 
 X = np.random.default_rng(0).standard_normal((3, 4, 6)).astype(np.float32)
-ONE = "fft ifft rfft irfft hfft ihfft".split()
-MANY = "fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn".split()
+ONE = ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"]
+MANY = ["fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn"]
 
 
 def same(result, expected):
