@@ -20,7 +20,7 @@ from funcgrad.trace import ops
 mul, div, sub, add, neg, apply = ops.mul, ops.div, ops.sub, ops.add, ops.neg, ops.apply
 
 
-def _scipy(name: str) -> Callable[..., Any]:
+def by_scipy(name: str) -> Callable[..., Any]:
     def evaluate(xp: Any, *operands: Any) -> Any:
         from scipy import special
 
@@ -45,7 +45,7 @@ def _samples(ranges: Sequence[tuple[float, float]], moving: tuple[int, ...]) -> 
     return samples
 
 
-def _define(
+def define(
     name: str,
     evaluate: Callable[..., Any],
     partials: Sequence[Rule | None],
@@ -67,9 +67,9 @@ def _define(
     )
 
 
-bessel_i0e_p = _define(
+bessel_i0e_p = define(
     "bessel_i0e",
-    _scipy("i0e"),
+    by_scipy("i0e"),
     [lambda g, out, x: mul(g, sub(apply("bessel_i1e", x), mul(ops.sign(x), out)))],
     (0.3, 3.0),
 )
@@ -83,7 +83,7 @@ def _i1e_slope(g: Any, out: Any, x: Any) -> Any:
     return mul(g, ops.select(zero, ops.full_like(x, 0.5), slope))
 
 
-bessel_i1e_p = _define("bessel_i1e", _scipy("i1e"), [_i1e_slope], (0.3, 3.0))
+bessel_i1e_p = define("bessel_i1e", by_scipy("i1e"), [_i1e_slope], (0.3, 3.0))
 
 
 # The regularised incomplete gamma functions P(a, x) and Q = 1 - P.
@@ -191,9 +191,9 @@ igamma_grad_a_p = _slope("igamma_grad_a", _evaluate_igamma_grad_a)
 random_gamma_grad_p = _slope("random_gamma_grad", _evaluate_random_gamma_grad)
 """How a gamma variate x of shape a moves with a, at constant probability: -(dP/da) / (dP/dx)."""
 
-igamma_p = _define(
+igamma_p = define(
     "igamma",
-    _scipy("gammainc"),
+    by_scipy("gammainc"),
     [
         lambda g, out, a, x: mul(g, apply("igamma_grad_a", *ops.same_dtype(a, x))),
         lambda g, out, a, x: mul(g, _density(a, x)),
@@ -202,9 +202,9 @@ igamma_p = _define(
     (0.5, 3.0),
     unchecked=(0,),
 )
-igammac_p = _define(
+igammac_p = define(
     "igammac",
-    _scipy("gammaincc"),
+    by_scipy("gammaincc"),
     [
         lambda g, out, a, x: neg(mul(g, apply("igamma_grad_a", *ops.same_dtype(a, x)))),
         lambda g, out, a, x: neg(mul(g, _density(a, x))),
@@ -221,18 +221,18 @@ def _beta_density(g: Any, out: Any, a: Any, b: Any, x: Any) -> Any:
     return mul(g, ops.exp(sub(powers, norm)))
 
 
-betainc_p = _define(
+betainc_p = define(
     "betainc",
-    _scipy("betainc"),
+    by_scipy("betainc"),
     [None, None, _beta_density],
     (0.5, 3.0),
     (0.5, 3.0),
     (0.2, 0.8),
     unchecked=(0, 1),
 )
-zeta_p = _define(
+zeta_p = define(
     "zeta",
-    _scipy("zeta"),
+    by_scipy("zeta"),
     [None, lambda g, out, s, q: neg(mul(g, mul(s, apply("zeta", add(s, 1), q))))],
     (1.5, 4.0),
     (0.5, 3.0),
