@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.primitive import Primitive, Sample
 from funcgrad.prims.registry import Rule, batch_elementwise, elementwise, elementwise_type, library_call
 from funcgrad.prims.samples import draw_in
@@ -174,16 +175,22 @@ def _evaluate_random_gamma_grad(xp: Any, a: Any, x: Any) -> Any:
 
 def _slope(name: str, evaluate: Callable[..., Any]) -> Primitive:
     """A derivative of a function of shape a at x, which itself has none here."""
+
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        raise NotDifferentiableError(
+            f"the derivative of {name}, a second one by the shape of a gamma distribution, is not known",
+            hint="stop_gradient the shape parameter, or differentiate once",
+        )
+
     return Primitive(
         name=name,
         type_rule=elementwise_type(name, dtypes.FLOATS, None),
         evaluate=evaluate,
-        jvp=None,
+        jvp=jvp,
         transpose=None,
         batch=batch_elementwise(name),
         lower=library_call(name),
         samples=_samples([(0.5, 3.0), (0.5, 3.0)], ()),
-        not_differentiable="the second derivative by the shape of a gamma distribution is not known",
     )
 
 

@@ -1,12 +1,4 @@
-"""Random numbers with explicit keys, under the names of `jax.random`.
-
-A key is a uint32 array of shape (2,), made from a seed by `key` or `PRNGKey`. The same key always gives the
-same numbers, on every device and whatever the number of threads; `split` and `fold_in` make new keys. Bits
-come from Threefry-2x32 (prims/random.py) over the position of each element, so that a seed gives the numbers
-that it gives in JAX. Owns the distributions; keeps no state.
-
-Draws of integers use 32 bits unless a 64-bit dtype or default float says otherwise, as JAX does by default.
-"""
+"""Keys, random bits, and the distributions that one transform of them gives. Keeps no state."""
 
 from __future__ import annotations
 
