@@ -12,7 +12,22 @@ if not os.path.isdir(os.path.join(_here, "kernels")):
     __path__.append(os.path.dirname(_here))
 
 # prims makes every primitive, numpy.methods the operators of arrays
-from funcgrad import dtypes, errors, flatten_util, lax, nn, numpy, ops, prims, random, scipy, tree, tree_util
+from funcgrad import (
+    checkify,
+    debug,
+    dtypes,
+    errors,
+    flatten_util,
+    lax,
+    nn,
+    numpy,
+    ops,
+    prims,
+    random,
+    scipy,
+    tree,
+    tree_util,
+)
 from funcgrad.api import (
     block_until_ready,
     checkpoint,
@@ -33,9 +48,19 @@ from funcgrad.api import (
     vmap,
 )
 from funcgrad.array import Array, ShapeDtypeStruct
+from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
-from funcgrad.contexts import disable_jit, ensure_compile_time_eval, named_scope
+from funcgrad.contexts import (
+    checking_leaks,
+    disable_jit,
+    ensure_compile_time_eval,
+    named_call,
+    named_scope,
+)
 from funcgrad.custom_rules import custom_jvp, custom_vjp
+from funcgrad.debug import infs as debug_infs
+from funcgrad.debug import key_reuse as debug_key_reuse
+from funcgrad.debug import nans as debug_nans
 from funcgrad.devices import (
     default_backend,
     device_count,
@@ -46,17 +71,34 @@ from funcgrad.devices import (
     local_devices,
 )
 from funcgrad.jit import jit
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+
+__getattr__ = _unknown_names(
+    __name__,
+    {
+        "cross_entropy": "it from funcgrad.nn.log_softmax and funcgrad.nn.one_hot",
+        "pmap": "vmap, or jit: one process drives one device",
+        "tensor": "funcgrad.numpy.array",
+        "no_grad": "funcgrad.lax.stop_gradient(x): derivatives are taken only where grad asks for them",
+    },
+)
 
 __all__ = [
     "Array",
     "ShapeDtypeStruct",
     "__version__",
     "block_until_ready",
+    "checkify",
+    "checking_leaks",
     "checkpoint",
     "config",
     "custom_jvp",
     "custom_vjp",
+    "debug",
+    "debug_infs",
+    "debug_key_reuse",
+    "debug_nans",
     "default_backend",
     "device_count",
     "device_get",
@@ -64,12 +106,14 @@ __all__ = [
     "devices",
     "disable_jit",
     "dtypes",
+    "effects_barrier",
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",
     "flatten_util",
     "grad",
     "hessian",
+    "io_callback",
     "jacfwd",
     "jacobian",
     "jacrev",
@@ -82,10 +126,12 @@ __all__ = [
     "local_devices",
     "make_graph",
     "make_jaxpr",
+    "named_call",
     "named_scope",
     "nn",
     "numpy",
     "ops",
+    "pure_callback",
     "random",
     "remat",
     "scipy",

@@ -7,7 +7,7 @@ while by `with config.using(name=value)`. JAX's names are understood where they 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ class Setting(NamedTuple):
     default: Any
     parse: Any
     meaning: str
+    traced: bool = True  # whether what is traced depends on it
 
 
 def _flag(value: Any) -> bool:
@@ -47,9 +48,24 @@ SETTINGS: dict[str, Setting] = {
     ),
     "verify": Setting(False, _flag, "verify each graph after every transform and pass"),
     "disable_jit": Setting(False, _flag, "run functions under jit eagerly, operation by operation"),
+    "debug_nans": Setting(False, _flag, "raise where an operation gives a NaN", traced=False),
+    "debug_infs": Setting(False, _flag, "raise where an operation gives an infinity", traced=False),
+    "debug_key_reuse": Setting(False, _flag, "raise where a random key is used twice"),
+    "explain_recompiles": Setting(
+        False, _flag, "log, in words, why a function under jit is traced again", traced=False
+    ),
+    "check_tracer_leaks": Setting(False, _flag, "raise where a traced value outlives its function"),
 }
 
-_JAX_NAMES = {"jax_disable_jit": "disable_jit", "jax_enable_checks": "verify"}
+_JAX_NAMES = {
+    "jax_disable_jit": "disable_jit",
+    "jax_enable_checks": "verify",
+    "jax_debug_nans": "debug_nans",
+    "jax_debug_infs": "debug_infs",
+    "jax_debug_key_reuse": "debug_key_reuse",
+    "jax_explain_cache_misses": "explain_recompiles",
+    "jax_check_tracer_leaks": "check_tracer_leaks",
+}
 
 
 class Config:
@@ -59,12 +75,18 @@ class Config:
     default_int: np.dtype
     verify: bool
     disable_jit: bool
+    debug_nans: bool
+    debug_infs: bool
+    debug_key_reuse: bool
+    explain_recompiles: bool
+    check_tracer_leaks: bool
 
     def __init__(self) -> None:
         for name, setting in SETTINGS.items():
             given = os.environ.get("FUNCGRAD_" + name.upper())
             object.__setattr__(self, name, setting.default if given is None else setting.parse(given))
         object.__setattr__(self, "_seen", {})
+        object.__setattr__(self, "_watchers", [])
         self._count()
 
     def update(self, name: str, value: Any) -> None:
@@ -80,10 +102,17 @@ class Config:
             raise ValueError(f"setting {name!r} cannot be {value!r}: {error}") from None
         object.__setattr__(self, name, parsed)
         self._count()
+        for watcher in self._watchers:
+            watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` now and whenever a setting has changed."""
+        self._watchers.append(watcher)
+        watcher()
 
     def _count(self) -> None:
         """Bring `generation` up to date."""
-        values = tuple([getattr(self, name) for name in SETTINGS])
+        values = tuple([getattr(self, name) for name, setting in SETTINGS.items() if setting.traced])
         object.__setattr__(self, "generation", self._seen.setdefault(values, len(self._seen)))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -102,10 +131,11 @@ class Config:
                 self.update(name, value)
 
     generation: int
-    """Stands for the values of all settings together: what was traced under others is of no use now, and of use
-    again when they come back."""
+    """Stands for the values of all settings on which traces depend: what was traced under others is of no use now,
+    and of use again when they come back."""
 
     _seen: dict[tuple[Any, ...], int]
+    _watchers: list[Callable[[], None]]
 
 
 config = Config()

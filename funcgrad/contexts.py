@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from funcgrad.config import config
 from funcgrad.trace.core import EAGER, current
@@ -22,6 +23,22 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
         yield
 
 
+def checking_leaks(check: bool = True) -> AbstractContextManager[None]:
+    """Inside, raise LeakedTracerError where a traced value lives on after the function that was traced has returned,
+    kept in a global, an attribute or a list. Slow; for looking for the mistake.
+
+    >>> import funcgrad as fg
+    >>> with fg.checking_leaks():
+    ...     y = fg.jit(lambda x: x * 2)(1.0)
+    """
+    return config.using(check_tracer_leaks=check)
+
+
 def ensure_compile_time_eval() -> AbstractContextManager[object]:
     """Inside, what does not depend on traced values is computed at once, also while a function is traced."""
     return current(EAGER)
+
+
+def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
+    """`fun`, in a `named_scope`."""
+    return named_scope(name or getattr(fun, "__name__", "call"))(fun)

@@ -17,7 +17,9 @@ from funcgrad.config import config
 from funcgrad.errors import ArgumentError, UnhashableError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import ClosedGraph
+from funcgrad.ir.types import ArrayType
 from funcgrad.prims.calls import jit_p
+from funcgrad.records import record
 from funcgrad.runtime.executable import Executable, as_operands, executable_for
 from funcgrad.runtime.report import Lowered
 from funcgrad.source import without_internal_frames
@@ -26,13 +28,28 @@ from funcgrad.trace.graph_trace import has_tracers, trace_to_graph
 from funcgrad.tree import TreeDef
 
 
+@record
+class Signature:
+    """What a function was traced for: the structure of (args, kwargs) without static arguments, their types, static
+    values by position or name, the settings (`config.generation`), and the batch axes with names in scope."""
+
+    tree: TreeDef
+    types: tuple[ArrayType, ...]
+    statics: dict[Any, Any]
+    settings: int
+    axes: tuple[Any, ...]
+
+
 class Traced:
     """A function traced for one signature."""
 
-    __slots__ = ("_constants", "_executable", "_single", "closed", "donated", "out_tree")
+    __slots__ = ("_constants", "_executable", "_single", "closed", "donated", "out_tree", "signature")
 
-    def __init__(self, closed: ClosedGraph, out_tree: TreeDef, donated: tuple[int, ...]):
+    def __init__(
+        self, closed: ClosedGraph, out_tree: TreeDef, donated: tuple[int, ...], signature: Signature
+    ):
         self.closed = closed
+        self.signature = signature
         self.out_tree = out_tree
         self.donated = donated
         self._single = tree.treedef_is_leaf(out_tree)
@@ -50,7 +67,11 @@ class Traced:
         """The result for these leaves, by compiled code."""
         executable = self._executable or self.executable
         constants = self._constants
-        outs = executable([*constants, *leaves] if constants else leaves)
+        operands = [*constants, *leaves] if constants else leaves
+        outs = executable(operands)
+        if state.trace is not EAGER:
+            graph = self.closed.graph
+            state.trace.look(jit_p, operands, {"graph": graph, "name": graph.name}, outs)  # type: ignore[attr-defined]
         return outs[0] if self._single else self.out_tree.unflatten(outs)
 
     def run_any(self, leaves: Sequence[Any]) -> Any:
@@ -62,6 +83,30 @@ class Traced:
         graph = self.closed.graph
         outs = bind(jit_p, *self.closed.constants, *leaves, graph=graph, name=graph.name)
         return self.out_tree.unflatten(outs)
+
+
+class Compiled:
+    """A function compiled for one signature, and called with arguments of that signature only."""
+
+    def __init__(self, name: str, traced: Traced, in_tree: TreeDef):
+        self._name = name
+        self._traced = traced
+        self._in_tree = in_tree
+
+    def __repr__(self) -> str:
+        return f"<compiled {self._name}>"
+
+    @boundary
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, in_tree = tree.flatten((args, kwargs))
+        wanted = self._traced.closed.in_types
+        if in_tree != self._in_tree or not all(t.matches(type_of(x)) for x, t in zip(leaves, wanted)):
+            got = ", ".join(str(type_of(x)) if is_operand(x) else repr(x) for x in leaves)
+            raise ArgumentError(
+                f"{self._name} was compiled for ({', '.join(map(str, wanted))}), and is called with ({got})",
+                hint="leave static arguments out; call the function under jit itself for other types",
+            )
+        return self._traced.run_any(leaves) if state.trace is EAGER else self._traced.bind(leaves)
 
 
 class Jitted:
@@ -111,7 +156,8 @@ class Jitted:
             if not 0 <= normal < len(positional) and not variadic:
                 raise ArgumentError(
                     f"{what}_argnums={tuple(argnums)}: {self._name} has {len(positional)} positional parameters "
-                    f"({', '.join(positional)}), so there is no number {number}"
+                    f"({', '.join(positional)}), so there is no number {number}",
+                    hint=f"give numbers from 0 to {len(positional) - 1}" if positional else "leave it out",
                 )
             numbers.add(normal)
             if normal < len(positional) and parameters[normal].kind is not inspect.Parameter.POSITIONAL_ONLY:
@@ -122,19 +168,20 @@ class Jitted:
             elif name not in self._signature.parameters and not keywords:
                 raise ArgumentError(
                     f"{what}_argnames={tuple(argnames)}: {self._name} has no parameter {name!r}; it has "
-                    f"{', '.join(self._signature.parameters)}"
+                    f"{', '.join(self._signature.parameters)}",
+                    hint=f"use one of {', '.join(map(repr, self._signature.parameters))}",
                 )
         return tuple(sorted(numbers)), tuple(sorted(names))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else BoundJitted(self, instance)
 
     def __repr__(self) -> str:
         return f"<jit of {self._name}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if state.trace is EAGER and not kwargs and not self._static_argnums:
+            if (state.trace is EAGER or state.trace.eager) and not kwargs and not self._static_argnums:
                 for x in args:
                     if x.__class__ is not Array:
                         leaves, in_tree = tree.flatten(args)
@@ -161,7 +208,7 @@ class Jitted:
         if config.disable_jit:
             return self.function(*args, **kwargs)
         traced, leaves = self._traced(args, kwargs)
-        return traced.run_any(leaves) if state.trace is EAGER else traced.bind(leaves)
+        return traced.run_any(leaves) if state.trace.eager else traced.bind(leaves)
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Traced, list[Any]]:
         """The traced function for this call, from the cache where it is there, and the flat operands."""
@@ -175,14 +222,19 @@ class Jitted:
         if not all(map(is_operand, leaves)):
             check_operands(self.function, args, kwargs, "jit")
         types = tuple([type_of(x) for x in leaves])
-        full_key = (in_tree, types, config.generation, *key, *_axis_names())
+        axes = _axis_names()
+        full_key = (in_tree, types, config.generation, *key, *axes)
         traced = self._cache.get(full_key)
         if traced is None:
             flat = FlatFunction(function, full_tree)
             closed = trace_to_graph(flat, types, self._name)
-            traced = Traced(closed, flat.out_tree, self._donated_leaves(args, kwargs))
+            statics = {place: value for place, _, value in key[0]} if key else {}
+            signature = Signature(full_tree, types, statics, config.generation, axes)
+            traced = Traced(closed, flat.out_tree, self._donated_leaves(args, kwargs), signature)
             if not has_tracers(closed.constants):
                 self._cache[full_key] = traced
+                for watcher in trace_watchers:
+                    watcher(self)
         return traced, leaves
 
     def _without_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]):
@@ -229,7 +281,9 @@ class Jitted:
         """What the compiler makes of the function for these arguments (arrays or ShapeDtypeStructs): its graph,
         its kernels and their source, its memory plan. Print it, or look at its parts."""
         traced, _ = self._traced(args, kwargs)
-        return Lowered(traced.closed, traced.executable)
+        _, _, dynamic, named = self._without_statics(args, kwargs)
+        compiled = Compiled(self._name, traced, tree.structure((dynamic, named)))
+        return Lowered(traced.closed, traced.executable, compiled)
 
     @boundary
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
@@ -242,10 +296,55 @@ class Jitted:
         """The graph of the function for these arguments."""
         return self._traced(args, kwargs)[0].closed
 
+    @property
+    def signatures(self) -> list[Signature]:
+        """What the function was traced for, in order."""
+        return [traced.signature for traced in self._cache.values()]
+
+    def parameter_name(self, position: int) -> str:
+        """The name of the parameter that takes this positional argument."""
+        parameters = list(self._signature.parameters.values()) if self._signature is not None else []
+        if position >= len(parameters) or parameters[position].kind is inspect.Parameter.VAR_POSITIONAL:
+            return str(position)
+        return repr(parameters[position].name)
+
     def clear_cache(self) -> None:
         """Forget what was traced."""
         self._cache.clear()
         self._last = (None, None)
+
+
+trace_watchers: list[Callable[[Jitted], None]] = []
+"""Called with each function that has just been traced."""
+
+
+class BoundJitted(functools.partial):
+    """A jitted method of an instance, which is its first argument: what `instance.method` gives."""
+
+    def __new__(cls, jitted: Jitted, instance: Any) -> BoundJitted:
+        self = super().__new__(cls, jitted, instance)
+        functools.update_wrapper(self, jitted.function)
+        return self
+
+    @property
+    def __self__(self) -> Any:
+        return self.args[0]
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """`Jitted.lower` for this instance."""
+        return self.func.lower(*self.args, *args, **kwargs)
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """`Jitted.eval_shape` for this instance."""
+        return self.func.eval_shape(*self.args, *args, **kwargs)
+
+    def trace(self, *args: Any, **kwargs: Any) -> ClosedGraph:
+        """`Jitted.trace` for this instance."""
+        return self.func.trace(*self.args, *args, **kwargs)
+
+    def clear_cache(self) -> None:
+        """Forget what was traced, for any instance."""
+        self.func.clear_cache()
 
 
 def _axis_names() -> tuple[Any, ...]:
@@ -259,6 +358,7 @@ def _axis_names() -> tuple[Any, ...]:
     return tuple(names)
 
 
+@boundary
 def jit(
     fun: Callable[..., Any] | None = None,
     *,

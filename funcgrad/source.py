@@ -20,11 +20,13 @@ _internal: dict[str, bool] = {}
 
 
 class SourceLine(NamedTuple):
-    """One line of the user's program: `file:line (function)`."""
+    """One line of the user's program: `file:line (function)`. `backward` says that it is the derivative of that line
+    that is computed, by reverse mode."""
 
     file: str
     line: int
     function: str
+    backward: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} ({self.function})"

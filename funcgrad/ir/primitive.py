@@ -36,14 +36,26 @@ The rules, and how each is called (`params` are the equation's keyword parameter
 `prune(equation, used)`
     only for primitives with sub-graphs: an equation that gives only the outputs that are `used`, and those that
     it needs for them; None where all are needed.
+`replay(run, *arrays, **params)`
+    only for primitives with sub-graphs: the outputs, where each run of a sub-graph is `run(graph, arrays, words)`,
+    which gives its outputs; `words` say which run it is ("iteration 3").
+`thread(step, state, *operands, **params)`
+    only for primitives with sub-graphs: (state, outputs) where values are handed through all sub-graphs:
+    `step(graph)` gives the graph (state, inputs) -> (state, outputs).
+`hazards(*operands, **params)`
+    gives, for operands on which the operation is undefined, triples (kind, failed, message): "div" or "index", a
+    boolean scalar, and the words for it (checkify.py).
 `opaque`
     says that passes neither merge equal equations of this primitive nor fold it.
+`effect`
+    says that the operation does something besides giving its outputs (ir/effects.py).
 `samples()`
     gives the `Sample`s that generate the test matrix.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,7 +122,11 @@ class Primitive:
     collective: Callable[..., Any] | None = None
     simplify: Callable[..., Any] | None = None
     prune: Callable[..., Any] | None = None
+    replay: Callable[..., Any] | None = None
+    thread: Callable[..., Any] | None = None
+    hazards: Callable[..., Any] | None = None
     opaque: bool = False
+    effect: bool = False
     not_differentiable: str | None = None
 
     def __post_init__(self) -> None:
@@ -142,5 +158,8 @@ def primitive_named(name: str) -> Primitive:
     """The primitive called `name`; PrimitiveError where there is none."""
     found = PRIMITIVES.get(name)
     if found is None:
-        raise PrimitiveError(f"there is no primitive named {name!r}")
+        close = ", ".join(map(repr, difflib.get_close_matches(name, PRIMITIVES))) or "none"
+        raise PrimitiveError(
+            f"there is no primitive named {name!r}", hint=f"use one of PRIMITIVES; near it: {close}"
+        )
     return found

@@ -153,6 +153,21 @@ from funcgrad.lax.shape import (
     zeros_like_shaped_array,
 )
 from funcgrad.lax.shape import slice_ as slice
+from funcgrad.lax.sorting import (
+    approx_max_k,
+    approx_min_k,
+    cumlogsumexp,
+    cummax,
+    cummin,
+    cumprod,
+    cumsum,
+    sort,
+    sort_key_val,
+    top_k,
+)
+from funcgrad.names import unknown_names as _unknown_names
+
+__getattr__ = _unknown_names(__name__)
 
 __all__ = [
     "DotDimensionNumbers",
@@ -168,6 +183,8 @@ __all__ = [
     "add",
     "all_gather",
     "all_to_all",
+    "approx_max_k",
+    "approx_min_k",
     "argmax",
     "argmin",
     "asin",
@@ -201,6 +218,11 @@ __all__ = [
     "convert_element_type",
     "cos",
     "cosh",
+    "cumlogsumexp",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
     "digamma",
     "div",
     "dot",
@@ -290,6 +312,8 @@ __all__ = [
     "sinh",
     "slice",
     "slice_in_dim",
+    "sort",
+    "sort_key_val",
     "split",
     "sqrt",
     "square",
@@ -300,6 +324,7 @@ __all__ = [
     "tan",
     "tanh",
     "tile",
+    "top_k",
     "transpose",
     "while_loop",
     "zeros_like_array",

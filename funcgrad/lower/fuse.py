@@ -79,6 +79,7 @@ class Fusion:
         self.reasons: dict[str, None] = {}
         self._readers: dict[Var, list[Group]] = {}
         self._number: dict[Root, int] = {}
+        self._last_effect: list[Group] = []
         for number, root in enumerate(roots):
             self._place(number, root)
 
@@ -106,7 +107,9 @@ class Fusion:
             self.before[number] = 0
         else:
             self._join(home, root)
-        self._depend(home, producers)
+        self._depend(home, [*producers, *self._last_effect] if root.effect else producers)
+        if root.effect:
+            self._last_effect = [home]
         for var in root.outputs or (root.var,):
             self.group_of[var] = home
             self.root_of[var] = root

@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
-from funcgrad.records import record
+from funcgrad.records import record, replaced
 
 # ------------------------------------------------------------------------------------ integer expressions
 
@@ -200,8 +200,7 @@ Statement = Let | LetInt | Store | Update | Accumulator | Combine | CombineArg |
 
 @record
 class Buffer:
-    """A pointer argument. `role` is in, out, or inout; out buffers do not overlap any other buffer, except
-    as a step's `inplace` says."""
+    """A pointer argument. `role` is in, out, or inout; a buffer that is written does not overlap any other."""
 
     name: str
     dtype: np.dtype
@@ -228,6 +227,25 @@ class Kernel:
 
 
 LO, HI = Name("lo"), Name("hi")
+
+
+def overwriting(kernel: Kernel, read: str, written: str) -> Kernel:
+    """`kernel` with its input `read` in the memory of its output `written`."""
+
+    def moved(part: Any) -> Any:
+        if isinstance(part, tuple):
+            return tuple(map(moved, part))
+        if isinstance(part, Load) and part.buffer == read:
+            return Load(written, moved(part.address), part.dtype)
+        if hasattr(part, "__dict__"):
+            fields = {k: moved(v) for k, v in part.__dict__.items()}
+            return replaced(part, **fields)
+        return part
+
+    buffers = [
+        replaced(b, role="inout") if b.name == written else b for b in kernel.buffers if b.name != read
+    ]
+    return replaced(kernel, buffers=tuple(buffers), body=moved(kernel.body))
 
 
 # ------------------------------------------------------------------------------------ building integers

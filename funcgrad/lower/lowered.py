@@ -112,7 +112,8 @@ class CopyStep:
 @record
 class ExternStep:
     """A named routine on whole values; literals stay literals. `in_types` are the types under which it takes the
-    inputs, whose memory may hold the same elements under another shape."""
+    inputs, whose memory may hold the same elements under another shape. With an `effect` it runs even where it
+    writes nothing."""
 
     name: str
     attributes: tuple[tuple[str, Any], ...]
@@ -121,6 +122,7 @@ class ExternStep:
     outputs: tuple[Var, ...]
     label: str = ""
     sources: tuple[str, ...] = ()
+    effect: bool = False
 
     @property
     def reads(self) -> tuple[Var, ...]:
@@ -192,6 +194,27 @@ class WhileStep(RegionStep):
     @property
     def carried(self) -> tuple[tuple[Var, Var], ...]:
         return tuple(zip(self.inputs[self.cond_consts + self.body_consts :], self.outputs))
+
+
+@record
+class TapeStep(RegionStep):
+    """A loop forward that keeps a record of each iteration on a tape, and one backward over these.
+
+    The first body is the condition, the second a step forward, (constants; carries) -> (carries; record), the third
+    a step backward, (constants; carries; record) -> carries. `counts` are how many inputs belong to each: constants
+    of the three bodies, carries forward; those backward are the rest. The outputs are the carries forward, which
+    nobody else reads, and those backward. `answer` is where in `scratch` the condition's result goes, `offsets` is
+    where in a record of `size` bytes each value lies.
+    """
+
+    counts: tuple[int, int, int, int] = (0, 0, 0, 0)
+    answer: int = 0
+    offsets: tuple[int, ...] = ()
+    size: int = 0
+
+    @property
+    def carried(self) -> tuple[tuple[Var, Var], ...]:
+        return tuple(zip(self.inputs[sum(self.counts[:3]) :], self.outputs))
 
 
 @record

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.ir.types import ArrayType
+from funcgrad.lower.loopir import overwriting
 from funcgrad.lower.lowered import CopyStep, KernelStep, Lowered, RegionStep, Step, View
 from funcgrad.lower.memory import Plan, Use, plan, resolve
-from funcgrad.records import record
+from funcgrad.records import record, replaced
 
 
 @record
@@ -114,9 +115,24 @@ def place(lowered: Lowered, donated: Sequence[int] = ()) -> Placement:
         places,
         taken,
         layout,
-        steps,
+        tuple([_overwriting(s, places) if isinstance(s, KernelStep) else s for s in steps]),
         tuple([a.type.nbytes for a in lowered.outputs]),
     )
+
+
+def _overwriting(step: KernelStep, places: dict[Var, Place]) -> KernelStep:
+    """The step with one buffer for each input and output that are one memory: to a compiler two pointers are two
+    memories, and it may move a read of one behind a write to the other."""
+    kernel, gone = step.kernel, set()
+    for read, written in step.inplace:
+        a, b = step.views[read], step.views[written]
+        if a.offset == b.offset == 0 and places[a.value] == places[b.value]:
+            kernel = overwriting(kernel, step.kernel.buffers[read].name, step.kernel.buffers[written].name)
+            gone.add(read)
+    if not gone:
+        return step
+    views = tuple([v for k, v in enumerate(step.views) if k not in gone])
+    return replaced(step, kernel=kernel, views=views, inplace=())
 
 
 def _in_place(step: Step, lowered: Lowered) -> tuple[tuple[Var, Var], ...]:

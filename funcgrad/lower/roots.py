@@ -17,6 +17,7 @@ import numpy as np
 
 from funcgrad.errors import FuncgradError
 from funcgrad.ir import expr as E
+from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower import heuristics
@@ -31,7 +32,8 @@ class Root:
     """One value in memory. `axes[k]` is the definition's k-th axis as an Index over `domain`; `reduced`
     are the positions in `domain` that are reduced. `chunk` is the number of outermost iterations in one
     partial result of a large reduction, or 0. For an opaque root, `definition` says what it is and `inputs`
-    are what it reads."""
+    are what it reads. A root with an `effect` runs whether or not it is read, in the order of the program; where it
+    has no outputs, `var` is a mere name for it."""
 
     var: Var
     kind: str
@@ -46,6 +48,7 @@ class Root:
     reads: tuple[tuple[Var, E.Index], ...] = ()
     expanded: frozenset[Var] = frozenset()
     operations: int = 0
+    effect: bool = False
 
     @property
     def expr(self) -> E.Expr:
@@ -210,11 +213,12 @@ class Roots:
         inputs = equation.inputs
         if isinstance(definition, E.Region):
             inputs = self._region_inputs(equation, definition)
-        root = Root(outputs[0], OPAQUE, inputs, equation, definition, outputs)
-        for var in outputs:
+        name = outputs[0] if outputs else Var(ArrayType((0,), np.dtype(np.uint8)))
+        root = Root(name, OPAQUE, inputs, equation, definition, outputs, effect=has_effect(equation))
+        for var in outputs or (name,):
             self.opaque[var] = root
             self.equation[var] = equation
-        self.order.append(outputs[0])
+        self.order.append(name)
         whole = inputs if isinstance(definition, E.Extern) else (inputs[definition.operand],)
         for atom in whole:
             if isinstance(atom, Var):
@@ -402,7 +406,7 @@ class Roots:
             if root is not None and not needed.isdisjoint(root.outputs or (var,)):
                 pass
             elif var in self.opaque:
-                if needed.isdisjoint(self.opaque[var].outputs):
+                if needed.isdisjoint(self.opaque[var].outputs) and not self.opaque[var].effect:
                     continue
                 root = self._opaque_root(self.opaque[var])
             elif var in needed and var in self.reduces:

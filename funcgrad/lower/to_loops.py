@@ -80,7 +80,7 @@ class _Lowering:
                 steps.extend(self._opaque(group.roots[0]))
             else:
                 steps.append(self._kernel(group))
-        steps = [s for s in steps if any(v.type.size for v in s.writes)]
+        steps = [s for s in steps if _has_effect(s) or any(v.type.size for v in s.writes)]
         written = {var for step in steps for var in step.writes}
         temporaries = tuple(v for v in self.roots.temporaries if v in written)
         reasons = tuple(dict.fromkeys((*self.roots.reasons, *self.fusion.reasons, *self.reasons)))
@@ -125,10 +125,18 @@ class _Lowering:
             return [step]
         extern = root.definition
         types = tuple(a.type for a in root.inputs)
-        return [ExternStep(extern.name, extern.attributes, inputs, types, root.outputs, label, sources)]
+        return [
+            ExternStep(
+                extern.name, extern.attributes, inputs, types, root.outputs, label, sources, root.effect
+            )
+        ]
 
     def _view(self, view: View) -> View:
         return View(self._storage(view.value), view.offset)
+
+
+def _has_effect(step: Step) -> bool:
+    return isinstance(step, ExternStep) and step.effect
 
 
 __all__ = ["GemmStep", "Target", "lower"]

@@ -6,8 +6,8 @@ import numpy as _np
 
 from funcgrad import array as _array
 from funcgrad.array import Array as ndarray
-from funcgrad.dtypes import bfloat16 as _bfloat16
 from funcgrad.dtypes import finfo, iinfo
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import fft
 from funcgrad.numpy import methods as _methods  # noqa: F401   # installs the operators of arrays
 from funcgrad.numpy.creation import (
@@ -39,6 +39,7 @@ from funcgrad.numpy.creation import (
     zeros,
     zeros_like,
 )
+from funcgrad.numpy.cumulative import cumprod, cumsum, cumulative_prod, cumulative_sum, nancumprod, nancumsum
 from funcgrad.numpy.differences import diff, ediff1d, gradient, interp, trapezoid, unwrap
 from funcgrad.numpy.editing import (
     choose,
@@ -271,7 +272,54 @@ from funcgrad.numpy.reductions import (
     sum,
     var,
 )
+from funcgrad.numpy.scalars import (
+    bfloat16,
+    bool_,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from funcgrad.numpy.searching import argwhere, flatnonzero, nonzero
+from funcgrad.numpy.sets import (
+    bincount,
+    histogram,
+    histogram_bin_edges,
+    intersect1d,
+    isin,
+    setdiff1d,
+    setxor1d,
+    union1d,
+    unique,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
+from funcgrad.numpy.sorting import (
+    argpartition,
+    argsort,
+    digitize,
+    lexsort,
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    partition,
+    percentile,
+    quantile,
+    searchsorted,
+    sort,
+)
 from funcgrad.numpy.statistics import corrcoef, cov
 from funcgrad.numpy.ufuncs import (
     abs,
@@ -327,14 +375,11 @@ from funcgrad.numpy.windows import bartlett, blackman, hamming, hanning, i0, kai
 pi, e, euler_gamma, inf, nan = _np.pi, _np.e, _np.euler_gamma, _np.inf, _np.nan
 newaxis = None
 
-# Scalar types, which are callable and equal to the dtypes of arrays, and NumPy's names for kinds of them.
-bool_ = bool = _np.bool_
-int8, int16, int32, int64 = _np.int8, _np.int16, _np.int32, _np.int64
-uint8, uint16, uint32, uint64 = _np.uint8, _np.uint16, _np.uint32, _np.uint64
-float16, float32, float64, bfloat16 = _np.float16, _np.float32, _np.float64, _bfloat16.type
-complex64, complex128 = _np.complex64, _np.complex128
+# Names by the precision in C, and NumPy's older ones.
 single, double, csingle, cdouble = float32, float64, complex64, complex128
 float_, complex_, int_, uint = float64, complex128, int64, uint64
+# NumPy's names for kinds of scalar types.
+bool = bool_
 number, integer, signedinteger, unsignedinteger = (
     _np.number,
     _np.integer,
@@ -350,6 +395,28 @@ flexible, character, object_, ComplexWarning = (
 )
 _array._namespace[0] = _sys.modules[__name__]
 
+__getattr__ = _unknown_names(
+    __name__,
+    {
+        "as_tensor": "funcgrad.numpy.asarray",
+        "bmm": "funcgrad.numpy.matmul",
+        "cat": "funcgrad.numpy.concatenate",
+        "clamp": "funcgrad.numpy.clip",
+        "cosine": "funcgrad.numpy.cos",
+        "sine": "funcgrad.numpy.sin",
+        "tangent": "funcgrad.numpy.tan",
+        "from_numpy": "funcgrad.numpy.asarray",
+        "matrix": "funcgrad.numpy.array",
+        "mm": "funcgrad.numpy.matmul",
+        "permute": "funcgrad.numpy.transpose",
+        "rand": "funcgrad.random.uniform(key, shape), with key = funcgrad.random.key(0)",
+        "randn": "funcgrad.random.normal(key, shape), with key = funcgrad.random.key(0)",
+        "tensor": "funcgrad.numpy.array",
+        "unsqueeze": "funcgrad.numpy.expand_dims",
+    },
+)
+
+# fmt: off
 __all__ = [
     "ComplexWarning",
     "abs",
@@ -376,6 +443,8 @@ __all__ = [
     "arctanh",
     "argmax",
     "argmin",
+    "argpartition",
+    "argsort",
     "argwhere",
     "around",
     "array",
@@ -397,6 +466,7 @@ __all__ = [
     "average",
     "bartlett",
     "bfloat16",
+    "bincount",
     "bitwise_and",
     "bitwise_count",
     "bitwise_invert",
@@ -439,6 +509,10 @@ __all__ = [
     "cov",
     "cross",
     "csingle",
+    "cumprod",
+    "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
     "deg2rad",
     "degrees",
     "delete",
@@ -448,6 +522,7 @@ __all__ = [
     "diagflat",
     "diagonal",
     "diff",
+    "digitize",
     "divide",
     "divmod",
     "dot",
@@ -510,6 +585,8 @@ __all__ = [
     "hamming",
     "hanning",
     "heaviside",
+    "histogram",
+    "histogram_bin_edges",
     "hsplit",
     "hstack",
     "hypot",
@@ -530,12 +607,14 @@ __all__ = [
     "int_",
     "integer",
     "interp",
+    "intersect1d",
     "invert",
     "isclose",
     "iscomplex",
     "iscomplexobj",
     "isdtype",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
     "isneginf",
@@ -553,6 +632,7 @@ __all__ = [
     "left_shift",
     "less",
     "less_equal",
+    "lexsort",
     "linspace",
     "load",
     "log",
@@ -573,6 +653,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "mgrid",
     "min",
@@ -585,10 +666,15 @@ __all__ = [
     "nan_to_num",
     "nanargmax",
     "nanargmin",
+    "nancumprod",
+    "nancumsum",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
@@ -607,6 +693,8 @@ __all__ = [
     "outer",
     "packbits",
     "pad",
+    "partition",
+    "percentile",
     "permute_dims",
     "pi",
     "piecewise",
@@ -628,6 +716,7 @@ __all__ = [
     "ptp",
     "put",
     "put_along_axis",
+    "quantile",
     "r_",
     "rad2deg",
     "radians",
@@ -650,8 +739,11 @@ __all__ = [
     "s_",
     "save",
     "savez",
+    "searchsorted",
     "select",
     "set_printoptions",
+    "setdiff1d",
+    "setxor1d",
     "shape",
     "sign",
     "signbit",
@@ -661,6 +753,7 @@ __all__ = [
     "single",
     "sinh",
     "size",
+    "sort",
     "spacing",
     "split",
     "sqrt",
@@ -696,6 +789,12 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "union1d",
+    "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
     "unpackbits",
     "unravel_index",
     "unsignedinteger",
@@ -713,3 +812,4 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+# fmt: on

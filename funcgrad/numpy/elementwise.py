@@ -13,9 +13,10 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
+from funcgrad.numpy.searching import nonzero
 from funcgrad.numpy.ufuncs import binary, equal, maximum, minimum, unary
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, as_array, type_of
+from funcgrad.trace.core import as_array, type_of
 
 hypot = binary(
     "hypot",
@@ -75,6 +76,7 @@ remainder = mod = binary(
 fmod = binary("fmod", ops.rem, None, "What is left of x1 / x2 rounded towards zero; it has x1's sign.")
 
 
+@boundary
 def divmod(x1: Any, x2: Any, /) -> tuple[Any, Any]:
     """`floor_divide` and `remainder`."""
     return floor_divide(x1, x2), remainder(x1, x2)
@@ -106,6 +108,7 @@ def power(x1: Any, x2: Any, /) -> Any:
 pow = power
 
 
+@boundary
 def float_power(x1: Any, x2: Any, /) -> Any:
     """x1 to the power x2, as floats."""
     return ops.pow_(*broadcast("float_power", promote_inexact("float_power", x1, x2)))
@@ -270,18 +273,17 @@ bitwise_count = unary(
 
 # Choice.
 @boundary
-def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
-    """`x` where the condition holds, else `y`; with the condition alone, the indices where it holds.
+def where(
+    condition: Any, x: Any = None, y: Any = None, /, *, size: int | None = None, fill_value: Any = None
+) -> Any:
+    """`x` where the condition holds, else `y`; with the condition alone, the indices where it holds, as `nonzero`
+    gives them.
 
     A derivative is taken through both, each where it is chosen: an infinite derivative of the side that is
     not chosen still gives NaN; guard the operand of such a function with a `where` of its own.
     """
     if x is None and y is None:
-        if isinstance(condition, Tracer):
-            condition = condition.concrete(
-                "where with one argument, whose result depends on values,", "use where(condition, x, y)"
-            )
-        return tuple(Array(i) for i in np.nonzero(np.asarray(condition)))
+        return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
         raise ArgumentError("where takes one argument or three", hint="write where(condition, x, y)")
     check_arrays("where", condition, x, y)
@@ -383,6 +385,7 @@ def array_equiv(a1: Any, a2: Any) -> Any:
         return Array(np.asarray(False))
 
 
+@boundary
 def result_type(*args: Any) -> np.dtype:
     """The dtype to which arrays, numbers and dtypes promote together."""
     pairs = []
@@ -395,6 +398,7 @@ def result_type(*args: Any) -> np.dtype:
     return dtypes.promote(*pairs)[0]
 
 
+@boundary
 def promote_types(a: Any, b: Any) -> np.dtype:
     """The dtype to which two dtypes promote together."""
     return dtypes.promote_dtypes(dtypes.as_dtype(a), dtypes.as_dtype(b))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Graph, Var
 
 
 def dce(graph: Graph) -> Graph:
-    """`graph` with only the equations that its outputs need, and of control flow only the outputs that are read.
-    Inputs stay, used or not."""
+    """`graph` with only the equations that its outputs need or that have an effect, and of control flow only the
+    outputs that are read. Inputs stay, used or not."""
     needed = {a for a in graph.outputs if isinstance(a, Var)}
     kept = []
     changed = False
     for equation in reversed(graph.equations):
         used = tuple([v in needed for v in equation.outputs])
-        if not any(used):
+        if not any(used) and not has_effect(equation):
             changed = True
             continue
         if equation.primitive.prune is not None:

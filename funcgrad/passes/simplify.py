@@ -17,7 +17,7 @@ def simplify(graph: Graph) -> Graph:
 
 def _simplified(equation: Equation, definitions: dict[Atom, Equation]) -> Sequence[Atom] | Equation | None:
     primitive = equation.primitive
-    if primitive.opaque:
+    if primitive.opaque or primitive.effect:
         return None
     folded = _folded(equation)
     if folded is not None:

@@ -118,12 +118,19 @@ def _towards_zero(xp: Any, x: Any, y: Any) -> Any:
 
 _true_divide = numpy_ufunc("true_divide")
 
+
+def _by_zero(x: Any, y: Any) -> list[tuple[str, Any, str]]:
+    zero = ops.eq(y, ops.full_like(y, 0))
+    return [("div", ops.reduce_or(zero, tuple(range(type_of(y).ndim))), "division by zero")]
+
+
 div_p = elementwise(
     "div",
     _evaluate_div,
     [lambda g, out, x, y: ops.div(g, y), lambda g, out, x, y: ops.mul(ops.neg(g), ops.div(out, y))],
     transpose=_div_transpose,
     simplify=_simplify_div,
+    hazards=_by_zero,
     accepts=NUMERIC,
     samples=binary_samples(NUMERIC, nonzero=True),
 )
@@ -147,6 +154,7 @@ rem_p = elementwise(
         lambda g, out, x, y: g,
         lambda g, out, x, y: ops.mul(ops.neg(g), _truncate(ops.div(x, y))),
     ],
+    hazards=_by_zero,
     accepts=(*dtypes.INTEGERS, *dtypes.FLOATS),
     samples=binary_samples((*dtypes.INTEGERS, *dtypes.FLOATS), nonzero=True),
 )

@@ -12,6 +12,7 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import GraphError
+from funcgrad.ir.effects import has_effect, without_effects
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -62,6 +63,11 @@ def _evaluate_checkpoint(xp: Any, *arrays: Any, graph: Graph, **params: Any) -> 
     return interpret(graph, arrays)
 
 
+def replay_call(run: Callable[..., list[Any]], *arrays: Any, graph: Graph, **params: Any) -> list[Any]:
+    """The replay rule of whatever calls a graph once."""
+    return run(graph, arrays, "")
+
+
 def _expand(*operands: Any, graph: Graph, **params: Any) -> list[Any]:
     return evaluate_graph(graph, operands)
 
@@ -92,6 +98,16 @@ def _batch(primitive: Callable[[], Primitive]):
         return outs, [0 if f else None for f in derived.flags]
 
     return batch
+
+
+def _thread(primitive: Callable[[], Primitive]):
+    def thread(
+        step: Callable[[Graph], Graph], state: Sequence[Any], *operands: Any, graph: Graph, **params: Any
+    ):
+        outs = bind(primitive(), *state, *operands, graph=step(graph), **params)
+        return outs[: len(state)], outs[len(state) :]
+
+    return thread
 
 
 def _partial_jit(
@@ -134,9 +150,11 @@ jit_p = Primitive(
     jvp=_jvp(lambda: jit_p),
     transpose=_transpose_jit,
     batch=_batch(lambda: jit_p),
+    thread=_thread(lambda: jit_p),
     partial=_partial_jit,
     lower=None,
     expand=_expand,
+    replay=replay_call,
     samples=lambda: _samples(),
     multiple_results=True,
 )
@@ -168,7 +186,7 @@ def _recomputed(graph: Graph, unknown: tuple[bool, ...]) -> Derived:
     inputs comes last and apart, calls inside it included: so it can be transposed."""
     split = partial_graph(graph, unknown)
     count = split.out_unknown.count(False)
-    known_graph = split.known.graph
+    known_graph = without_effects(split.known.graph)
     residuals = _only_outputs(known_graph, tuple(range(count, len(known_graph.outputs))))
 
     def recompute(*values: Any) -> list[Any]:
@@ -182,13 +200,13 @@ def _recomputed(graph: Graph, unknown: tuple[bool, ...]) -> Derived:
 
 
 def _only_outputs(graph: Graph, positions: tuple[int, ...]) -> Graph:
-    """The graph with some of its outputs only, and only the equations that they need."""
+    """The graph with some of its outputs only, and only the equations that they need or that have an effect."""
     key = ("only_outputs", positions)
     if key not in graph.memo:
         outputs = tuple([graph.outputs[p] for p in positions])
         needed, kept = set(outputs), []
         for equation in reversed(graph.equations):
-            if any(v in needed for v in equation.outputs):
+            if any(v in needed for v in equation.outputs) or has_effect(equation):
                 kept.append(equation)
                 needed.update(equation.inputs)
         graph.memo[key] = Graph(graph.inputs, tuple(reversed(kept)), outputs, graph.name)
@@ -218,9 +236,11 @@ checkpoint_p = Primitive(
     jvp=_jvp(lambda: checkpoint_p),
     transpose=_transpose_checkpoint,
     batch=_batch(lambda: checkpoint_p),
+    thread=_thread(lambda: checkpoint_p),
     partial=_partial_checkpoint,
     lower=None,
     expand=_expand,
+    replay=replay_call,
     samples=lambda: _samples(),
     multiple_results=True,
 )

@@ -13,6 +13,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
+from funcgrad.ir.effects import has_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -30,6 +31,7 @@ from funcgrad.prims.control_graphs import (
     pruned,
     pruned_equation,
 )
+from funcgrad.prims.control_scan import one_by_one
 from funcgrad.records import record
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -50,9 +52,13 @@ def _type(index: ArrayType, *types: ArrayType, branches: Branches) -> tuple[Arra
     return branches[0].out_types
 
 
-def _evaluate(xp: Any, index: Any, *arrays: Any, branches: Branches) -> list[Any]:
-    branch = branches[min(max(int(index), 0), len(branches) - 1)]
-    return interpret(branch, [xp.asarray(a) for a in arrays])
+def _replay(run: Callable[..., list[Any]], index: Any, *arrays: Any, branches: Branches) -> list[Any]:
+    number = min(max(int(index), 0), len(branches) - 1)
+    return run(branches[number], [np.asarray(a) for a in arrays], f"branch {number}")
+
+
+def _evaluate(xp: Any, *arrays: Any, branches: Branches) -> list[Any]:
+    return _replay(lambda graph, operands, _: interpret(graph, operands), *arrays, branches=branches)
 
 
 def _union(flags: Iterable[Flags]) -> Flags:
@@ -78,6 +84,8 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, branches: Branches)
 def _batch(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], *, branches: Branches):
     batched = tuple([a is not None for a in axes[1:]])
     index, *values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
+    if axes[0] is not None and any(map(has_effects, branches)):  # only those of the branch that is taken
+        return one_by_one(cond_p, size, operands, axes, {"branches": branches})
     if axes[0] is not None:
         return _select_all(size, index, values, batched, branches)
     flags = _union([batch_graph(b, size, batched).flags for b in branches])
@@ -124,7 +132,7 @@ def _partial(
     known = chosen(values, unknown[1:], False)
     count = halves.out_unknown.count(False)
     outs: list[Any] = []
-    if halves.known[0].outputs:
+    if halves.known[0].outputs or any(map(has_effects, halves.known)):
         outs = bind(cond_p, index, *halves.constants, *known, branches=halves.known)
     if not any(halves.out_unknown):
         return outs
@@ -237,6 +245,13 @@ def _prune(equation: Equation, used: Flags) -> Equation | None:
     return pruned_equation(equation, (True, *needed), used, params)
 
 
+def _thread(
+    step: Callable[[Graph], Graph], state: Sequence[Any], index: Any, *operands: Any, branches: Branches
+):
+    outs = bind(cond_p, index, *state, *operands, branches=tuple(map(step, branches)))
+    return outs[: len(state)], outs[len(state) :]
+
+
 def _lower(in_types: Sequence[ArrayType], out_types: Sequence[ArrayType], *, branches: Branches):
     return expr.Region("cond", (), branches, tuple(range(1, len(in_types))))
 
@@ -269,5 +284,7 @@ cond_p = Primitive(
     lower=_lower,
     samples=_samples,
     prune=_prune,
+    replay=_replay,
+    thread=_thread,
     multiple_results=True,
 )

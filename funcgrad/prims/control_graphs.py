@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from funcgrad.errors import GraphError
+from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.hash import graph_hash
 from funcgrad.ir.primitive import Primitive
@@ -104,10 +105,10 @@ def depending(graph: Graph, flags: Flags) -> Flags:
 
 
 def needed_inputs(graph: Graph, flags: Flags) -> Flags:
-    """Which inputs the outputs where `flags` depend on."""
+    """Which inputs the outputs where `flags` depend on, and effects."""
     needed = {a for a, f in zip(graph.outputs, flags) if f}
     for equation in reversed(graph.equations):
-        if any(v in needed for v in equation.outputs):
+        if any(v in needed for v in equation.outputs) or has_effect(equation):
             needed.update(equation.inputs)
     return tuple([v in needed for v in graph.inputs])
 
@@ -118,7 +119,7 @@ def pruned(graph: Graph, inputs: Flags, outputs: Flags) -> Graph:
         return graph
 
     def make() -> Graph:
-        return slice_of(graph, chosen(graph.inputs, inputs), chosen(graph.outputs, outputs))
+        return slice_of(graph, chosen(graph.inputs, inputs), chosen(graph.outputs, outputs), effects=True)
 
     return memoised(graph, ("pruned", inputs, outputs), make)
 
@@ -145,11 +146,11 @@ def computed_from(graph: Graph, inputs: Iterable[Var]) -> set[Atom]:
     return known
 
 
-def slice_of(graph: Graph, inputs: Sequence[Var], outputs: Sequence[Atom]) -> Graph:
-    """The part of the graph that computes `outputs` from `inputs`."""
+def slice_of(graph: Graph, inputs: Sequence[Var], outputs: Sequence[Atom], effects: bool = False) -> Graph:
+    """The part of the graph that computes `outputs` from `inputs`, and what has an effect where `effects`."""
     needed, kept = set(outputs), []
     for equation in reversed(graph.equations):
-        if any(v in needed for v in equation.outputs):
+        if any(v in needed for v in equation.outputs) or (effects and has_effect(equation)):
             kept.append(equation)
             needed.update(equation.inputs)
     return Graph(tuple(inputs), tuple(reversed(kept)), tuple(outputs), graph.name)

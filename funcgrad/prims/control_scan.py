@@ -15,6 +15,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
+from funcgrad.ir.effects import has_effects
 from funcgrad.ir.graph import Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
@@ -37,7 +38,7 @@ from funcgrad.prims.control_graphs import (
     slice_of,
 )
 from funcgrad.trace import ops
-from funcgrad.trace.core import bind
+from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import (
     Derived,
     derive,
@@ -63,14 +64,25 @@ def _type(
     return (*graph.out_types[:carry], *ys)
 
 
-def interpret_scan(
-    *arrays: Any, graph: Graph, consts: int, carry: int, length: int, reverse: bool
-) -> list[Any]:
+def interpret_scan(*arrays: Any, **params: Any) -> list[Any]:
     """A scan as a Python loop with NumPy: the oracle."""
+    return _replay(lambda graph, operands, _: interpret(graph, operands), *arrays, **params)
+
+
+def _replay(
+    run: Callable[..., list[Any]],
+    *arrays: Any,
+    graph: Graph,
+    consts: int,
+    carry: int,
+    length: int,
+    reverse: bool,
+) -> list[Any]:
     constants, carried, xs = parts(arrays, consts, carry)
     ys = [np.zeros((length, *t.shape), t.dtype) for t in graph.out_types[carry:]]
     for i in reversed(range(length)) if reverse else range(length):
-        outs = interpret(graph, [np.asarray(a) for a in (*constants, *carried, *(x[i] for x in xs))])
+        operands = [np.asarray(a) for a in (*constants, *carried, *(x[i] for x in xs))]
+        outs = run(graph, operands, f"iteration {i}")
         carried = outs[:carry]
         for y, out in zip(ys, outs[carry:]):
             y[i] = out
@@ -212,7 +224,7 @@ def _partial(
     inner = [*range(outs_known), *(outs_known + k for k in stacked)]
     body = reordered(known, range(len(known.inputs)), inner)
     outs: list[Any] = []
-    if body.outputs:
+    if body.outputs or has_effects(body):
         outs = bind(
             scan_p,
             *known_consts,
@@ -391,6 +403,31 @@ def _prune(equation: Equation, used: Flags) -> Equation | None:
     return pruned_equation(equation, inputs, outputs, params)
 
 
+def _thread(
+    step: Callable[[Graph], Graph],
+    state: Sequence[Any],
+    *operands: Any,
+    graph: Graph,
+    consts: int,
+    carry: int,
+    **params: Any,
+):
+    count = len(state)
+    body = step(graph)
+    order = [*range(count, count + consts), *range(count), *range(count + consts, len(body.inputs))]
+    outs = bind(
+        scan_p,
+        *operands[:consts],
+        *state,
+        *operands[consts:],
+        graph=reordered(body, order, range(len(body.outputs))),
+        consts=consts,
+        carry=count + carry,
+        **params,
+    )
+    return outs[:count], outs[count:]
+
+
 def _lower(
     in_types: Sequence[ArrayType],
     out_types: Sequence[ArrayType],
@@ -401,6 +438,30 @@ def _lower(
 ):
     attributes = tuple(sorted({"consts": consts, **params}.items()))
     return expr.Region("scan", attributes, (graph,), tuple(range(consts)))
+
+
+def one_by_one(
+    primitive: Primitive,
+    size: AxisSize,
+    operands: Sequence[Any],
+    axes: Sequence[int | None],
+    params: dict[str, Any],
+) -> tuple[list[Any], list[int]]:
+    """A batching rule: one example after the other, each with its own branches and its own number of iterations."""
+    batched = tuple([a is not None for a in axes])
+    shared = chosen(operands, batched, False)
+    xs = [ops.moveaxis(x, a, 0) for x, a in zip(operands, axes) if a is not None]
+    slices = [t.with_shape(t.shape[1:]) for t in map(type_of, xs)]
+
+    def one(*values: Any) -> list[Any]:
+        known, given = parts(values, len(shared))
+        return bind(primitive, *merged(batched, given, known), **params)
+
+    graph = trace_to_graph(one, [*map(type_of, shared), *slices], primitive.name).graph
+    outs = bind(
+        scan_p, *shared, *xs, graph=graph, consts=len(shared), carry=0, length=int(size), reverse=False
+    )
+    return outs, [0] * len(outs)
 
 
 def _samples() -> Iterable[Sample]:
@@ -431,5 +492,7 @@ scan_p = Primitive(
     lower=_lower,
     samples=_samples,
     prune=_prune,
+    replay=_replay,
+    thread=_thread,
     multiple_results=True,
 )

@@ -17,7 +17,7 @@ from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.calls import call_type, interpret
+from funcgrad.prims.calls import call_type, interpret, replay_call
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
@@ -235,6 +235,7 @@ custom_jvp_p = Primitive(
     batch=_batch(lambda: custom_jvp_p),
     lower=None,
     expand=_expand,
+    replay=replay_call,
     samples=_samples(_sample_jvp),
     multiple_results=True,
 )
@@ -248,6 +249,7 @@ custom_vjp_p = Primitive(
     batch=_batch(lambda: custom_vjp_p),
     lower=None,
     expand=_expand,
+    replay=replay_call,
     samples=_samples(_sample_vjp),
     multiple_results=True,
 )

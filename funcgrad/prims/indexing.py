@@ -241,6 +241,32 @@ def gather(
     )
 
 
+def out_of_bounds(shape: Sequence[int], starts: Sequence[tuple[Any, int, int]]) -> list[tuple[str, Any, str]]:
+    """The hazards of reading or writing windows of an array; `starts` has (positions, axis, size of window)."""
+    found = []
+    for start, axis, size in starts:
+        start = ops.convert(start, dtypes.int64)
+        last = ops.full_like(start, shape[axis] - size)
+        outside = ops.or_(ops.lt(start, ops.full_like(start, 0)), ops.gt(start, last))
+        failed = ops.reduce_or(outside, tuple(range(type_of(start).ndim)))
+        words = f"out-of-bounds indexing for array of shape {tuple(shape)}, on axis {axis}"
+        found.append(("index", failed, words))
+    return found
+
+
+def _gather_hazards(operand: Any, indices: Any, *, dimension_numbers: Any, slice_sizes: Any, **params: Any):
+    return _window_hazards(operand, indices, dimension_numbers, slice_sizes)
+
+
+def _window_hazards(operand: Any, indices: Any, numbers: GatherDimensionNumbers, sizes: Sequence[int]):
+    axis = type_of(indices).ndim - 1
+    columns = [
+        (ops.slice_in_dim(indices, k, k + 1, 1, axis), d, sizes[d])
+        for k, d in enumerate(numbers.start_index_map)
+    ]
+    return out_of_bounds(type_of(operand).shape, columns)
+
+
 def _gather_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
     operand, indices = primals
     out = ops.apply("gather", operand, indices, **params)
@@ -371,6 +397,7 @@ def _gather_samples() -> Iterable[Sample]:
 
 gather_p = Primitive(
     name="gather",
+    hazards=_gather_hazards,
     type_rule=_gather_type,
     evaluate=_evaluate_gather,
     jvp=_gather_jvp,
@@ -602,6 +629,11 @@ def _scatter_batch(name: str):
     return batch
 
 
+def _scatter_hazards(operand: Any, indices: Any, updates: Any, *, dimension_numbers: Any, **params: Any):
+    sizes = _update_sizes(type_of(operand).ndim, type_of(updates).shape, dimension_numbers)
+    return _window_hazards(operand, indices, dimension_numbers.as_gather(), sizes)
+
+
 def _lower_scatter(kind: str):
     def lower(in_types: Sequence[ArrayType], out_types: Any, **params: Any) -> E.Scatter:
         operand, _, updates = in_types
@@ -671,6 +703,7 @@ def _define_scatter(name: str, kind: str, jvp: Any, transpose: Any) -> Primitive
         transpose=transpose,
         batch=_scatter_batch(name),
         lower=_lower_scatter(kind),
+        hazards=_scatter_hazards,
         samples=_scatter_samples(name),
     )
 

@@ -149,6 +149,7 @@ def elementwise(
     code: str | None = None,
     lower: Rule | None = None,
     simplify: Rule | None = None,
+    hazards: Rule | None = None,
     opaque: bool = False,
 ) -> Primitive:
     """The record of an elementwise operation.
@@ -169,6 +170,7 @@ def elementwise(
         batch=batch_elementwise(name),
         lower=lower or expr.elementwise(code or name),
         simplify=simplify,
+        hazards=hazards,
         opaque=opaque,
         samples=samples if moves else lambda: [replace(s, differentiable=()) for s in samples()],
     )

@@ -16,7 +16,12 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import PRIMITIVES, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
+from funcgrad.prims.indexing import (
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+    out_of_bounds,
+)
 from funcgrad.prims.registry import is_linear
 from funcgrad.prims.samples import draw, draw_integers
 from funcgrad.trace import ops
@@ -30,9 +35,12 @@ def _check_starts(name: str, operand: ArrayType, starts: Sequence[ArrayType], si
         )
     for t in starts:
         if t.shape or not dtypes.is_integer(t.dtype):
-            raise DTypeError(f"{name}: starts are integer scalars, got {t}")
+            raise DTypeError(f"{name}: starts are integer scalars, got {t}", hint="use .astype(int)")
     if any(not 0 <= s <= n for s, n in zip(sizes, operand.shape)):
-        raise ShapeError(f"{name}: a slice of sizes {tuple(sizes)} does not fit into {operand}")
+        raise ShapeError(
+            f"{name}: a slice of sizes {tuple(sizes)} does not fit into {operand}",
+            hint="each size is at most the length of its axis",
+        )
 
 
 def _dynamic_slice_type(operand: ArrayType, *starts: ArrayType, slice_sizes: tuple[int, ...]) -> ArrayType:
@@ -87,6 +95,10 @@ def _dynamic_slice_batch(
     return PRIMITIVES["gather"].batch(size, [operand, _index_vectors(starts, sa, size)], [oa, 0], **params)
 
 
+def _start_hazards(operand: Any, sizes: Sequence[int], starts: Sequence[Any]):
+    return out_of_bounds(type_of(operand).shape, [(s, d, n) for d, (s, n) in enumerate(zip(starts, sizes))])
+
+
 def _lower_starts(operand: ArrayType, sizes: Sequence[int], first: int) -> list[E.Index]:
     return [
         E.from_scalar(E.Read(first + d, ())).clamp(0, n - s)
@@ -114,6 +126,7 @@ dynamic_slice_p = Primitive(
         E.Read(0, tuple([E.axis(d) + s for d, s in enumerate(_lower_starts(in_types[0], slice_sizes, 1))]))
     ),
     samples=_dynamic_slice_samples,
+    hazards=lambda operand, *starts, slice_sizes: _start_hazards(operand, slice_sizes, starts),
 )
 
 
@@ -185,4 +198,5 @@ dynamic_update_slice_p = Primitive(
         E.Read(1, E.axes(in_types[1].ndim)),
     ),
     samples=_update_slice_samples,
+    hazards=lambda operand, update, *starts: _start_hazards(operand, type_of(update).shape, starts),
 )

@@ -8,6 +8,7 @@ that it gives in JAX. Owns the distributions; keeps no state.
 Draws of integers use 32 bits unless a 64-bit dtype or default float says otherwise, as JAX does by default.
 """
 
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.random.basic import (
     PRNGKey,
     bernoulli,
@@ -23,12 +24,14 @@ from funcgrad.random.basic import (
     key,
     key_data,
     key_impl,
+    key_watchers,
     laplace,
     logistic,
     lognormal,
     maxwell,
     normal,
     pareto,
+    permutation,
     rademacher,
     randint,
     rayleigh,
@@ -41,6 +44,15 @@ from funcgrad.random.basic import (
 from funcgrad.random.counts import binomial, multinomial, poisson
 from funcgrad.random.gammas import ball, beta, chisquare, dirichlet, f, gamma, generalized_normal, loggamma, t
 from funcgrad.random.shapes import double_sided_maxwell, triangular, wald
+
+__getattr__ = _unknown_names(
+    __name__,
+    {
+        "rand": "funcgrad.random.uniform(key, shape)",
+        "randn": "funcgrad.random.normal(key, shape)",
+        "seed": "key = funcgrad.random.key(seed): nothing keeps a state",
+    },
+)
 
 __all__ = [
     "PRNGKey",
@@ -66,6 +78,7 @@ __all__ = [
     "key",
     "key_data",
     "key_impl",
+    "key_watchers",
     "laplace",
     "loggamma",
     "logistic",
@@ -74,6 +87,7 @@ __all__ = [
     "multinomial",
     "normal",
     "pareto",
+    "permutation",
     "poisson",
     "rademacher",
     "randint",

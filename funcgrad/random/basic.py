@@ -11,11 +11,12 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import array_of
-from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, boundary
 from funcgrad.lax.indexing import take_along
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
+from funcgrad.numpy.sorting import searchsorted
 from funcgrad.trace import ops
-from funcgrad.trace.core import type_of
+from funcgrad.trace.core import as_array, type_of
 
 Shape = int | Sequence[int]
 
@@ -91,7 +92,14 @@ def _counters(shape: tuple[int, ...]) -> tuple[Any, Any]:
     return high, ops.convert(position, dtypes.uint32)
 
 
+key_watchers: list[Callable[[Any, str], None]] = []
+"""Called with each key that is used up, and the name of the function that does it."""
+
+
 def _cipher(key: Any, function: str, high: Any, low: Any, width: int) -> Any:
+    if key_watchers and function != "fold_in":  # which is there to be called again and again
+        for watcher in key_watchers:
+            watcher(key, function)
     return ops.apply("threefry2x32", *_words(key, function), high, low, width=width)
 
 
@@ -154,6 +162,8 @@ def clone(key: Any) -> Any:
 def _shape_of(shape: Any, function: str) -> tuple[int, ...]:
     try:
         sizes = tuple(map(operator.index, shape if isinstance(shape, Sequence) else (shape,)))
+    except ConcretizationError:
+        raise
     except TypeError:
         raise ShapeError(
             f"random.{function}: {shape!r} is not a shape", hint="pass a tuple of ints"
@@ -394,7 +404,12 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None, mode: str = "l
     if mode not in ("low", "high"):
         raise ArgumentError(f"bernoulli has the modes 'low' and 'high', not {mode!r}")
     sizes = _broadcast_shape(shape, "bernoulli", p)
-    dtype = _float_dtype(type_of(p).dtype, "bernoulli")
+    dtype = type_of(p).dtype
+    if not dtypes.is_float(dtype):
+        raise DTypeError(
+            f"random.bernoulli takes a float probability, got {type_of(p)}",
+            hint="convert it: p.astype(float)",
+        )
     p = _parameter(p, sizes, dtype)
     if mode == "low":
         return ops.lt(_unit(key, "bernoulli", sizes, dtype), p)
@@ -569,6 +584,47 @@ def geometric(key: Any, p: Any, shape: Shape | None = None, dtype: Any = int) ->
     return ops.convert(ops.add(ops.floor(ops.div(ops.log(u), failure)), dtype.type(1)), wanted)
 
 
+def _shuffled(key: Any, function: str, x: Any, axis: int) -> Any:
+    """The lines of `x` along `axis`, each in an order of its own: sorted by random keys, so often that equal keys do
+    not matter."""
+    shape = type_of(x).shape
+    rounds = math.ceil(3 * math.log(max(1, math.prod(shape))) / math.log(2**32 - 1))
+    for _ in range(rounds):
+        key, subkey = _split(key, function)
+        keys = _bits(subkey, function, 32, shape)
+        _, x = ops.apply("sort", keys, x, dimension=axis, is_stable=True, num_keys=1)
+    return x
+
+
+def _permutation(key: Any, function: str, x: Any, axis: int, independent: bool) -> Any:
+    """`x` with its lines along `axis` in random order; of an integer, the numbers below it."""
+    (t,) = check_arrays(f"random.{function}", x)
+    if not t.ndim:
+        if not dtypes.is_integer(t.dtype):
+            raise DTypeError(f"random.{function} takes an array or a number of elements, got {t}")
+        return _shuffled(key, function, ops.iota(dtypes.default_int(), (operator.index(x),), 0), 0)
+    if not -t.ndim <= axis < t.ndim:
+        raise ArgumentError(f"random.{function} along axis {axis} of {t}")
+    axis %= t.ndim
+    if t.ndim == 1 or independent:
+        return _shuffled(key, function, as_array(x), axis)
+    order = _shuffled(key, function, ops.iota(dtypes.default_int(), (t.shape[axis],), 0), 0)
+    return take_along(x, order, axis)
+
+
+@boundary
+def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> Any:
+    """`x` in random order along `axis`; of an integer, the numbers below it in random order.
+
+    With `independent`, each line along `axis` has an order of its own.
+
+    >>> import funcgrad as fg
+    >>> fg.random.permutation(fg.random.key(0), 5).shape
+    (5,)
+    """
+    return _permutation(key, "permutation", x, axis, independent)
+
+
 @boundary
 def choice(
     key: Any,
@@ -579,21 +635,56 @@ def choice(
     axis: int = 0,
     mode: str | None = None,
 ) -> Any:
-    """Elements of `a` along `axis` (or integers below `a`), drawn with replacement and equal probability."""
+    """Elements of `a` along `axis` (or integers below `a`), with or without replacement.
+
+    Args:
+        shape: of the draws, which stands in the result where `axis` was.
+        replace: whether an element may be drawn more than once.
+        p: the probabilities, a vector along `axis`; equal ones by default.
+
+    Raises:
+        ArgumentError: more draws than elements without replacement; probabilities of another length.
+    """
     (t,) = check_arrays("random.choice", a)
     sizes = _shape_of(shape, "choice")
-    if not replace or p is not None:
-        raise ArgumentError(
-            "choice without replacement or with probabilities is not there yet",
-            hint="use random.categorical(key, log(p), shape=...) for probabilities",
-        )
     if t.ndim and not -t.ndim <= axis < t.ndim:
         raise ArgumentError(f"choice along axis {axis} of {t}")
     axis = axis % t.ndim if t.ndim else 0
     count = t.shape[axis] if t.ndim else operator.index(a)
-    if count <= 0 and math.prod(sizes):
+    draws = math.prod(sizes)
+    if count <= 0 and draws:
         raise ArgumentError(f"choice from {count} elements", hint="a has to have at least one")
-    index = _randint(key, sizes, 0, count, _default_draw(0, count))
+    if not replace and draws > count:
+        raise ArgumentError(
+            f"choice of {draws} out of {count} elements without replacement",
+            hint="use replace=True, or draw fewer",
+        )
+    integer = dtypes.default_int()
+    if p is None and not replace:
+        chosen = _permutation(key, "choice", a if t.ndim else count, axis, False)
+        chosen = ops.slice_in_dim(chosen, 0, draws, axis=axis)
+        return ops.reshape(chosen, (*t.shape[:axis], *sizes, *t.shape[axis + 1 :]) if t.ndim else sizes)
+    if p is None:
+        index = _randint(key, sizes, 0, count, _default_draw(0, count))
+    else:
+        index = _weighted(key, p, sizes, count, replace, mode)
     if not t.ndim:
-        return ops.convert(index, dtypes.default_int())
+        return ops.convert(index, integer)
     return take_along(a, index, axis)
+
+
+def _weighted(key: Any, p: Any, sizes: tuple[int, ...], count: int, replace: bool, mode: str | None) -> Any:
+    """Positions drawn with probabilities `p`."""
+    (t,) = check_arrays("random.choice", p)
+    if t.shape != (count,):
+        raise ArgumentError(f"choice from {count} elements takes p of shape ({count},), got {t}")
+    if not dtypes.is_float(t.dtype):
+        raise DTypeError(f"probabilities are floats, got {t}")
+    if replace:
+        total = ops.apply("cumsum", as_array(p), axis=0, reverse=False)
+        whole = ops.reshape(ops.slice_in_dim(total, count - 1, count), ())
+        drawn = ops.mul(whole, ops.sub(1, _unit(key, "choice", sizes, t.dtype)))
+        return searchsorted(total, drawn)
+    scores = ops.add(_gumbel(key, "choice", (count,), t.dtype, mode), ops.log(p))
+    _, index = ops.apply("top_k", scores, k=math.prod(sizes))
+    return ops.reshape(index, sizes)

@@ -34,6 +34,9 @@ from funcgrad.trace.core import type_of
 
 _KNUTH = 10
 """The mean up to which waiting times are summed."""
+_SHARED = "fold_in"
+"""As whom large means split the key that small ones split too, so that it does not count as used twice: of the
+two results, one is taken for each element."""
 
 
 def _any(x: Any) -> Any:
@@ -51,8 +54,8 @@ def _tries(
 
     def step(carry: Any) -> Any:
         key, out, accepted = carry
-        key, first, second = _split(key, "tries", 3)
-        u, v = (_unit(k, "tries", shape, dtype) for k in (first, second))
+        key, first, second = _split(key, _SHARED, 3)
+        u, v = (_unit(k, "counts", shape, dtype) for k in (first, second))
         candidate, accept = attempt(u, v)
         return key, ops.select(accept, candidate, out), ops.or_(accepted, accept)
 

@@ -7,6 +7,7 @@ call.
 
 from __future__ import annotations
 
+import ctypes
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -62,6 +63,7 @@ class Executable:
         self.sources: list[str] = []
         self.work = 0.0
         self._library_calls: list[LibraryCall] = []
+        self._exits: list[int] = []
         self._donated = donated
         self._assemble()
 
@@ -71,9 +73,11 @@ class Executable:
         assembled = program.Program(arena, arena + 1)
         for step in placement.steps:
             self._append(assembled, step, placement)
+        for handle in self._exits:
+            assembled.patch(handle)
         self._words = assembled.finish() if assembled.here > program.HEADER else None
         self._program = assembled
-        self._functions: list[tuple[Any, Any]] = []
+        self._functions: list[tuple[Any, Any, Any]] = []
         self._shapes = [t.shape for t in placement.buffers]
         self._dtypes = [t.dtype for t in placement.buffers]
         large = any(t.nbytes >= buffers.LARGE for t in placement.buffers)
@@ -133,7 +137,9 @@ class Executable:
             call = LibraryCall(primitive, dict(step.attributes), step.inputs, step.in_types, types)
             self._library_calls.append(call)
             values = [a for a in (*step.inputs, *step.outputs) if isinstance(a, Var)]
-            assembled.call(call.address, 1, 1, [address(View(v)) for v in values])
+            flag = (self.placement.arena_slot, self.placement.plan.size)
+            assembled.call(call.address, 1, 1, [*(address(View(v)) for v in values), flag])
+            self._exits.append(assembled.jump_if_zero(*flag))
             self.work += LONG_PROGRAM_NS
 
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
@@ -165,13 +171,10 @@ class Executable:
             self._take_over(operands, arrays, results)
         if self._words:
             self._go(arrays, results)
-        for call in self._library_calls:
-            if call.errors:
-                raise call.errors.pop()
         return self._results(arrays, results)
 
     def _go(self, arrays: list[np.ndarray], results: list[np.ndarray]) -> None:
-        """Run the program on these buffers."""
+        """Run the program on these buffers; raise what a library call has raised, which ended it."""
         try:
             function = self._functions.pop()
         except IndexError:
@@ -180,19 +183,33 @@ class Executable:
         if status == program.NOT_CONTIGUOUS:
             status = function[0](*map(np.ascontiguousarray, arrays), *results)
         self._functions.append(function)
+        if status == program.OUT_OF_MEMORY:
+            raise MemoryError(
+                f"{self.graph.name}: no memory is left for what reverse mode through a while_loop has to keep of its "
+                "iterations; run fewer, carry less, or nest it in a lax.scan of checkpointed blocks"
+            )
         assert status == 0, f"the driver met an unknown instruction {status}"
+        good = function[2]
+        if good is not None and not good.value:
+            good.value = 1
+            raise next(e for e in map(LibraryCall.error, self._library_calls) if e is not None)
 
-    def _function(self) -> tuple[Any, Any]:
-        """The program as a function, and the arena that it works in. One call at a time uses one; they are kept for
-        the next calls."""
+    def _function(self) -> tuple[Any, Any, Any]:
+        """The program as a function, the arena that it works in, and the byte behind that which library calls clear
+        when they fail (None where there are none). One call at a time uses one; they are kept for the next calls."""
         assert self._words is not None
         size = self.placement.plan.size
-        arena = np.empty(size + memory.ALIGNMENT, np.uint8) if size else None
+        needed = size or self._library_calls
+        arena = np.empty(size + memory.ALIGNMENT, np.uint8) if needed else None
         start = 0 if arena is None else arena.ctypes.data
         start += -start % memory.ALIGNMENT
+        good = ctypes.c_uint8.from_address(start + size) if self._library_calls else None
+        if good is not None:
+            good.value = 1
         long = self.work > LONG_PROGRAM_NS
         slot = self.placement.arena_slot
-        return self._driver.function(self._words, self._program.frame_size, slot, start, long), arena
+        function = self._driver.function(self._words, self._program.frame_size, slot, start, long)
+        return function, arena, good
 
     def _results(self, arrays: Sequence[Any], made: Sequence[Any]) -> list[Array]:
         """The results where some are operands, literals, or other shapes of a buffer."""

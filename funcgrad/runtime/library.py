@@ -7,6 +7,7 @@ the whole arrays at the given addresses and copies the results to theirs.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,8 @@ _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 class LibraryCall:
     """One call of a primitive's evaluation. `address` is what the driver calls; its argument block has the addresses
-    of the operands that are no literals, then those of the results."""
+    of the operands that are no literals, those of the results, and that of a byte to clear if the call fails: the
+    program then ends, and `error` has the exception."""
 
     def __init__(
         self,
@@ -35,12 +37,16 @@ class LibraryCall:
         self.params = params
         self.inputs = [a.value if isinstance(a, Literal) else t for a, t in zip(inputs, in_types)]
         self.outputs = list(outputs)
-        self.errors: list[BaseException] = []
+        self._errors: dict[int, BaseException] = {}  # by thread
         self._entry = _ENTRY(self._run)
 
     @property
     def address(self) -> int:
         return ctypes.cast(self._entry, ctypes.c_void_p).value or 0
+
+    def error(self) -> BaseException | None:
+        """What the call has raised in this thread since it was last asked."""
+        return self._errors.pop(threading.get_ident(), None)
 
     def _run(self, block: int, lo: int, hi: int) -> None:
         slot = block
@@ -57,8 +63,10 @@ class LibraryCall:
             for type, result in zip(self.outputs, results if self.primitive.multiple_results else [results]):
                 _array_at(slot, type)[...] = result
                 slot += 8
-        except BaseException as error:  # it cannot pass through native code: Executable raises it afterwards
-            self.errors.append(error)
+        except BaseException as error:  # it cannot pass through native code: Executable raises it
+            self._errors[threading.get_ident()] = error
+            flag = block + 8 * (sum(isinstance(x, ArrayType) for x in self.inputs) + len(self.outputs))
+            ctypes.c_uint8.from_address(ctypes.c_int64.from_address(flag).value).value = 0
 
 
 def _array_at(slot: int, type: ArrayType) -> np.ndarray:

@@ -10,25 +10,33 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import gc
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, ArrayMethods, ShapeDtypeStruct, array_of, no_axes_to_iterate
+from funcgrad.config import config
 from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, LeakedTracerError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.source import SourceLine
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 class Trace:
-    """What happens to an operation. `alive` turns false when the traced function has returned."""
+    """What happens to an operation. `alive` turns false when the traced function has returned; `eager` says that
+    operations run at once, outside every transform."""
 
     parent: Trace
     alive: bool = True
+    eager: bool = False
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -69,7 +77,12 @@ class Tracer(ArrayMethods):
         return float(self.concrete("float()", "keep the array, or use x.astype(float)"))
 
     def __int__(self) -> int:
-        return int(self.concrete("int()", "keep the array, or use x.astype(int)"))
+        return int(
+            self.concrete(
+                "int()",
+                "keep the array, or use x.astype(int); make a size a static argument (static_argnums)",
+            )
+        )
 
     def __complex__(self) -> complex:
         return complex(self.concrete("complex()", "keep the array, or use x.astype(complex)"))
@@ -91,7 +104,7 @@ class Tracer(ArrayMethods):
         raise ConcretizationError(
             f"a traced array of type {self.type} cannot become a NumPy array: NumPy would compute outside the "
             "trace, and derivatives and compiled code would miss it",
-            hint="use the function of the same name in funcgrad.numpy",
+            hint="use the function of the same name in funcgrad.numpy, for example funcgrad.numpy.sin for numpy.sin",
         )
 
     def __iter__(self) -> Iterator[Any]:
@@ -169,6 +182,63 @@ def check_alive(tracer: Tracer) -> None:
         )
 
 
+def no_leaks(function: F) -> F:
+    """Mark a function that makes traces: with the setting `check_tracer_leaks`, raise LeakedTracerError where a
+    traced value lives on after it."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not config.check_tracer_leaks:
+            return function(*args, **kwargs)
+        before = len(_finished)
+        result = function(*args, **kwargs)
+        made = _finished[before:]
+        del _finished[before:]
+        gc.collect()
+        for reference in made:
+            trace = reference()
+            if trace is not None:
+                _report_leak(trace)
+        return result
+
+    return wrapper  # type: ignore[return-value]
+
+
+_finished: list[weakref.ref[Trace]] = []
+"""Traces whose function has returned, while leaks are looked for."""
+
+
+def finish(trace: Trace) -> None:
+    """End a trace: its values are of no use from now on."""
+    trace.alive = False
+    if config.check_tracer_leaks:
+        _finished.append(weakref.ref(trace))
+
+
+def _report_leak(trace: Trace) -> None:
+    for tracer in gc.get_referrers(trace):
+        if isinstance(tracer, Tracer):
+            made = f", computed at {tracer.source}," if tracer.source else ""
+            raise LeakedTracerError(
+                f"a traced value of type {tracer.type}{made} lives on after the function that was traced has "
+                f"returned{_holder(tracer)}",
+                hint="return it from the traced function, instead of keeping it in a global, an attribute, a list or "
+                "a closure",
+            )
+
+
+def _holder(tracer: Tracer) -> str:
+    """Words for what keeps a value alive."""
+    for holder in gc.get_referrers(tracer):
+        if isinstance(holder, dict):
+            name = next((k for k, v in holder.items() if v is tracer), None)
+            where = f" of module {holder['__name__']}" if "__name__" in holder else ""
+            return f": {name!r}{where} holds it"
+        if isinstance(holder, list | set) and holder is not sys._getframe(1).f_locals:
+            return f": a {type(holder).__name__} holds it"
+    return ""
+
+
 PYTHON_SCALARS = (bool, int, float, complex)
 _SCALAR_KINDS = frozenset(PYTHON_SCALARS)
 _TYPED = (ArrayMethods, ShapeDtypeStruct)
@@ -197,16 +267,42 @@ def type_of(value: Any) -> ArrayType:
             dtype = dtypes.as_dtype(dtype)
         return array_type(value.shape, dtype)
     if hasattr(value, "__array__"):
-        return type_of(np.asarray(value))
+        return type_of(numpy_of(value))
     number = scalar_kind(value)
     if number is not None:
         return array_type((), dtypes.of_python_scalar(number), number is not bool)
     raise DTypeError(
-        f"{value!r} of type {kind.__name__} is not an array or a number",
-        hint="pass arrays and numbers; a list becomes an array by funcgrad.numpy.array(...)"
-        if isinstance(value, list | tuple)
-        else "pass an array or a Python number; other Python objects can be static arguments of jit",
+        f"{value!r:.200} of type {kind.__name__} is not an array or a number", hint=operand_hint(value)
     )
+
+
+def operand_hint(value: Any) -> str:
+    """What to do about a value that is no array or number."""
+    if isinstance(value, list | tuple):
+        return "convert it with funcgrad.numpy.array(...)"
+    if isinstance(value, dict):
+        return (
+            "it is a tree of arrays: choose one of them, or apply the function to each with funcgrad.tree.map"
+        )
+    if value is None:
+        return "pass an array or a Python number; a None often comes from a function that lacks its return"
+    if isinstance(value, str):
+        return "pass an array or a number; text that chooses what to do is a static argument of jit (static_argnames)"
+    return "pass an array or a Python number; other Python objects can be static arguments of jit"
+
+
+def numpy_of(value: Any) -> np.ndarray:
+    """The NumPy array that another library's array gives; DTypeError, with its reason, where it gives none."""
+    try:
+        return np.asarray(value)
+    except FuncgradError:
+        raise
+    except Exception as error:
+        kind = type(value)
+        raise DTypeError(
+            f"a {kind.__module__}.{kind.__qualname__} does not become an array: {error}",
+            hint="hand over its numbers with numpy.asarray(x); of a tensor of torch, x.detach().cpu().numpy()",
+        ) from error
 
 
 def is_operand(value: Any) -> bool:
@@ -292,6 +388,8 @@ def _as_it_is(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 class EagerTrace(Trace):
     """The trace outside every transform: calls NumPy and wraps the result."""
 
+    eager = True
+
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         types, data, foreign = [], [], False
         for x in operands:
@@ -320,6 +418,11 @@ class EagerTrace(Trace):
         return [as_array(out) for out in call.function(*operands)]
 
     call_custom_vjp = call_custom_jvp
+
+    def look(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
+    ) -> None:
+        """Look at the results of an operation; traces that stand in the place of this one do something here."""
 
 
 EAGER = EagerTrace()

@@ -24,6 +24,8 @@ from funcgrad.trace.core import (
     bind,
     check_alive,
     current,
+    finish,
+    no_leaks,
     out_types,
     state,
     type_of,
@@ -107,6 +109,7 @@ class GraphTrace(Trace):
         return ClosedGraph(graph, tuple(c for _, c, _ in constants))
 
 
+@no_leaks
 def trace_to_graph(
     function: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str = "f"
 ) -> ClosedGraph:
@@ -122,7 +125,7 @@ def trace_to_graph(
             outputs = function(*inputs)
             return trace.graph(inputs, outputs, name)
     finally:
-        trace.alive = False
+        finish(trace)
 
 
 def evaluate_graph(graph: Graph, operands: Sequence[Any]) -> list[Any]:

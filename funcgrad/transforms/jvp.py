@@ -14,7 +14,16 @@ from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Primitive, Zero
 from funcgrad.ir.types import ArrayType
 from funcgrad.source import user_line
-from funcgrad.trace.core import Trace, Tracer, as_array, check_alive, current, state, type_of
+from funcgrad.trace.core import (
+    Trace,
+    Tracer,
+    as_array,
+    check_alive,
+    current,
+    finish,
+    state,
+    type_of,
+)
 from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered
 from funcgrad.trace.ops import materialize
 
@@ -124,7 +133,7 @@ def push_forward(
             outputs = function(*inputs)
             return unwrap_outputs(trace, outputs)
     finally:
-        trace.alive = False
+        finish(trace)
 
 
 def unwrap_outputs(trace: JvpTrace, outputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:

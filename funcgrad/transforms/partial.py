@@ -15,7 +15,7 @@ from funcgrad import dtypes
 from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.ir.primitive import Primitive, Zero
 from funcgrad.records import record
-from funcgrad.trace.core import Trace, current, state, type_of
+from funcgrad.trace.core import Trace, current, finish, state, type_of
 from funcgrad.trace.graph_trace import GraphTrace, GraphTracer, evaluate_graph, remembered
 from funcgrad.transforms.jvp import JvpTrace, unwrap_outputs
 
@@ -96,7 +96,8 @@ def linearize(function: Callable[..., Sequence[Any]], primals: Sequence[Any]) ->
         out_nonzero = tuple([t.__class__ is not Zero for t in out_tangents])
         closed = split.graph(tangents, [t for t in out_tangents if t.__class__ is not Zero], "linear")
     finally:
-        split.alive = pusher.alive = False
+        finish(split)
+        finish(pusher)
     return outs, LinearMap(closed, in_nonzero, out_nonzero)
 
 
@@ -137,5 +138,6 @@ def partial_graph(graph: Graph, unknown: tuple[bool, ...], wanted: bool | tuple[
         known_outs = [o for o, u in zip(outs, out_unknown) if not u]
         known = trace.graph(known_inputs, [*known_outs, *linear.constants], graph.name + ".known")
     finally:
-        trace.alive = split.alive = False
+        finish(trace)
+        finish(split)
     return Split(known, linear.graph, out_unknown)

@@ -52,7 +52,8 @@ def pull_back(graph: Graph, operands: Sequence[Any], cotangents: Sequence[Any]) 
             if atom in linear and cotangent.__class__ is not Zero:
                 gathered[atom] = add_cotangents(gathered.get(atom), cotangent)
         for equation in reversed(pending):
-            state.source = equation.source or outer_source
+            source = equation.source
+            state.source = source._replace(backward=True) if source else outer_source
             _pull_equation(equation, linear, read, gathered)
     finally:
         state.source = outer_source

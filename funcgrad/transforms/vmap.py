@@ -14,7 +14,7 @@ from funcgrad.ir.primitive import AxisSize, Primitive
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.source import user_line
 from funcgrad.trace import ops
-from funcgrad.trace.core import Trace, Tracer, current, state, type_of
+from funcgrad.trace.core import Trace, Tracer, current, finish, no_leaks, state, type_of
 from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered
 
 
@@ -74,6 +74,7 @@ class BatchTrace(Trace):
         return self.wrap(out, axis)
 
 
+@no_leaks
 def batch(
     function: Callable[..., Sequence[Any]],
     operands: Sequence[Any],
@@ -88,7 +89,7 @@ def batch(
             outputs = function(*map(trace.wrap, operands, axes))
             return list(zip(*trace.split(outputs)))
     finally:
-        trace.alive = False
+        finish(trace)
 
 
 def move_batch_axis(value: Any, axis: int | None, target: int, size: int) -> Any:

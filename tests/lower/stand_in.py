@@ -151,12 +151,12 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
         else:
             primitive = PRIMITIVES[step.name]
             given = [
-                a.value if isinstance(a, Literal) else flat(a).reshape(t.shape)
+                a.value if isinstance(a, Literal) else flat(a).view(t.dtype).reshape(t.shape)
                 for a, t in zip(step.inputs, step.in_types)
             ]
             results = primitive.evaluate(np, *given, **dict(step.attributes))
             for var, out in zip(step.outputs, results if primitive.multiple_results else [results]):
-                flat(var)[:] = np.asarray(out).reshape(-1)
+                flat(var).view(var.type.dtype)[:] = np.asarray(out).reshape(-1)
     outs = []
     for atom in lowered.outputs:
         if isinstance(atom, Literal):

@@ -20,6 +20,7 @@ rng = np.random.default_rng(0)
 
 def primitive(name, definition, evaluate):
     return SimpleNamespace(
+        effect=False,
         name=name,
         lower=lambda in_types, out_types, **params: definition,
         evaluate=lambda xp, *arrays: evaluate(*arrays),

@@ -197,7 +197,10 @@ def scalar(expr: Scalar) -> str:
         text = f"{expr.buffer}[{integer(expr.address)}]"
         return f"({text} != 0)" if expr.dtype.kind == "b" else text
     if isinstance(expr, OfInt):
-        return _cast(integer(expr.index), np.dtype(np.int64), expr.dtype)
+        text = integer(expr.index)
+        if expr.dtype == np.int64 and isinstance(expr.index, IntOp) and expr.index.code in _INT_INFIX:
+            text = f"({text})"
+        return _cast(text, np.dtype(np.int64), expr.dtype)
     args = [scalar(a) for a in expr.args]
     return _apply(expr, args)
 

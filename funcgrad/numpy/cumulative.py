@@ -1,0 +1,69 @@
+"""Cumulative sums and products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from funcgrad import dtypes
+from funcgrad.errors import boundary
+from funcgrad.numpy.creation import asarray
+from funcgrad.numpy.elementwise import isnan, where
+from funcgrad.numpy.manipulation import concatenate, ravel
+from funcgrad.numpy.promotion import check_arrays
+from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
+
+
+def _cumulative(name: str, primitive: str, skip_nan: float | None, doc: str) -> Callable[..., Any]:
+    def function(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+        check_arrays(name, a)
+        x = asarray(a)
+        if axis is None:
+            x, axis = ravel(x), 0
+        (number,) = canonical_axes(name, axis, x)
+        if skip_nan is not None and dtypes.is_inexact(type_of(x).dtype):
+            x = where(isnan(x), skip_nan, x)
+        if dtype is not None:
+            x = ops.convert(x, dtypes.as_dtype(dtype))
+        elif dtypes.is_bool(type_of(x).dtype):
+            x = ops.convert(x, dtypes.default_int())
+        return ops.apply(primitive, x, axis=number, reverse=False)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc + " Along `axis` (flat for None); of a's shape and dtype (integers of booleans)."
+    return boundary(function)
+
+
+cumsum = _cumulative("cumsum", "cumsum", None, "The sum of each element and all before it.")
+cumprod = _cumulative("cumprod", "cumprod", None, "The product of each element and all before it.")
+nancumsum = _cumulative("nancumsum", "cumsum", 0.0, "The sum of each element and all before it, NaN as 0.")
+nancumprod = _cumulative(
+    "nancumprod", "cumprod", 1.0, "The product of each element and all before it, NaN as 1."
+)
+
+
+def _with_initial(name: str, function: Callable[..., Any], start: int) -> Callable[..., Any]:
+    def cumulative(
+        x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+    ) -> Any:
+        if axis is None:
+            if type_of(x).ndim != 1:
+                canonical_axes(name, 1 if type_of(x).ndim == 0 else None, x)
+            axis = 0
+        out = function(x, axis=axis, dtype=dtype)
+        if not include_initial:
+            return out
+        t = type_of(out)
+        (number,) = canonical_axes(name, axis, out)
+        first = ops.full([1 if d == number else n for d, n in enumerate(t.shape)], start, t.dtype)
+        return concatenate([first, out], axis=number)
+
+    cumulative.__name__ = cumulative.__qualname__ = name
+    cumulative.__doc__ = (function.__doc__ or "") + f" With `include_initial`, {start} comes first."
+    return boundary(cumulative)
+
+
+cumulative_sum = _with_initial("cumulative_sum", cumsum, 0)
+cumulative_prod = _with_initial("cumulative_prod", cumprod, 1)

@@ -1,0 +1,251 @@
+"""Sets and counts: unique elements, membership, histograms.
+
+How many elements a set has depends on their values. With `size=` the result has that length (cut, or padded with
+`fill_value`), and works under jit; without it the values have to be known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import ArgumentError, boundary
+from funcgrad.numpy.creation import asarray, linspace
+from funcgrad.numpy.elementwise import where
+from funcgrad.numpy.gathering import take
+from funcgrad.numpy.manipulation import concatenate, ravel
+from funcgrad.numpy.promotion import check_arrays, promote
+from funcgrad.numpy.reductions import max as max_
+from funcgrad.numpy.reductions import min as min_
+from funcgrad.numpy.searching import nonzero
+from funcgrad.numpy.sorting import argsort, searchsorted
+from funcgrad.trace import ops
+from funcgrad.trace.core import Tracer, type_of
+
+
+def known(name: str, x: Any) -> np.ndarray:
+    """The NumPy array of a value; ConcretizationError where only its type is known."""
+    if isinstance(x, Tracer):
+        x = x.concrete(
+            f"{name}, whose length depends on the elements,", "give size=, or call it outside of jit"
+        )
+    return np.asarray(x)
+
+
+def _sized(x: np.ndarray, size: int | None, fill: Any) -> np.ndarray:
+    if size is None:
+        return x
+    rest = np.full((max(size - len(x), 0), *x.shape[1:]), fill, x.dtype)
+    return np.concatenate([x[:size], rest])
+
+
+@boundary
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+    size: int | None = None,
+    fill_value: Any = None,
+    sorted: bool = True,
+) -> Any:
+    """The different elements (along `axis`, slices) of `ar`, sorted.
+
+    Args:
+        return_index, return_inverse, return_counts: also give where each is first found, which of them each element
+            of `ar` is, and how often each is found.
+        size: the length of the result, needed under jit; shorter results are padded with `fill_value`, by default
+            the smallest element (counts with 0).
+
+    >>> import funcgrad as fg
+    >>> fg.numpy.unique(fg.numpy.array([2, 1, 2]), return_counts=True)
+    (Array([1, 2], dtype=int64), Array([1, 2], dtype=int64))
+    """
+    check_arrays("unique", ar)
+    if size is not None and axis is None and isinstance(ar, Tracer):
+        results = _unique_traced(ar, size, fill_value)
+    else:
+        x = known("unique", ar)
+        found, index, inverse, counts = np.unique(x, True, True, True, axis=axis, equal_nan=equal_nan)
+        if size is not None and axis not in (None, 0):
+            raise ArgumentError("unique: size= goes with axis=None or axis=0")
+        fill = fill_value if fill_value is not None else (found[0] if len(found) else 0)
+        first = index[0] if len(index) else 0
+        inverse = inverse.reshape(x.shape if axis is None else -1)
+        parts = (_sized(found, size, fill), _sized(index, size, first), inverse, _sized(counts, size, 0))
+        results = [asarray(parts[0])] + [asarray(p.astype(dtypes.default_int())) for p in parts[1:]]
+    wanted = (True, return_index, return_inverse, return_counts)
+    chosen = tuple([r for r, w in zip(results, wanted) if w])
+    return chosen if len(chosen) > 1 else chosen[0]
+
+
+def _unique_traced(ar: Any, size: int, fill_value: Any) -> list[Any]:
+    x = ravel(ar)
+    count = type_of(x).shape[0]
+    order = argsort(x)
+    line = take(x, order, 0)
+    same = ops.eq(ops.slice_in_dim(line, 1, count), ops.slice_in_dim(line, 0, count - 1))
+    starts = concatenate([ops.full((1,), True, dtypes.bool_), ops.not_(same)])
+    (places,) = nonzero(starts, size=size + 1, fill_value=count)
+    ends, places = ops.slice_in_dim(places, 1, size + 1), ops.slice_in_dim(places, 0, size)
+    number = ops.reduce_sum(ops.convert(starts, dtypes.default_int()), (0,))
+    filled = ops.lt(ops.iota(dtypes.default_int(), (size,), 0), number)
+    inside = ops.min_(places, count - 1)
+    fill = line[0] if fill_value is None else fill_value
+    values = where(filled, take(line, inside, 0), fill).astype(type_of(x).dtype)
+    index = where(filled, take(order, inside, 0), order[0])
+    rank = ops.sub(ops.apply("cumsum", ops.convert(starts, dtypes.default_int()), axis=0, reverse=False), 1)
+    inverse = ops.reshape(ops.zeros(type_of(rank)).at[order].set(rank), type_of(ar).shape)
+    counts = where(filled, ops.sub(ends, inside), 0)
+    return [values, index, inverse, counts]
+
+
+def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
+    """The different elements of `x`, sorted."""
+    return unique(x, size=size, fill_value=fill_value)
+
+
+def unique_counts(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
+    """The different elements of `x`, and how often each is found."""
+    return unique(x, return_counts=True, size=size, fill_value=fill_value)
+
+
+def unique_inverse(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
+    """The different elements of `x`, and which of them each element is."""
+    return unique(x, return_inverse=True, size=size, fill_value=fill_value)
+
+
+def unique_all(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
+    """The different elements of `x`, where each is first found, which of them each element is, how often each is
+    found."""
+    return unique(x, True, True, True, size=size, fill_value=fill_value)
+
+
+@boundary
+def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+    """For each element of `element`, whether it is one of `test_elements`; of element's shape.
+
+    >>> import funcgrad as fg
+    >>> fg.numpy.isin(fg.numpy.array([1, 2, 3]), fg.numpy.array([2, 4]))
+    Array([False,  True, False], dtype=bool)
+    """
+    x, tests = promote("isin", element, asarray(test_elements))
+    x, tests = asarray(x), ravel(asarray(tests))
+    if not type_of(tests).size:
+        return ops.full(type_of(x).shape, invert, dtypes.bool_)
+    (tests,) = ops.apply("sort", tests, dimension=0, is_stable=True, num_keys=1)
+    place = ops.min_(searchsorted(tests, x), type_of(tests).size - 1)
+    found = ops.eq(take(tests, place, 0), x)
+    return ops.not_(found) if invert else found
+
+
+def _set_operation(name: str, doc: str):
+    function = getattr(np, name)
+
+    def operation(
+        ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
+    ) -> Any:
+        x, y = known(name, ar1), known(name, ar2)
+        found = function(x, y) if name == "union1d" else function(x, y, assume_unique=assume_unique)
+        fill = fill_value if fill_value is not None else (found[0] if name == "union1d" and len(found) else 0)
+        return asarray(_sized(found, size, fill))
+
+    operation.__name__ = operation.__qualname__ = name
+    operation.__doc__ = doc + " As a sorted vector of different elements; the values have to be known."
+    return boundary(operation)
+
+
+union1d = _set_operation("union1d", "The elements of either array.")
+setdiff1d = _set_operation("setdiff1d", "The elements of the first array that are not in the second.")
+setxor1d = _set_operation("setxor1d", "The elements of one of the arrays that are not in the other.")
+
+
+@boundary
+def intersect1d(
+    ar1: Any,
+    ar2: Any,
+    assume_unique: bool = False,
+    return_indices: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
+    """The elements of both arrays, as a sorted vector; with `return_indices` also where each first has them."""
+    x, y = known("intersect1d", ar1), known("intersect1d", ar2)
+    found, first, second = np.intersect1d(x, y, assume_unique, True)
+    results = [asarray(_sized(found, size, 0 if fill_value is None else fill_value))]
+    results += [asarray(_sized(i, size, len(z.ravel()))) for i, z in ((first, x), (second, y))]
+    return tuple(results) if return_indices else results[0]
+
+
+# ------------------------------------------------------------------------------------------------ counts
+@boundary
+def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None) -> Any:
+    """How often (or with which sum of `weights`) each of 0, 1, 2, ... is found in the vector of integers `x`.
+
+    `length` fixes the length of the result, as jit needs it; larger elements are left out then.
+
+    >>> import funcgrad as fg
+    >>> fg.numpy.bincount(fg.numpy.array([1, 1, 3]))
+    Array([0, 2, 0, 1], dtype=int64)
+    """
+    (t,) = check_arrays("bincount", x)
+    if t.ndim != 1 or not (dtypes.is_integer(t.dtype) or dtypes.is_bool(t.dtype)):
+        raise ArgumentError(f"bincount takes a vector of integers, got {t}", hint="x.ravel().astype(int)")
+    if length is None:
+        largest = known("bincount", x).max() if t.size else -1
+        length = max(int(largest) + 1, minlength)
+    places = ops.max_(ops.convert(asarray(x), dtypes.default_int()), 0)
+    if weights is None:
+        return ops.full((length,), 0, dtypes.default_int()).at[places].add(1, mode="drop")
+    weights = asarray(weights)
+    return ops.full((length,), 0, type_of(weights).dtype).at[places].add(weights, mode="drop")
+
+
+@boundary
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
+    """The edges of `bins` bins of equal width over `range` (by default that of `a`), or `bins` where it has edges."""
+    if isinstance(bins, str):
+        raise ArgumentError(
+            f"histogram: bins={bins!r} is a rule, which is not there", hint="give a number of bins"
+        )
+    if type_of(bins).ndim:
+        return asarray(bins)
+    x = ravel(asarray(a))
+    dtype = type_of(x).dtype if dtypes.is_float(type_of(x).dtype) else dtypes.default_float()
+    if range is not None:
+        low, high = (asarray(r).astype(dtype) for r in range)
+    elif type_of(x).size:
+        low, high = min_(x).astype(dtype), max_(x).astype(dtype)
+    else:
+        low, high = asarray(0.0).astype(dtype), asarray(1.0).astype(dtype)
+    flat = ops.eq(low, high)
+    low, high = where(flat, low - 0.5, low), where(flat, high + 0.5, high)
+    return linspace(low, high, int(bins) + 1, dtype=dtype)
+
+
+@boundary
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
+) -> Any:
+    """How many elements (or which sum of `weights`) fall into each bin, and the edges of the bins.
+
+    With `density`, so scaled that the integral is 1.
+    """
+    edges = histogram_bin_edges(a, bins, range, weights)
+    x, edges = promote("histogram", ravel(asarray(a)), edges)
+    t = type_of(edges)
+    if not dtypes.is_inexact(t.dtype):
+        x, edges = x.astype(dtypes.default_float()), edges.astype(dtypes.default_float())
+    weights = ops.full(type_of(x).shape, 1, type_of(x).dtype) if weights is None else ravel(asarray(weights))
+    place = searchsorted(edges, x, side="right")
+    place = where(ops.eq(x, ops.broadcast_to(edges[-1], type_of(x).shape)), t.shape[0] - 1, place)
+    counts = ops.full((t.shape[0],), 0, type_of(weights).dtype).at[place].add(weights, mode="drop")[1:]
+    if density:
+        counts = counts / (edges[1:] - edges[:-1]) / counts.sum()
+    return counts, edges

@@ -1,0 +1,294 @@
+"""Order: sorting, ranks, binary search, medians and quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import ArgumentError, ShapeError, boundary
+from funcgrad.numpy.creation import asarray
+from funcgrad.numpy.elementwise import isnan, where
+from funcgrad.numpy.manipulation import ravel
+from funcgrad.numpy.promotion import cast, check_arrays, promote, promote_inexact
+from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.prims.sorting import along
+from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
+
+
+def _along(name: str, a: Any, axis: int | None) -> tuple[Any, int]:
+    """The array and its axis; flat for None."""
+    check_arrays(name, a)
+    x = asarray(a)
+    if axis is None:
+        return ravel(x), 0
+    return x, canonical_axes(name, axis, x)[0]
+
+
+def _check_order(name: str, kind: Any, order: Any) -> None:
+    if order is not None:
+        raise ArgumentError(f"{name}: order={order!r} is for structured arrays, which do not exist here")
+    if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
+        raise ArgumentError(f"{name}: there is no kind {kind!r}", hint="leave kind out, or say stable=True")
+
+
+def _sorted(operands: Sequence[Any], axis: int, num_keys: int = 1) -> list[Any]:
+    return ops.apply("sort", *operands, dimension=axis, is_stable=True, num_keys=num_keys)
+
+
+def _positions(x: Any, axis: int) -> Any:
+    return ops.iota(dtypes.default_int(), type_of(x).shape, axis)
+
+
+@boundary
+def sort(
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: Any = None,
+    order: Any = None,
+    stable: bool = True,
+    descending: bool = False,
+) -> Any:
+    """`a` sorted along `axis` (flat for None): of the same shape and dtype; NaN last, descending on request.
+
+    >>> import funcgrad as fg
+    >>> fg.numpy.sort(fg.numpy.array([3, 1, 2]))
+    Array([1, 2, 3], dtype=int64)
+    """
+    _check_order("sort", kind, order)
+    x, axis = _along("sort", a, axis)
+    (out,) = _sorted([x], axis)
+    return ops.rev(out, (axis,)) if descending else out
+
+
+@boundary
+def argsort(
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: Any = None,
+    order: Any = None,
+    stable: bool = True,
+    descending: bool = False,
+) -> Any:
+    """The positions along `axis` that sort `a`; equal elements keep their order.
+
+    >>> import funcgrad as fg
+    >>> fg.numpy.argsort(fg.numpy.array([3, 1, 2]))
+    Array([1, 2, 0], dtype=int64)
+    """
+    _check_order("argsort", kind, order)
+    x, axis = _along("argsort", a, axis)
+    if not descending:
+        return _sorted([x, _positions(x, axis)], axis)[1]
+    last = type_of(x).shape[axis] - 1  # sort the reversed line, so that equal elements keep their order
+    backwards = _sorted([ops.rev(x, (axis,)), _positions(x, axis)], axis)[1]
+    return ops.rev(ops.sub(last, backwards), (axis,))
+
+
+@boundary
+def lexsort(keys: Any, axis: int = -1) -> Any:
+    """The positions that sort by the last of `keys`, then by the one before it, and so on."""
+    keys = [asarray(k) for k in keys]
+    if not keys:
+        raise ArgumentError("lexsort needs at least one key")
+    (axis,) = canonical_axes("lexsort", axis, keys[0])
+    return _sorted([*keys[::-1], _positions(keys[0], axis)], axis, len(keys))[-1]
+
+
+@boundary
+def partition(a: Any, kth: int, axis: int = -1) -> Any:
+    """`a` with the element at `kth` in its sorted place along `axis`, smaller ones before it and larger after."""
+    x, axis = _along("partition", a, axis)
+    _check_kth("partition", kth, x, axis)
+    return _sorted([x], axis)[0]
+
+
+@boundary
+def argpartition(a: Any, kth: int, axis: int = -1) -> Any:
+    """The positions that partition `a`; see `partition`."""
+    x, axis = _along("argpartition", a, axis)
+    _check_kth("argpartition", kth, x, axis)
+    return _sorted([x, _positions(x, axis)], axis)[1]
+
+
+def _check_kth(name: str, kth: int, x: Any, axis: int) -> None:
+    length = type_of(x).shape[axis]
+    if not -length <= kth < length:
+        raise ArgumentError(f"{name}: kth={kth} is outside of axis {axis} of {type_of(x)}")
+
+
+# ------------------------------------------------------------------------------------------------ search
+def _before(x: Any, y: Any) -> Any:
+    """x < y in the order of sorting, with NaN last."""
+    if not dtypes.is_float(type_of(x).dtype):
+        return ops.lt(x, y)
+    return ops.or_(ops.lt(x, y), ops.and_(ops.ne(y, y), ops.eq(x, x)))
+
+
+@boundary
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, method: str | None = None) -> Any:
+    """The positions in the sorted vector `a` where `v` would be put in: before equal elements ('left') or after
+    them ('right'). Of v's shape, of the default integer dtype. By binary search; `method` is accepted for JAX's sake.
+
+    >>> import funcgrad as fg
+    >>> fg.numpy.searchsorted(fg.numpy.array([1, 2, 2, 3]), 2, side="right")
+    Array(3, dtype=int64)
+    """
+    if side not in ("left", "right"):
+        raise ArgumentError(f"searchsorted: side is 'left' or 'right', got {side!r}")
+    if type_of(a).ndim != 1:
+        raise ShapeError(
+            f"searchsorted looks in a vector, got {type_of(a)}", hint="use vmap over the other axes"
+        )
+    x, v = map(asarray, promote("searchsorted", a, v))
+    if sorter is not None:
+        x = along(x, asarray(sorter), 0)
+    length, shape = type_of(x).shape[0], type_of(v).shape
+    index = dtypes.default_int()
+    low, high = ops.full(shape, 0, index), ops.full(shape, length, index)
+    flat = (ops.size_of(shape, range(len(shape))),)
+    for _ in range(length.bit_length()):
+        middle = ops.shift_right_logical(ops.add(low, high), 1)
+        inside = ops.min_(middle, max(length - 1, 0))
+        element = ops.reshape(along(x, ops.reshape(inside, flat), 0), shape)
+        right = _before(element, v) if side == "left" else ops.not_(_before(v, element))
+        open_ = ops.lt(low, high)
+        low = ops.select(ops.and_(open_, right), ops.add(middle, 1), low)
+        high = ops.select(ops.and_(open_, ops.not_(right)), middle, high)
+    return low
+
+
+@boundary
+def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Any:
+    """The number of the bin that each element falls into: between `bins[i-1]` and `bins[i]`, which rise or fall."""
+    edges = asarray(bins)
+    if type_of(edges).ndim != 1:
+        raise ShapeError(f"digitize takes a vector of bins, got {type_of(edges)}")
+    length = type_of(edges).shape[0]
+    if length == 0:
+        return ops.full(type_of(x).shape, 0, dtypes.default_int())
+    side = "right" if not right else "left"
+    rising = searchsorted(edges, x, side)
+    falling = ops.sub(length, searchsorted(ops.rev(edges, (0,)), x, "left" if not right else "right"))
+    return where(ops.ge(edges[-1], edges[0]), rising, falling)
+
+
+# ------------------------------------------------------------------------------------------------ quantiles
+_METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
+    if method not in _METHODS:
+        raise ArgumentError(
+            f"{name}: there is no method {method!r}", hint=f"it is one of {', '.join(_METHODS)}"
+        )
+    check_arrays(name, a, q)
+    x, q = map(asarray, promote_inexact(name, a, q))
+    dtype = type_of(x).dtype
+    if dtypes.is_complex(dtype):
+        raise ArgumentError(
+            f"{name}: complex numbers have no order: {type_of(x)}", hint="use abs(x), or x.real"
+        )
+    shape = type_of(x).shape
+    axes = canonical_axes(name, axis, x)
+    kept = [d for d in range(len(shape)) if d not in axes]
+    rows = tuple([shape[d] for d in kept])
+    count = ops.size_of(shape, axes)
+    if not count:
+        raise ShapeError(f"{name} of no elements: {type_of(x)} over axes {axes}")
+    x = ops.reshape(ops.transpose(x, [*kept, *axes]), (*rows, count))
+    last = len(rows)
+    (x,) = _sorted([x], last)
+    unknown = isnan(x)
+    qs = type_of(q).shape
+    flat_q = ops.reshape(q, (ops.size_of(qs, range(len(qs))),))
+    top: Any = ops.full(rows, count - 1, dtype)
+    if skip_nan:
+        found = ops.reduce_sum(ops.convert(ops.not_(unknown), dtype), (last,))
+        top = ops.max_(ops.sub(found, 1), 0)
+    wide = (*rows, type_of(flat_q).shape[0])
+    place = ops.mul(
+        ops.broadcast_in_dim(top, wide, tuple(range(last))), ops.broadcast_in_dim(flat_q, wide, (last,))
+    )
+    low, high = ops.floor(place), ops.ceil(place)
+
+    def element(at: Any) -> Any:
+        at = ops.min_(ops.max_(at, 0), count - 1)
+        return along(x, ops.convert(at, dtypes.default_int()), last)
+
+    if method == "lower":
+        result = element(low)
+    elif method == "higher":
+        result = element(high)
+    elif method == "nearest":
+        result = element(ops.round_(place, 1))
+    elif method == "midpoint":
+        result = ops.mul(ops.add(element(low), element(high)), 0.5)
+    else:
+        weight = ops.sub(place, low)
+        result = ops.add(ops.mul(element(low), ops.sub(1, weight)), ops.mul(element(high), weight))
+    bad = ops.reduce_and(unknown, (last,)) if skip_nan else ops.reduce_or(unknown, (last,))
+    bad = ops.or_(ops.broadcast_in_dim(bad, wide, tuple(range(last))), ops.ne(place, place))
+    result = ops.select(bad, np.nan, result)
+    result = ops.reshape(ops.moveaxis(result, last, 0), (*qs, *rows))
+    if keepdims:
+        result = ops.reshape(result, (*qs, *[1 if d in axes else n for d, n in enumerate(shape)]))
+    return result
+
+
+def _quantiles(name: str, skip_nan: bool, scale: float, what: str):
+    def function(
+        a: Any,
+        q: Any,
+        axis: int | Sequence[int] | None = None,
+        out: None = None,
+        overwrite_input: bool = False,
+        method: str = "linear",
+        keepdims: bool = False,
+        *,
+        interpolation: str | None = None,
+    ) -> Any:
+        if scale != 1:
+            (q,) = promote_inexact(name, q)
+            q = ops.div(asarray(q), scale)
+        return _quantile(name, a, q, axis, interpolation or method, keepdims, skip_nan)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"The {what} `q` of the elements (over `axis`; all by default){', NaNs left out' if skip_nan else ''}. "
+        "Of shape (*q.shape, *the other axes); between two elements by `method`: " + ", ".join(_METHODS) + "."
+    )
+    return boundary(function)
+
+
+quantile = _quantiles("quantile", False, 1, "quantiles")
+nanquantile = _quantiles("nanquantile", True, 1, "quantiles")
+percentile = _quantiles("percentile", False, 100, "percentiles")
+nanpercentile = _quantiles("nanpercentile", True, 100, "percentiles")
+
+
+def _medians(name: str, skip_nan: bool):
+    def function(
+        a: Any,
+        axis: int | Sequence[int] | None = None,
+        out: None = None,
+        overwrite_input: bool = False,
+        keepdims: bool = False,
+    ) -> Any:
+        half = cast(0.5, dtypes.default_float(), True)
+        return _quantile(name, a, half, axis, "midpoint", keepdims, skip_nan)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"The middle element over `axis`, or the mean of the two{', NaNs left out' if skip_nan else ''}."
+    )
+    return boundary(function)
+
+
+median = _medians("median", False)
+nanmedian = _medians("nanmedian", True)

@@ -1,0 +1,161 @@
+"""Sorting, search, quantiles, sets and cumulative operations against NumPy, compiled and not."""
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+import funcgrad.numpy as jnp
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(5, 7)).astype(np.float32)
+WITH_NAN = np.where(X > 1, np.nan, X).astype(np.float32)
+I = RNG.integers(0, 6, (4, 9)).astype(np.int32)
+
+
+def both(function, *args):
+    """The results of a function as it is and compiled, which agree."""
+    plain, compiled = fg.tree.leaves(function(*args)), fg.tree.leaves(fg.jit(function)(*args))
+    for a, b in zip(plain, compiled, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-6)
+    return [np.asarray(p) for p in plain]
+
+
+@pytest.mark.parametrize("x", [X, WITH_NAN, I, X.astype(np.float64), X > 0, I.astype(np.uint8)])
+@pytest.mark.parametrize("axis", [0, 1, -1, None])
+def test_sort_and_argsort(x, axis):
+    (out,) = both(lambda x: jnp.sort(x, axis=axis), x)
+    np.testing.assert_array_equal(out, np.sort(x, axis=axis))
+    (order,) = both(lambda x: jnp.argsort(x, axis=axis), x)
+    np.testing.assert_array_equal(order, np.argsort(x, axis=axis, kind="stable"))
+    (down,) = both(lambda x: jnp.sort(x, axis=axis, descending=True), x)
+    np.testing.assert_array_equal(down, np.flip(np.sort(x, axis=axis), -1 if axis is None else axis))
+
+
+def test_zeros_of_both_signs_are_equal_and_stay_in_order():
+    x = np.array([0.0, -0.0, 1.0, -1.0, 0.0], np.float32)
+    assert jnp.argsort(x).tolist() == [3, 0, 1, 4, 2]
+
+
+def test_sort_by_several_keys():
+    a, b, c = I[0], I[1], X.ravel()[:9]
+    want = np.lexsort((b, a))
+    outs = both(lambda *xs: fg.lax.sort(xs, num_keys=2), a, b, c)
+    for got, x in zip(outs, (a, b, c)):
+        np.testing.assert_array_equal(got, x[want])
+    np.testing.assert_array_equal(both(lambda a, b: jnp.lexsort((b, a)), a, b)[0], want)
+
+
+@pytest.mark.parametrize("k", [0, 1, 3, 7])
+def test_top_k(k):
+    values, places = both(lambda x: fg.lax.top_k(x, k), X)
+    np.testing.assert_array_equal(places, np.argsort(-X, axis=-1, kind="stable")[:, :k])
+    np.testing.assert_array_equal(values, np.take_along_axis(X, places, -1))
+    assert places.dtype == np.int32
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_searchsorted(side):
+    line, wanted = np.sort(X.ravel()), np.concatenate([X.ravel(), WITH_NAN.ravel(), [9, -9]])
+    (got,) = both(lambda a, v: jnp.searchsorted(a, v, side=side), line, wanted.astype(np.float32))
+    np.testing.assert_array_equal(got, np.searchsorted(line, wanted.astype(np.float32), side=side))
+    assert both(lambda a: jnp.searchsorted(a, 1.0), np.zeros(0, np.float32))[0] == 0
+
+
+def test_digitize():
+    edges = np.array([-1.0, 0.0, 0.5, 2.0], np.float32)
+    for bins in (edges, edges[::-1]):
+        for right in (False, True):
+            (got,) = both(lambda x, b, right=right: jnp.digitize(x, b, right), X, bins.copy())
+            np.testing.assert_array_equal(got, np.digitize(X, bins, right))
+
+
+@pytest.mark.parametrize("method", ["linear", "lower", "higher", "midpoint", "nearest"])
+@pytest.mark.parametrize("name", ["quantile", "nanquantile"])
+def test_quantiles(name, method):
+    q = np.array([0.0, 0.13, 0.5, 1.0], np.float32)
+    (got,) = both(lambda x: getattr(jnp, name)(x, q, axis=1, method=method), WITH_NAN)
+    want = getattr(np, name)(WITH_NAN.astype(np.float64), q.astype(np.float64), axis=1, method=method)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [None, 0, (0, 1)])
+def test_medians(axis):
+    (got,) = both(lambda x: jnp.median(x, axis=axis, keepdims=True), X)
+    np.testing.assert_allclose(got, np.median(X, axis=axis, keepdims=True), rtol=1e-6)
+    (got,) = both(lambda x: jnp.nanmedian(x, axis=axis), WITH_NAN)
+    np.testing.assert_allclose(got, np.nanmedian(WITH_NAN, axis=axis), rtol=1e-6)
+    np.testing.assert_allclose(jnp.percentile(X, 30), np.percentile(X, 30), rtol=1e-6)
+
+
+def test_unique():
+    for got, want in zip(jnp.unique(I, True, True, True), np.unique(I, True, True, True)):
+        np.testing.assert_array_equal(got, want)
+    values, index, inverse, counts = both(lambda x: jnp.unique(x, True, True, True, size=8, fill_value=-1), I)
+    found, first, back, often = np.unique(I, True, True, True)
+    np.testing.assert_array_equal(values, [*found, *[-1] * (8 - len(found))])
+    np.testing.assert_array_equal(index[: len(first)], first)
+    np.testing.assert_array_equal(inverse, back.reshape(I.shape))
+    np.testing.assert_array_equal(counts, [*often, *[0] * (8 - len(found))])
+    np.testing.assert_array_equal(both(lambda x: jnp.unique(x, size=3), I)[0], found[:3])
+    with pytest.raises(fg.errors.ConcretizationError, match="size="):
+        fg.jit(jnp.unique)(I)
+
+
+@pytest.mark.parametrize("name", ["union1d", "intersect1d", "setdiff1d", "setxor1d"])
+def test_sets(name):
+    a, b = I[0], I[1]
+    np.testing.assert_array_equal(getattr(jnp, name)(a, b), getattr(np, name)(a, b))
+
+
+def test_membership_and_counts():
+    np.testing.assert_array_equal(both(lambda x: jnp.isin(x, jnp.array([1, 4])), I)[0], np.isin(I, [1, 4]))
+    np.testing.assert_array_equal(
+        both(lambda x: jnp.bincount(x, length=8), I[0])[0], np.bincount(I[0], minlength=8)
+    )
+    np.testing.assert_array_equal(
+        jnp.bincount(I[0], X.ravel()[:9]), np.bincount(I[0], X.ravel()[:9]).astype("f4")
+    )
+    for options in ({"bins": 6}, {"bins": 4, "range": (-1, 1)}, {"bins": [-1.0, 0.0, 2.0], "density": True}):
+        counts, edges = jnp.histogram(
+            X,
+            **{**options, "bins": jnp.asarray(options["bins"])}
+            if isinstance(options["bins"], list)
+            else options,
+        )
+        want, at = np.histogram(X, **options)
+        np.testing.assert_allclose(counts, want, rtol=1e-5)
+        np.testing.assert_allclose(edges, at, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "nancumsum", "nancumprod"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_cumulative(name, axis):
+    for x in (X, WITH_NAN, I):
+        (got,) = both(lambda x: getattr(jnp, name)(x, axis=axis), x)
+        want = getattr(np, name)(x.astype(np.float64) if x is not I else x, axis=axis, dtype=None)
+        np.testing.assert_allclose(got, want.astype(got.dtype), rtol=2e-5, atol=2e-5)
+
+
+def test_nonzero_of_a_given_size():
+    (got,) = both(lambda x: jnp.argwhere(x > 0.3, size=40), X)
+    found = np.argwhere(X > 0.3)
+    np.testing.assert_array_equal(got, np.pad(found, ((0, 40 - len(found)), (0, 0))))
+    rows, columns = both(lambda x: jnp.where(x > 0.3, size=5, fill_value=-1), X)
+    np.testing.assert_array_equal(rows, found[:5, 0])
+    np.testing.assert_array_equal(columns, found[:5, 1])
+
+
+def test_permutation_and_choice():
+    key = fg.random.key(3)
+    assert sorted(fg.random.permutation(key, 50).tolist()) == list(range(50))
+    rows = fg.random.permutation(key, X)
+    np.testing.assert_array_equal(np.sort(rows, 0), np.sort(X, 0))
+    assert any((np.asarray(rows)[i] == X[0]).all() for i in range(5))
+    drawn = fg.jit(lambda key: fg.random.choice(key, 20, (12,), replace=False))(key)
+    assert len(set(drawn.tolist())) == 12
+    p = jnp.array([0.5, 0.0, 0.5])
+    assert set(fg.random.choice(key, 3, (200,), p=p).tolist()) == {0, 2}
+    assert sorted(fg.random.choice(key, 3, (2,), replace=False, p=p).tolist()) == [0, 2]
+    with pytest.raises(fg.errors.ArgumentError, match="without replacement"):
+        fg.random.choice(key, 3, (4,), replace=False)
