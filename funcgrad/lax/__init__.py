@@ -16,6 +16,16 @@ from funcgrad.lax.collectives import (
     psum_scatter,
 )
 from funcgrad.lax.control import cond, fori_loop, scan, switch, while_loop
+from funcgrad.lax.convolution import (
+    ConvDimensionNumbers,
+    conv,
+    conv_dimension_numbers,
+    conv_general_dilated,
+    conv_transpose,
+    conv_with_general_padding,
+    padtype_to_pads,
+    reduce_window,
+)
 from funcgrad.lax.elementwise import (
     RoundingMethod,
     abs,
@@ -92,6 +102,7 @@ from funcgrad.lax.elementwise import (
     tan,
     tanh,
 )
+from funcgrad.lax.fft import FftType, fft
 from funcgrad.lax.indexing import (
     GatherDimensionNumbers,
     GatherScatterMode,
@@ -170,7 +181,9 @@ from funcgrad.names import unknown_names as _unknown_names
 __getattr__ = _unknown_names(__name__)
 
 __all__ = [
+    "ConvDimensionNumbers",
     "DotDimensionNumbers",
+    "FftType",
     "GatherDimensionNumbers",
     "GatherScatterMode",
     "Precision",
@@ -214,6 +227,11 @@ __all__ = [
     "concatenate",
     "cond",
     "conj",
+    "conv",
+    "conv_dimension_numbers",
+    "conv_general_dilated",
+    "conv_transpose",
+    "conv_with_general_padding",
     "convert_element_type",
     "cos",
     "cosh",
@@ -241,6 +259,7 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "fft",
     "floor",
     "fori_loop",
     "full",
@@ -270,6 +289,7 @@ __all__ = [
     "nextafter",
     "optimization_barrier",
     "pad",
+    "padtype_to_pads",
     "pmax",
     "pmean",
     "pmin",
@@ -289,6 +309,7 @@ __all__ = [
     "reduce_precision",
     "reduce_prod",
     "reduce_sum",
+    "reduce_window",
     "rem",
     "reshape",
     "rev",

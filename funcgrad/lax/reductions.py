@@ -62,13 +62,15 @@ def reduce(
     outs = []
     for x, start in zip(leaves, starts):
         x, start = same_dtype("reduce", x, start)
-        whole, combine = _MONOIDS[_monoid_of(computation, type_of(x).dtype, structure, len(leaves))]
+        whole, combine = _MONOIDS[monoid_of(computation, type_of(x).dtype, structure, len(leaves))]
         outs.append(combine(whole(x, dimensions), start))
     return structure.unflatten(outs)
 
 
-def _monoid_of(computation: Callable[..., Any], dtype: np.dtype, structure: Any, count: int) -> str:
-    """The name of the one operation that `computation` is."""
+def monoid_of(
+    computation: Callable[..., Any], dtype: np.dtype, structure: Any, count: int, strict: bool = True
+) -> str | None:
+    """The name of the one operation that `computation` is; ArgumentError (None unless `strict`) for any other."""
     scalar = type_of(dtype.type(0))
 
     def flat(*values: Any) -> list[Any]:
@@ -79,6 +81,8 @@ def _monoid_of(computation: Callable[..., Any], dtype: np.dtype, structure: Any,
     names = {e.primitive.name for e in graph.equations}
     if len(names) == 1 and len(graph.equations) == count and names <= set(_MONOIDS):
         return names.pop()
+    if not strict:
+        return None
     raise ArgumentError(
         f"lax.reduce with a computation of {', '.join(sorted(names)) or 'no operation'}",
         hint=f"it can be one of {', '.join(_MONOIDS)}; write others with vmap and a fold",

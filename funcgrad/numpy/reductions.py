@@ -417,3 +417,22 @@ def nanstd(
 ) -> Any:
     """`std` of the elements that are not NaN."""
     return ops.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims))
+
+
+def _nan_position(name: str, position: Callable[..., Any], neutral: float):
+    @boundary
+    def function(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Any:
+        x = _as_array(name, a)
+        if not dtypes.is_inexact(type_of(x).dtype):
+            return position(x, axis, keepdims=keepdims)
+        missing = _is_nan(x)
+        found = position(ops.select(missing, ops.full_like(x, neutral), x), axis, keepdims=keepdims)
+        return ops.select(all(missing, axis, keepdims=keepdims), ops.full_like(found, -1), found)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"`{name[3:]}` of the elements that are not NaN; -1 where all are."
+    return function
+
+
+nanargmax = _nan_position("nanargmax", argmax, -np.inf)
+nanargmin = _nan_position("nanargmin", argmin, np.inf)

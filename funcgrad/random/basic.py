@@ -1,12 +1,4 @@
-"""Random numbers with explicit keys, under the names of `jax.random`.
-
-A key is a uint32 array of shape (2,), made from a seed by `key` or `PRNGKey`. The same key always gives the
-same numbers, on every device and whatever the number of threads; `split` and `fold_in` make new keys. Bits
-come from Threefry-2x32 (prims/random.py) over the position of each element, so that a seed gives the numbers
-that it gives in JAX. Owns the distributions; keeps no state.
-
-Draws of integers use 32 bits unless a 64-bit dtype or default float says otherwise, as JAX does by default.
-"""
+"""Keys, random bits, and the distributions that one transform of them gives. Keeps no state."""
 
 from __future__ import annotations
 
@@ -21,7 +13,6 @@ from funcgrad import dtypes
 from funcgrad.array import array_of
 from funcgrad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, boundary
 from funcgrad.lax.indexing import take_along
-from funcgrad.names import unknown_names
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.numpy.sorting import searchsorted
 from funcgrad.trace import ops
@@ -697,13 +688,3 @@ def _weighted(key: Any, p: Any, sizes: tuple[int, ...], count: int, replace: boo
     scores = ops.add(_gumbel(key, "choice", (count,), t.dtype, mode), ops.log(p))
     _, index = ops.apply("top_k", scores, k=math.prod(sizes))
     return ops.reshape(index, sizes)
-
-
-__getattr__ = unknown_names(
-    __name__,
-    {
-        "rand": "funcgrad.random.uniform(key, shape)",
-        "randn": "funcgrad.random.normal(key, shape)",
-        "seed": "key = funcgrad.random.key(seed): nothing keeps a state",
-    },
-)
