@@ -50,7 +50,13 @@ from funcgrad.api import (
 from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
-from funcgrad.contexts import checking_leaks, disable_jit, ensure_compile_time_eval, named_scope
+from funcgrad.contexts import (
+    checking_leaks,
+    disable_jit,
+    ensure_compile_time_eval,
+    named_call,
+    named_scope,
+)
 from funcgrad.custom_rules import custom_jvp, custom_vjp
 from funcgrad.debug import infs as debug_infs
 from funcgrad.debug import key_reuse as debug_key_reuse
@@ -65,7 +71,18 @@ from funcgrad.devices import (
     local_devices,
 )
 from funcgrad.jit import jit
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+
+__getattr__ = _unknown_names(
+    __name__,
+    {
+        "cross_entropy": "it from funcgrad.nn.log_softmax and funcgrad.nn.one_hot",
+        "pmap": "vmap, or jit: one process drives one device",
+        "tensor": "funcgrad.numpy.array",
+        "no_grad": "funcgrad.lax.stop_gradient(x): derivatives are taken only where grad asks for them",
+    },
+)
 
 __all__ = [
     "Array",
@@ -109,6 +126,7 @@ __all__ = [
     "local_devices",
     "make_graph",
     "make_jaxpr",
+    "named_call",
     "named_scope",
     "nn",
     "numpy",

@@ -13,7 +13,14 @@ import numpy as np
 
 from funcgrad import dtypes, tree
 from funcgrad.array import Array, ShapeDtypeStruct
-from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, boundary
+from funcgrad.errors import (
+    ArgumentError,
+    ConcretizationError,
+    DTypeError,
+    NotDifferentiableError,
+    ShapeError,
+    boundary,
+)
 from funcgrad.flat import (
     FlatFunction,
     check_operands,
@@ -108,7 +115,8 @@ def _fitted(value: Any, primal: Any, what: str, of: str) -> Any:
     t, expected = type_of(value), primal.tangent()
     if t.shape != expected.shape:
         raise ShapeError(
-            f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ"
+            f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ",
+            hint=f"a {what} has the shape of its {of}: {primal.shape}",
         )
     if t.dtype != expected.dtype:
         if expected.dtype == dtypes.float0:
@@ -162,6 +170,7 @@ def _plain_aux(aux: Any) -> Any:
     )
 
 
+@boundary
 def value_and_grad(
     fun: F,
     argnums: int | Sequence[int] = 0,
@@ -172,7 +181,8 @@ def value_and_grad(
     """The function that gives `fun`'s value and its gradient, in one pass each way.
 
     Args:
-        fun: a function with a scalar output (of shape ()).
+        fun: a function with a scalar output (of shape ()). The gradient in a complex argument x + iy is
+            du/dx - i du/dy, so that descent follows its conjugate.
         argnums: the positional argument, or arguments, to differentiate; with a tuple the gradients come as
             a tuple. An argument may be any tree of arrays.
         has_aux: `fun` returns (output, aux); the result is then ((value, aux), gradient).
@@ -220,7 +230,7 @@ def _check_grad_input(
 ) -> None:
     if (dtypes.is_float(t.dtype) and not holomorphic) or (allow_int and not dtypes.is_inexact(t.dtype)):
         return
-    if dtypes.is_complex(t.dtype) and holomorphic:
+    if dtypes.is_complex(t.dtype):
         return
     for p, value in zip(positions, moving):  # find the leaf, to name it
         for path, leaf in tree.leaves_with_path(value):
@@ -228,12 +238,6 @@ def _check_grad_input(
                 place = describe_argument(fun, args, p) + tree.keystr(path)
                 if holomorphic:
                     raise DTypeError(f"grad(holomorphic=True) needs complex arguments; {place} is {t}")
-                if dtypes.is_complex(t.dtype):
-                    raise DTypeError(
-                        f"grad needs real arguments; {place} is {t}",
-                        hint="use holomorphic=True for a holomorphic function, or differentiate with respect to "
-                        "real and imaginary parts",
-                    )
                 raise NotDifferentiableError(
                     f"grad needs arguments of a float dtype; {place} is {t}, and integers have no derivative",
                     hint="pass 3.0 instead of 3, or x.astype(float); argnums chooses other arguments; allow_int=True "
@@ -256,11 +260,12 @@ def _check_grad_output(fun: F, outs: Sequence[Any], flat: FlatFunction, holomorp
     if not holomorphic and not dtypes.is_float(t.dtype):
         raise NotDifferentiableError(
             f"grad needs a real float output; {name} returned {t}",
-            hint="take .real, or abs, of a complex output; make an integer output float",
+            hint="take .real, or abs, of a complex output, or say holomorphic=True; make an integer output float",
         )
     return outs[0]
 
 
+@boundary
 def grad(
     fun: F,
     argnums: int | Sequence[int] = 0,
@@ -415,8 +420,11 @@ def _basis(leaves: Sequence[Any]) -> list[Any]:
 
 def _check_jacobian_leaf(leaf: Any, holomorphic: bool, transform: str, what: str) -> None:
     t = type_of(leaf)
-    ok = dtypes.is_complex(t.dtype) if holomorphic else dtypes.is_float(t.dtype)
-    if not ok:
+    either = (
+        transform == "jacrev" and what == "inputs"
+    )  # of a real output there is a gradient in complex inputs
+    allowed = dtypes.is_complex if holomorphic else dtypes.is_inexact if either else dtypes.is_float
+    if not allowed(t.dtype):
         kind = "complex" if holomorphic else "real float"
         raise DTypeError(
             f"{transform} needs {kind} {what}, got {t}", hint="see holomorphic, or use .astype(float)"
@@ -434,6 +442,7 @@ def _split(stacked: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
     return pieces
 
 
+@boundary
 def jacfwd(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
     """The Jacobian by forward mode: one pass per input element, all at once. Best for tall Jacobians.
 
@@ -474,6 +483,7 @@ def jacfwd(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holo
     return jacobian
 
 
+@boundary
 def jacrev(
     fun: F,
     argnums: int | Sequence[int] = 0,
@@ -518,6 +528,7 @@ def jacrev(
 jacobian = jacrev
 
 
+@boundary
 def hessian(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
     """The Hessian of a function, as forward mode over reverse mode.
 
@@ -548,6 +559,7 @@ def _closed_graph(fun: F, args: tuple[Any, ...], kwargs: dict[str, Any], transfo
     return trace_to_graph(flat, [type_of(x) for x in leaves], name_of(fun)), flat
 
 
+@boundary
 def make_graph(fun: F, static_argnums: int | Sequence[int] = (), return_shape: bool = False) -> F:
     """The function that gives `fun`'s graph for given arguments; print it to read it.
 
@@ -596,6 +608,7 @@ def stop_gradient(x: Any) -> Any:
     return tree.map(stop, x)
 
 
+@boundary
 def checkpoint(
     fun: F | None = None,
     *,
@@ -607,6 +620,7 @@ def checkpoint(
 
     Memory of the backward pass then holds only the arguments of `fun`; see Griewank and Walther, "Algorithm
     799: revolve", 2000. `static_argnums` are passed to `fun` as they are. JAX's other name is `remat`.
+    Outside of jit, a function whose Python code asks for values (`if x > 0`) runs as it is, and keeps them all.
 
     >>> import funcgrad as fg
     >>> fg.grad(fg.checkpoint(lambda x: fg.numpy.sin(fg.numpy.sin(x))))(0.0)
@@ -631,7 +645,10 @@ def checkpoint(
 
         of_dynamic.__name__ = name_of(fun)
         dynamic = tuple([a for i, a in enumerate(args) if i not in statics])
-        closed, flat = _closed_graph(of_dynamic, dynamic, kwargs, "checkpoint")
+        try:
+            closed, flat = _closed_graph(of_dynamic, dynamic, kwargs, "checkpoint")
+        except ConcretizationError:  # Python needs values: with values in hand it has them, and all is kept
+            return fun(*args, **kwargs)
         leaves = tree.leaves((dynamic, kwargs))
         outs = bind(checkpoint_p, *closed.constants, *leaves, graph=closed.graph, name=closed.graph.name)
         return flat.out_tree.unflatten(outs)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.errors import ArgumentError, DTypeError, ImmutableError, UnhashableError
+from funcgrad.errors import ArgumentError, DTypeError, ImmutableError, UnhashableError, boundary
 from funcgrad.ir.types import ArrayType, array_type
 
 
@@ -56,25 +56,34 @@ class ArrayMethods:
         """JAX's name of `type`."""
         return self.type
 
+    @boundary
     def __len__(self) -> int:
         if not self.type.shape:
-            raise TypeError("len() of an array without axes")
+            raise ArgumentError(
+                f"len() of an array without axes: {self.type}", hint="x.size is 1; x.shape is ()"
+            )
         return self.type.shape[0]
 
+    @boundary
     def __hash__(self) -> int:
         raise UnhashableError(
             f"arrays have no hash: {self.type}",
             hint="key by a tuple of Python numbers, or by id(x); arrays cannot be static arguments of jit",
         )
 
+    @boundary
     def __setitem__(self, index: Any, value: Any) -> None:
         raise ImmutableError(
             f"arrays do not change in place: {self.type}",
             hint="write x = x.at[index].set(value), which gives a new array (jit makes it in place)",
         )
 
+    @boundary
     def __delitem__(self, index: Any) -> None:
-        raise ImmutableError("arrays do not change in place", hint="use funcgrad.numpy.delete")
+        raise ImmutableError(
+            f"arrays do not change in place: {self.type}",
+            hint="use funcgrad.numpy.delete(x, index), which gives a new array",
+        )
 
 
 def no_axes_to_iterate(type: ArrayType) -> ArgumentError:
@@ -142,6 +151,7 @@ class Array(ArrayMethods):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._data.__dlpack_device__()
 
+    @boundary
     def __bool__(self) -> bool:
         if self._data.size != 1:
             raise ArgumentError(
@@ -150,15 +160,19 @@ class Array(ArrayMethods):
             )
         return bool(self._data)
 
+    @boundary
     def __float__(self) -> float:
         return float(self._scalar("float"))
 
+    @boundary
     def __int__(self) -> int:
         return int(self._scalar("int"))
 
+    @boundary
     def __complex__(self) -> complex:
         return complex(self._scalar("complex"))
 
+    @boundary
     def __index__(self) -> int:
         if self._data.ndim or not (dtypes.is_integer(self._data.dtype) or dtypes.is_bool(self._data.dtype)):
             raise ArgumentError(
@@ -179,13 +193,17 @@ class Array(ArrayMethods):
             )
         return self._data.reshape(())[()]
 
+    @boundary
     def item(self, *index: int) -> Any:
         """The one element (or the element at `index`) as a Python scalar."""
+        if not index and self._data.size != 1:
+            self._scalar("item")
         return self._data.item(*index)
 
     def tolist(self) -> Any:
         return self._data.tolist()
 
+    @boundary
     def __iter__(self):
         if not self._data.ndim:
             raise no_axes_to_iterate(self.type)

@@ -9,12 +9,17 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
 from funcgrad.flat import FlatFunction, check_operands, describe_argument, name_of
-from funcgrad.trace.core import as_array, is_operand, type_of
+from funcgrad.ir.types import array_type
+from funcgrad.prims.control_scan import scan_p
+from funcgrad.trace import ops
+from funcgrad.trace.core import as_array, bind, is_operand, type_of
+from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.transforms.vmap import batch, move_batch_axis
 
 F = Callable[..., Any]
 
 
+@boundary
 def vmap(
     fun: F,
     in_axes: Any = 0,
@@ -22,6 +27,8 @@ def vmap(
     axis_name: Any = None,
     axis_size: int | None = None,
     spmd_axis_name: Any = None,
+    *,
+    chunk_size: int | None = None,
 ) -> F:
     """The function that applies `fun` to each example of a batch, all at once.
 
@@ -34,6 +41,8 @@ def vmap(
         axis_name: a name for the batch axis, for collectives such as `lax.psum`.
         axis_size: the length of the batch axis, needed where no argument is batched.
         spmd_axis_name: accepted for JAX's sake; without effect here.
+        chunk_size: so many examples at once, one chunk after the other in a loop, for less memory; not with
+            collectives over `axis_name`.
 
     Raises:
         ShapeError: batch axes of different lengths.
@@ -58,6 +67,15 @@ def vmap(
                 hint="0 maps over the leading axis, None shares the argument",
             )
 
+    if chunk_size is not None:
+        if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
+            raise ArgumentError(f"vmap: chunk_size has to be an int of at least 1, got {chunk_size!r}")
+        if axis_name is not None:
+            raise ArgumentError(
+                "vmap: with chunk_size the examples are not all there at once, so axis_name has no meaning",
+                hint="leave one of the two out",
+            )
+
     @functools.wraps(fun)
     @boundary
     def batched(*args: Any, **kwargs: Any) -> Any:
@@ -74,7 +92,10 @@ def vmap(
         axes = _normalize(axes, leaves, lambda i: _place(fun, args, kwargs, i))
         size = _batch_size(fun, args, kwargs, leaves, axes, axis_size)
         flat = FlatFunction(fun, in_tree)
-        outs = batch(flat, leaves, axes, size, axis_name)
+        if chunk_size is None or chunk_size >= size:
+            outs = batch(flat, leaves, axes, size, axis_name)
+        else:
+            outs = _in_chunks(flat, leaves, axes, size, chunk_size)
         result = flat.out_tree.unflatten([o for o, _ in outs])
         targets = _spread(out_axes, result, "out_axes", fun)
         return flat.out_tree.unflatten(
@@ -83,6 +104,48 @@ def vmap(
 
     batched.__name__ = f"vmap_{name_of(fun)}"
     return batched
+
+
+def _in_chunks(
+    flat: FlatFunction, leaves: Sequence[Any], axes: Sequence[int | None], size: int, chunk: int
+) -> list[tuple[Any, int | None]]:
+    """What `batch` gives, computed by a loop over chunks of examples, and the rest of them apart."""
+    moved = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(leaves, axes)]
+    flags = [a is not None for a in axes]
+    shared = [x for x, f in zip(moved, flags) if not f]
+    xs = [x for x, f in zip(moved, flags) if f]
+    full = size // chunk * chunk
+
+    def run(shared: Sequence[Any], rows: Sequence[Any], count: int) -> list[Any]:
+        sources = iter(shared), iter(rows)
+        values = [next(sources[f]) for f in flags]
+        outs = batch(flat, values, [0 if f else None for f in flags], count)
+        return [move_batch_axis(o, a, 0, count) for o, a in outs]
+
+    grouped = []
+    for x in xs:
+        rows = ops.slice_in_dim(x, 0, full)
+        grouped.append(ops.reshape(rows, (full // chunk, chunk, *type_of(x).shape[1:])))
+    types = [*map(type_of, shared)]
+    types += [array_type(t.shape[1:], t.dtype, t.weak) for t in map(type_of, grouped)]
+    held = len(shared)
+    closed = trace_to_graph(lambda *v: run(v[:held], v[held:], chunk), types, name_of(flat.function))
+    outs = bind(
+        scan_p,
+        *closed.constants,
+        *shared,
+        *grouped,
+        graph=closed.graph,
+        consts=len(closed.constants) + held,
+        carry=0,
+        length=full // chunk,
+        reverse=False,
+    )
+    outs = [ops.reshape(o, (full, *type_of(o).shape[2:])) for o in outs]
+    if full < size:
+        rest = run(shared, [ops.slice_in_dim(x, full, size) for x in xs], size - full)
+        outs = [ops.concatenate([o, r], 0) for o, r in zip(outs, rest)]
+    return [(o, 0) for o in outs]
 
 
 def _spread(axes: Any, full: Any, what: str, fun: F) -> list[int | None]:
@@ -159,6 +222,7 @@ def _place_output(fun: F, value: Any, axis: int | None, target: int | None, size
     ndim = type_of(value).ndim + (axis is None)
     if not -ndim <= target < ndim:
         raise AxisError(
-            f"out_axes puts the batch at axis {target}, and the output of {name_of(fun)} has {ndim} axes with it"
+            f"out_axes puts the batch at axis {target}, and the output of {name_of(fun)} has {ndim} axes with it",
+            hint=f"give out_axes from {-ndim} to {ndim - 1}",
         )
     return as_array(move_batch_axis(value, axis, target % ndim, size))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from funcgrad.config import config
 from funcgrad.trace.core import EAGER, current
@@ -36,3 +37,8 @@ def checking_leaks(check: bool = True) -> AbstractContextManager[None]:
 def ensure_compile_time_eval() -> AbstractContextManager[object]:
     """Inside, what does not depend on traced values is computed at once, also while a function is traced."""
     return current(EAGER)
+
+
+def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
+    """`fun`, in a `named_scope`."""
+    return named_scope(name or getattr(fun, "__name__", "call"))(fun)

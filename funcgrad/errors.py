@@ -7,6 +7,7 @@ do. Each class also derives from the built-in exception that NumPy or JAX users 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -82,6 +83,10 @@ class NotDifferentiableError(FuncgradError, TypeError, NotImplementedError):
     """A derivative was asked of something that has none."""
 
 
+class UnknownNameError(FuncgradError, AttributeError):
+    """A name that a module or an array of funcgrad does not have."""
+
+
 class AxisNameError(FuncgradError, NameError):
     """A collective named an axis that no surrounding vmap declares."""
 
@@ -115,15 +120,43 @@ class CacheWarning(FuncgradWarning):
 
 
 def boundary(function: F) -> F:
-    """Mark a public function: an error that leaves it shows the user's frames, not funcgrad's own."""
+    """Mark a public function: an error that leaves it shows the user's frames, not funcgrad's own.
+
+    Arguments that do not fit its signature raise ArgumentError, with the signature.
+    """
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except Exception as error:
+            if type(error) is TypeError and (misfit := _signature_misfit(wrapper, error, args, kwargs)):
+                try:
+                    raise misfit from None
+                except ArgumentError:
+                    misfit.__traceback__ = None
+                    raise
             # raising again does not put this frame back
             error.__traceback__ = without_internal_frames(error.__traceback__)
             raise
 
     return wrapper  # type: ignore[return-value]
+
+
+def _signature_misfit(
+    function: Callable[..., Any], error: TypeError, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> ArgumentError | None:
+    """The error of arguments that `function` does not take; None where the TypeError arose further in."""
+    if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+        return None
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+        shown = signature.replace(parameters=parameters, return_annotation=signature.empty)
+        what = f"{function.__name__}() {str(error).partition('() ')[2]}"
+        return ArgumentError(what, hint=f"call it as {function.__name__}{shown}")
+    except ValueError:
+        pass
+    return None

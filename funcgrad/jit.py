@@ -85,6 +85,30 @@ class Traced:
         return self.out_tree.unflatten(outs)
 
 
+class Compiled:
+    """A function compiled for one signature, and called with arguments of that signature only."""
+
+    def __init__(self, name: str, traced: Traced, in_tree: TreeDef):
+        self._name = name
+        self._traced = traced
+        self._in_tree = in_tree
+
+    def __repr__(self) -> str:
+        return f"<compiled {self._name}>"
+
+    @boundary
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, in_tree = tree.flatten((args, kwargs))
+        wanted = self._traced.closed.in_types
+        if in_tree != self._in_tree or not all(t.matches(type_of(x)) for x, t in zip(leaves, wanted)):
+            got = ", ".join(str(type_of(x)) if is_operand(x) else repr(x) for x in leaves)
+            raise ArgumentError(
+                f"{self._name} was compiled for ({', '.join(map(str, wanted))}), and is called with ({got})",
+                hint="leave static arguments out; call the function under jit itself for other types",
+            )
+        return self._traced.run_any(leaves) if state.trace is EAGER else self._traced.bind(leaves)
+
+
 class Jitted:
     """A function under `jit`; see there."""
 
@@ -132,7 +156,8 @@ class Jitted:
             if not 0 <= normal < len(positional) and not variadic:
                 raise ArgumentError(
                     f"{what}_argnums={tuple(argnums)}: {self._name} has {len(positional)} positional parameters "
-                    f"({', '.join(positional)}), so there is no number {number}"
+                    f"({', '.join(positional)}), so there is no number {number}",
+                    hint=f"give numbers from 0 to {len(positional) - 1}" if positional else "leave it out",
                 )
             numbers.add(normal)
             if normal < len(positional) and parameters[normal].kind is not inspect.Parameter.POSITIONAL_ONLY:
@@ -143,12 +168,13 @@ class Jitted:
             elif name not in self._signature.parameters and not keywords:
                 raise ArgumentError(
                     f"{what}_argnames={tuple(argnames)}: {self._name} has no parameter {name!r}; it has "
-                    f"{', '.join(self._signature.parameters)}"
+                    f"{', '.join(self._signature.parameters)}",
+                    hint=f"use one of {', '.join(map(repr, self._signature.parameters))}",
                 )
         return tuple(sorted(numbers)), tuple(sorted(names))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else BoundJitted(self, instance)
 
     def __repr__(self) -> str:
         return f"<jit of {self._name}>"
@@ -255,7 +281,9 @@ class Jitted:
         """What the compiler makes of the function for these arguments (arrays or ShapeDtypeStructs): its graph,
         its kernels and their source, its memory plan. Print it, or look at its parts."""
         traced, _ = self._traced(args, kwargs)
-        return Lowered(traced.closed, traced.executable)
+        _, _, dynamic, named = self._without_statics(args, kwargs)
+        compiled = Compiled(self._name, traced, tree.structure((dynamic, named)))
+        return Lowered(traced.closed, traced.executable, compiled)
 
     @boundary
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
@@ -290,6 +318,35 @@ trace_watchers: list[Callable[[Jitted], None]] = []
 """Called with each function that has just been traced."""
 
 
+class BoundJitted(functools.partial):
+    """A jitted method of an instance, which is its first argument: what `instance.method` gives."""
+
+    def __new__(cls, jitted: Jitted, instance: Any) -> BoundJitted:
+        self = super().__new__(cls, jitted, instance)
+        functools.update_wrapper(self, jitted.function)
+        return self
+
+    @property
+    def __self__(self) -> Any:
+        return self.args[0]
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """`Jitted.lower` for this instance."""
+        return self.func.lower(*self.args, *args, **kwargs)
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """`Jitted.eval_shape` for this instance."""
+        return self.func.eval_shape(*self.args, *args, **kwargs)
+
+    def trace(self, *args: Any, **kwargs: Any) -> ClosedGraph:
+        """`Jitted.trace` for this instance."""
+        return self.func.trace(*self.args, *args, **kwargs)
+
+    def clear_cache(self) -> None:
+        """Forget what was traced, for any instance."""
+        self.func.clear_cache()
+
+
 def _axis_names() -> tuple[Any, ...]:
     """The names and sizes of the batch axes in scope, on which a trace may depend."""
     names, trace = [], state.trace
@@ -301,6 +358,7 @@ def _axis_names() -> tuple[Any, ...]:
     return tuple(names)
 
 
+@boundary
 def jit(
     fun: Callable[..., Any] | None = None,
     *,

@@ -19,8 +19,9 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import array_of
-from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, boundary
 from funcgrad.lax.indexing import take_along
+from funcgrad.names import unknown_names
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.numpy.sorting import searchsorted
 from funcgrad.trace import ops
@@ -170,6 +171,8 @@ def clone(key: Any) -> Any:
 def _shape_of(shape: Any, function: str) -> tuple[int, ...]:
     try:
         sizes = tuple(map(operator.index, shape if isinstance(shape, Sequence) else (shape,)))
+    except ConcretizationError:
+        raise
     except TypeError:
         raise ShapeError(
             f"random.{function}: {shape!r} is not a shape", hint="pass a tuple of ints"
@@ -410,7 +413,12 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None, mode: str = "l
     if mode not in ("low", "high"):
         raise ArgumentError(f"bernoulli has the modes 'low' and 'high', not {mode!r}")
     sizes = _broadcast_shape(shape, "bernoulli", p)
-    dtype = _float_dtype(type_of(p).dtype, "bernoulli")
+    dtype = type_of(p).dtype
+    if not dtypes.is_float(dtype):
+        raise DTypeError(
+            f"random.bernoulli takes a float probability, got {type_of(p)}",
+            hint="convert it: p.astype(float)",
+        )
     p = _parameter(p, sizes, dtype)
     if mode == "low":
         return ops.lt(_unit(key, "bernoulli", sizes, dtype), p)
@@ -705,3 +713,13 @@ def _weighted(key: Any, p: Any, sizes: tuple[int, ...], count: int, replace: boo
     scores = ops.add(_gumbel(key, "choice", (count,), t.dtype, mode), ops.log(p))
     _, index = ops.apply("top_k", scores, k=math.prod(sizes))
     return ops.reshape(index, sizes)
+
+
+__getattr__ = unknown_names(
+    __name__,
+    {
+        "rand": "funcgrad.random.uniform(key, shape)",
+        "randn": "funcgrad.random.normal(key, shape)",
+        "seed": "key = funcgrad.random.key(seed): nothing keeps a state",
+    },
+)

@@ -10,7 +10,7 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad import lax
-from funcgrad.errors import ArgumentError, AxisError, DTypeError, NotDifferentiableError, ShapeError
+from funcgrad.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.ir.text import format_graph, parse_graph
 from funcgrad.ir.verify import verify
@@ -237,10 +237,7 @@ def test_a_finished_example_is_left_alone():
     assert np.isfinite(fg.vmap(fg.jacfwd(f))(x)).all()
 
 
-def test_reverse_mode_of_a_while_loop_says_what_to_use():
-    for loop in (lambda x: power(x, 3), fg.jit(lambda x: power(x, 3))):
-        with pytest.raises(NotDifferentiableError, match=r"lax\.scan, or lax\.fori_loop with Python ints"):
-            fg.grad(loop)(2.0)
+def test_what_a_while_loop_computes_without_a_derivative_needs_none():
     unused = lambda x: x * lax.while_loop(lambda n: n < 5, lambda n: n + 1, 0)
     close(fg.grad(unused)(2.0), 5.0)
 
@@ -483,3 +480,17 @@ def test_a_long_scan_runs_natively():
     f = fg.jit(lambda x: lax.scan(lambda c, _: (c * 0.999 + 0.001, None), x, None, length=200_000)[0])
     close(f(np.float64(0.0)), 1.0)
     assert "repeat 200000" in str(f.lower(np.float64(0.0)).executable._program)  # one instruction
+
+
+@pytest.mark.parametrize("x", [0.5, np.full(3, 0.5, np.float32), np.full(100, 0.5, np.float32)])
+def test_a_carry_moves_on_while_another_is_computed_from_it(x):
+    def turned(x):
+        return lax.fori_loop(0, 3, lambda i, b: (x * x * b[0] - b[1], b[0]), (x * 1, x * 20))
+
+    for got, want in zip(fg.jit(turned)(x), (9.1328125, -2.96875)):
+        np.testing.assert_allclose(got, np.full(np.shape(x), want))
+    donated = fg.jit(lambda a, b: (a * a * a - b, a), donate_argnums=(0, 1))(
+        jnp.asarray(x) * 3, jnp.asarray(x) * 4
+    )
+    np.testing.assert_allclose(donated[0], np.full(np.shape(x), 1.375))
+    np.testing.assert_allclose(donated[1], np.full(np.shape(x), 1.5))

@@ -235,3 +235,17 @@ def test_common_mistakes_have_words_and_a_line(call, error, words):
     assert re.search(words, str(info.value), re.DOTALL), str(info.value)
     if isinstance(info.value, FuncgradError):
         assert info.value.where is not None and info.value.where.file == __file__
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        jnp.zeros,
+        lambda n: jnp.zeros((2, n)),
+        lambda n: jnp.ones(6).reshape(n, 2),
+        lambda n: fg.random.normal(fg.random.key(0), (n,)),
+    ],
+)
+def test_a_traced_length_is_refused_with_advice(make):
+    with pytest.raises(fg.errors.ConcretizationError, match="static"):
+        fg.jit(make)(3)

@@ -22,6 +22,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("records",),
     ("source",),
     ("errors",),
+    ("names",),
     ("config",),
     ("dtypes",),
     ("tree",),

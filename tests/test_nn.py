@@ -34,6 +34,7 @@ ORACLES = {
     "hard_sigmoid": hard_sigmoid,
     "hard_silu": lambda x: x * hard_sigmoid(x),
     "sigmoid": sp.expit,
+    "tanh": np.tanh,
     "softplus": lambda x: np.logaddexp(x, 0),
     "log_sigmoid": sp.log_expit,
     "soft_sign": lambda x: x / (1 + np.abs(x)),
@@ -185,3 +186,66 @@ def test_wrong_arguments_are_explained():
         nn.standardize(M, algorithm="quick")
     with pytest.raises(AxisError, match="one_hot"):
         nn.one_hot(np.arange(3), 4, axis=5)
+
+
+# ------------------------------------------------------------------------------------------- attention
+Q, K, V = (rng.standard_normal((2, n, h, 8)).astype(np.float32) for n, h in ((5, 4), (7, 2), (7, 2)))
+
+
+def attention(query, key, value, seen, bias=0.0):
+    """One head at a time; query heads 2k and 2k + 1 share the key head k."""
+    result = np.zeros(query.shape)
+    for b, n in np.ndindex(query.shape[0], query.shape[2]):
+        logits = (
+            query[b, :, n] @ key[b, :, n // 2].T / math.sqrt(8) + np.broadcast_to(bias, (2, 4, 5, 7))[b, n]
+        )
+        weights = np.exp(np.where(np.broadcast_to(seen, (2, 4, 5, 7))[b, n], logits, -np.inf))
+        result[b, :, n] = weights / weights.sum(-1, keepdims=True) @ value[b, :, n // 2]
+    return result
+
+
+ROW, COLUMN = np.arange(5)[:, None], np.arange(7)[None]
+MASK = (rng.random((2, 1, 5, 7)) > 0.4) | (COLUMN == 0)
+BIAS = rng.standard_normal((4, 5, 7)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        ({}, True),
+        ({"is_causal": True}, COLUMN <= ROW),
+        ({"mask": MASK, "is_causal": True}, MASK & (COLUMN <= ROW)),
+        ({"bias": BIAS}, True),
+        ({"local_window_size": (2, 1)}, (COLUMN >= ROW - 2) & (COLUMN <= ROW + 1)),
+        ({"local_window_size": 1}, abs(COLUMN - ROW) <= 1),
+        ({"key_value_seq_lengths": np.array([3, 6])}, np.array([3, 6]).reshape(2, 1, 1, 1) > COLUMN),
+    ],
+)
+def test_attention_sees_what_the_options_say(options, seen):
+    expected = attention(Q, K, V, seen, options.get("bias", 0.0))
+    for run in (lambda f: f, fg.jit):
+        got = run(lambda q, k, v: nn.dot_product_attention(q, k, v, **options))(Q, K, V)
+        np.testing.assert_allclose(np.asarray(got), expected, 1e-4, 1e-5)
+
+
+def test_attention_of_padded_queries_and_without_a_batch():
+    whole = np.asarray(nn.dot_product_attention(Q, K, V))
+    padded = np.asarray(nn.dot_product_attention(Q, K, V, query_seq_lengths=np.array([2, 5])))
+    np.testing.assert_array_equal(padded[0, 2:], 0)
+    np.testing.assert_allclose(padded[1], whole[1], 1e-5)
+    np.testing.assert_allclose(np.asarray(nn.dot_product_attention(Q[1], K[1], V[1])), whole[1], 1e-4, 1e-5)
+    half = nn.dot_product_attention(*(fg.numpy.asarray(x, "bfloat16") for x in (Q, K, V)))
+    assert half.dtype == fg.numpy.bfloat16
+    np.testing.assert_allclose(np.asarray(half, np.float32), whole, 0.05, 0.05)
+
+
+def test_attention_refuses_operands_that_do_not_fit():
+    for operands, error in (
+        ((Q, K, V[:, :3]), ShapeError),
+        ((Q[:, :, :3], K, V), ShapeError),
+        ((Q, K.astype(np.float64), V), fg.errors.DTypeError),
+    ):
+        with pytest.raises(error, match="dot_product_attention"):
+            nn.dot_product_attention(*operands)
+    with pytest.raises(fg.errors.DTypeError, match="boolean"):
+        nn.dot_product_attention(Q, K, V, mask=MASK.astype(np.float32))

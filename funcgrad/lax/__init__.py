@@ -164,6 +164,9 @@ from funcgrad.lax.sorting import (
     sort_key_val,
     top_k,
 )
+from funcgrad.names import unknown_names as _unknown_names
+
+__getattr__ = _unknown_names(__name__)
 
 __all__ = [
     "DotDimensionNumbers",

@@ -25,7 +25,10 @@ F = Callable[..., Any]
 def check_function(what: str, role: str, function: Any) -> None:
     """Raise where something that has to be called cannot be."""
     if not callable(function):
-        raise ArgumentError(f"{what}: {role} has to be a function, got {type(function).__name__}")
+        raise ArgumentError(
+            f"{what}: {role} has to be a function, got {type(function).__name__}",
+            hint="pass the function itself, not its result; a value becomes a function by lambda: value",
+        )
 
 
 def operands_of(what: str, function: F, value: Any) -> tuple[list[Any], TreeDef]:

@@ -135,7 +135,10 @@ def _scan_length(xs: Any, length: int | None) -> int:
         raise ArgumentError("scan: without xs the number of steps is not known", hint="give length=")
     if any(n != found[0][1] for _, n in found):
         words = "; ".join(f"{name} has {n}" for name, n in found[:8])
-        raise ShapeError(f"scan: the numbers of steps differ: {words}")
+        raise ShapeError(
+            f"scan: the numbers of steps differ: {words}",
+            hint="all xs have one length along their first axis, and length= is that length",
+        )
     return found[0][1]
 
 
@@ -164,7 +167,8 @@ def while_loop(cond_fun: F, body_fun: F, init_val: Any) -> Any:
     """Run `val = body_fun(val)` as long as `cond_fun(val)` holds.
 
     Under `vmap` it runs until the last example is done, and leaves those that are done as they are. It
-    differentiates in forward mode; for reverse mode use `scan`, or `fori_loop` with static bounds.
+    differentiates in both modes: the backward pass runs the loop again, and keeps what each iteration computes in
+    memory that grows with their number (MemoryError where there is none left).
 
     >>> import funcgrad as fg
     >>> fg.lax.while_loop(lambda n: n < 100, lambda n: n * 3, 1)
@@ -225,7 +229,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int
     """Run `val = body_fun(i, val)` for i from `lower` up to, but not including, `upper`.
 
     With bounds that are Python ints (or arrays at hand) this is a `scan`, and differentiates in both modes; with
-    traced bounds it is a `while_loop`.
+    traced bounds it is a `while_loop`, which does too.
 
     >>> import funcgrad as fg
     >>> fg.lax.fori_loop(0, 5, lambda i, total: total + i, 0)
@@ -235,7 +239,10 @@ def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int
     for name, bound in (("lower", lower), ("upper", upper)):
         if not is_operand(bound) or type_of(bound).shape or not dtypes.is_integer(type_of(bound).dtype):
             found = str(type_of(bound)) if is_operand(bound) else repr(bound)
-            raise ArgumentError(f"fori_loop: {name} has to be an integer scalar, got {found}")
+            raise ArgumentError(
+                f"fori_loop: {name} has to be an integer scalar, got {found}",
+                hint="give an integer, for example int(n) or n.astype(int)",
+            )
     dtype, weak = result_dtype(type_of(lower), type_of(upper))
     if isinstance(lower, Tracer) or isinstance(upper, Tracer):
         start, stop = cast(lower, dtype, weak), cast(upper, dtype, weak)

@@ -197,6 +197,27 @@ class WhileStep(RegionStep):
 
 
 @record
+class TapeStep(RegionStep):
+    """A loop forward that keeps a record of each iteration on a tape, and one backward over these.
+
+    The first body is the condition, the second a step forward, (constants; carries) -> (carries; record), the third
+    a step backward, (constants; carries; record) -> carries. `counts` are how many inputs belong to each: constants
+    of the three bodies, carries forward; those backward are the rest. The outputs are the carries forward, which
+    nobody else reads, and those backward. `answer` is where in `scratch` the condition's result goes, `offsets` is
+    where in a record of `size` bytes each value lies.
+    """
+
+    counts: tuple[int, int, int, int] = (0, 0, 0, 0)
+    answer: int = 0
+    offsets: tuple[int, ...] = ()
+    size: int = 0
+
+    @property
+    def carried(self) -> tuple[tuple[Var, Var], ...]:
+        return tuple(zip(self.inputs[sum(self.counts[:3]) :], self.outputs))
+
+
+@record
 class BranchStep(RegionStep):
     """One run of the body whose number is the first input, an int32 that is limited to those there are; the
     other inputs are theirs."""

@@ -16,10 +16,13 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import primitive_named
 from funcgrad.ir.types import ArrayType
-from funcgrad.lower.lowered import BranchStep, Lowered, RegionStep, ScanStep, WhileStep
+from funcgrad.lower.lowered import BranchStep, Lowered, RegionStep, ScanStep, TapeStep, WhileStep
 from funcgrad.lower.memory import ALIGNMENT, aligned
 from funcgrad.lower.placement import Buffer, Operand, Placement, place
 from funcgrad.passes import pipeline
+
+RECORD_ALIGNMENT = 16
+"""What the bytes of a value on a tape are a multiple of: the alignment of memory from the system."""
 
 Lower = Callable[[Graph, Collection[Var]], Lowered]
 
@@ -33,7 +36,7 @@ def region_step(
     sources: tuple[str, ...],
 ) -> tuple[RegionStep, tuple[str, ...]]:
     """The step of a region, and the reasons for which its bodies were not fused further."""
-    made = {"scan": _scan, "while": _while, "cond": _branch}[region.name]
+    made = {"scan": _scan, "while": _while, "while_transpose": _tape, "cond": _branch}[region.name]
     step, lowered = made(region, inputs, outputs, lower, {"label": label, "sources": sources})
     return step, tuple(reason for one in lowered for reason in one.reasons)
 
@@ -75,6 +78,46 @@ def _while(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], l
         **origin,
     )
     return step, [cond, body]
+
+
+def _tape(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lower: Lower, origin: Any):
+    settings = dict(region.attributes)
+    c, b, carry = settings["cond_consts"], settings["body_consts"], settings["carry"]
+    own, own_pulled = settings["extras"]
+    start = own + own_pulled + c
+    shared = inputs[start : start + b]
+    for_cond, kept_cond = _literals(inputs[start - c : start], range(c))
+    for_known, kept_known = _literals((*inputs[:own], *shared), range(own + b))
+    for_pulled, kept_pulled = _literals((*inputs[own : own + own_pulled], *shared), range(own_pulled + b))
+    asked = lower(*_prepared(region.graphs[0], for_cond, None))
+    known = lower(*_prepared(region.graphs[1], for_known, own + b))
+    pulled = lower(*_prepared(region.graphs[2], for_pulled, own_pulled + b))
+    forward, single = _carrying(known, len(kept_known), carry)
+    backward, single_pulled = _carrying(pulled, len(kept_pulled), len(outputs))
+    asking = place(asked)
+    carries = tuple([Var(a.type.strong()) for a in region.graphs[1].outputs[:carry]])
+    all_outputs = (*carries, *outputs)
+    scratch, buffers, arena = _scratch(
+        all_outputs, (*single, *single_pulled), [asking, forward, backward], ALIGNMENT
+    )
+    offsets, size = [], 0
+    for bytes_ in forward.sizes[carry:]:
+        offsets.append(size)
+        size += -(-bytes_ // RECORD_ALIGNMENT) * RECORD_ALIGNMENT
+    step = TapeStep(
+        (asking, forward, backward),
+        (*kept_cond, *kept_known, *kept_pulled, *inputs[start + b :]),  # type: ignore[arg-type]
+        all_outputs,
+        scratch,
+        arena,
+        buffers,
+        counts=(len(kept_cond), len(kept_known), len(kept_pulled), carry),
+        answer=scratch.type.size - ALIGNMENT,
+        offsets=tuple(offsets),
+        size=size,
+        **origin,
+    )
+    return step, [asked, known, pulled]
 
 
 def _branch(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lower: Lower, origin: Any):

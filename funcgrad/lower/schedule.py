@@ -121,7 +121,11 @@ class Scheduler:
 
     def _inplace(self) -> tuple[tuple[int, int], ...]:
         """Pairs of views that may be one memory: each element is read, at the place where it is written,
-        no later than it is written."""
+        no later than it is written.
+
+        What is written has to come from what was read: nothing else keeps their order in a compiler that is told
+        that buffers do not overlap.
+        """
         if self.group.shape not in (ELEMENTWISE, ROWS) or self.parked:
             return ()
         pairs = []
@@ -130,7 +134,10 @@ class Scheduler:
                 continue
             address = self.group.address(root)
             loop = self.nest.ready(self.values[root])
+            used = set(walk([self.values[root]]))
             for load in self.loads:
+                if load not in used:
+                    continue
                 var = load.var
                 assert var is not None
                 same = [n for n in self.loads if n.var is var]

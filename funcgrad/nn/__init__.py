@@ -1,6 +1,8 @@
 """Activation functions, softmax and its relatives, and initializers, under the names of `jax.nn`."""
 
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.nn import initializers
+from funcgrad.nn.attention import dot_product_attention
 from funcgrad.nn.functions import (
     celu,
     elu,
@@ -33,10 +35,14 @@ from funcgrad.nn.functions import (
     squareplus,
     standardize,
     swish,
+    tanh,
 )
+
+__getattr__ = _unknown_names(__name__)
 
 __all__ = [
     "celu",
+    "dot_product_attention",
     "elu",
     "gelu",
     "glu",
@@ -68,4 +74,5 @@ __all__ = [
     "squareplus",
     "standardize",
     "swish",
+    "tanh",
 ]

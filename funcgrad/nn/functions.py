@@ -107,6 +107,12 @@ def sigmoid(x: Any) -> Any:
 
 
 @boundary
+def tanh(x: Any) -> Any:
+    """The hyperbolic tangent, as `numpy.tanh`."""
+    return ops.tanh(_inexact("tanh", x))
+
+
+@boundary
 def softplus(x: Any) -> Any:
     """log(1 + exp(x)), without overflow."""
     return _softplus(_inexact("softplus", x))

@@ -6,8 +6,8 @@ import numpy as _np
 
 from funcgrad import array as _array
 from funcgrad.array import Array as ndarray
-from funcgrad.dtypes import bfloat16 as _bfloat16
 from funcgrad.dtypes import finfo, iinfo
+from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods  # noqa: F401   # installs the operators of arrays
 from funcgrad.numpy.creation import (
     arange,
@@ -203,6 +203,23 @@ from funcgrad.numpy.reductions import (
     sum,
     var,
 )
+from funcgrad.numpy.scalars import (
+    bfloat16,
+    bool_,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from funcgrad.numpy.searching import argwhere, flatnonzero, nonzero
 from funcgrad.numpy.sets import (
     bincount,
@@ -287,12 +304,8 @@ from funcgrad.numpy.ufuncs import (
 pi, e, euler_gamma, inf, nan = _np.pi, _np.e, _np.euler_gamma, _np.inf, _np.nan
 newaxis = None
 
-# Scalar types, which are callable and equal to the dtypes of arrays, and NumPy's names for kinds of them.
-bool_ = bool = _np.bool_
-int8, int16, int32, int64 = _np.int8, _np.int16, _np.int32, _np.int64
-uint8, uint16, uint32, uint64 = _np.uint8, _np.uint16, _np.uint32, _np.uint64
-float16, float32, float64, bfloat16 = _np.float16, _np.float32, _np.float64, _bfloat16.type
-complex64, complex128 = _np.complex64, _np.complex128
+# NumPy's names for kinds of scalar types.
+bool = bool_
 number, integer, signedinteger, unsignedinteger = (
     _np.number,
     _np.integer,
@@ -301,6 +314,27 @@ number, integer, signedinteger, unsignedinteger = (
 )
 inexact, floating, complexfloating, generic = _np.inexact, _np.floating, _np.complexfloating, _np.generic
 _array._namespace[0] = _sys.modules[__name__]
+
+__getattr__ = _unknown_names(
+    __name__,
+    {
+        "as_tensor": "funcgrad.numpy.asarray",
+        "bmm": "funcgrad.numpy.matmul",
+        "cat": "funcgrad.numpy.concatenate",
+        "clamp": "funcgrad.numpy.clip",
+        "cosine": "funcgrad.numpy.cos",
+        "sine": "funcgrad.numpy.sin",
+        "tangent": "funcgrad.numpy.tan",
+        "from_numpy": "funcgrad.numpy.asarray",
+        "matrix": "funcgrad.numpy.array",
+        "mm": "funcgrad.numpy.matmul",
+        "permute": "funcgrad.numpy.transpose",
+        "rand": "funcgrad.random.uniform(key, shape), with key = funcgrad.random.key(0)",
+        "randn": "funcgrad.random.normal(key, shape), with key = funcgrad.random.key(0)",
+        "tensor": "funcgrad.numpy.array",
+        "unsqueeze": "funcgrad.numpy.expand_dims",
+    },
+)
 
 __all__ = [
     "abs",

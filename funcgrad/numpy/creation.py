@@ -14,22 +14,35 @@ from funcgrad.errors import ArgumentError, DTypeError, boundary
 from funcgrad.ir.types import array_type
 from funcgrad.numpy.promotion import cast, result_dtype
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, is_operand, scalar_kind, type_of
+from funcgrad.trace.core import Tracer, is_operand, numpy_of, scalar_kind, type_of
 
 Shape = int | Sequence[int]
 
 
+def lengths_of(shape: Any) -> tuple[Any, ...]:
+    """The lengths in a shape, which may be one number, and may be traced."""
+    if isinstance(shape, list | tuple):
+        return tuple(shape)
+    several = shape.ndim > 0 if isinstance(shape, Tracer) else np.ndim(shape) > 0
+    return tuple(shape) if several else (shape,)
+
+
 def canonical_shape(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of Python ints; errors for negative or non-integer lengths."""
-    lengths = (shape,) if np.ndim(shape) == 0 and not isinstance(shape, Tracer) else tuple(shape)
     try:
-        result = tuple([operator.index(n) for n in lengths])
+        result = tuple([operator.index(n) for n in lengths_of(shape)])
     except TypeError as error:
         if isinstance(error, DTypeError) or type(error).__module__.startswith("funcgrad"):
             raise
-        raise ArgumentError(f"a shape is made of integers, got {shape!r}") from None
+        raise ArgumentError(
+            f"a shape is made of integers, got {shape!r:.80}",
+            hint="use // in place of /, or int(...), for lengths",
+        ) from None
     if any(n < 0 for n in result):
-        raise ArgumentError(f"a shape has no negative lengths, got {result}")
+        raise ArgumentError(
+            f"a shape has no negative lengths, got {result}",
+            hint="lengths are not negative here; -1, for the length that is left, is for reshape",
+        )
     return result
 
 
@@ -69,7 +82,7 @@ def _array(value: Any, dtype: np.dtype | None, copy: bool) -> Any:
                 f"{value!r:.80} of type {type(value).__name__} cannot become an array",
                 hint="pass numbers, nested lists of numbers, or arrays",
             ) from None
-    data = np.asarray(value)
+    data = numpy_of(value)
     wanted = dtype if dtype is not None else dtypes.as_dtype(data.dtype)
     return Array(data.astype(wanted, order="C", copy=True))
 
@@ -90,15 +103,26 @@ def _from_sequence(value: Any, dtype: np.dtype | None) -> Any:
             common, _ = result_dtype(*[type_of(p) for p in parts])
             shapes = {type_of(p).shape for p in parts}
             if len(shapes) > 1:
-                raise ArgumentError(f"rows of different shapes make no array: {sorted(shapes)}")
+                raise ArgumentError(
+                    f"rows of different shapes make no array: {sorted(shapes)}",
+                    hint="pad the rows to one shape, or keep a list of arrays",
+                )
             return ops.concatenate([ops.expand_dims(cast(p, common), (0,)) for p in parts], 0)
         value = tree.map(lambda x: np.asarray(x) if isinstance(x, ArrayMethods) else x, value)
     try:
         data = np.array(value)
-    except ValueError as error:
-        raise ArgumentError(f"nested lists of different lengths make no array: {error}") from None
+    except ValueError:
+        raise ArgumentError(
+            f"a ragged list, whose rows differ in length, makes no array: {value!r:.80}",
+            hint="pad the rows to the same length, or keep a list of arrays, which is a tree",
+        ) from None
     if data.dtype.kind not in "biufcV" or data.dtype == object:
-        raise DTypeError(f"a list with elements of type {data.dtype} cannot become an array of numbers")
+        odd = next((x for x in leaves if not is_operand(x)), value)
+        raise DTypeError(
+            f"a list with {odd!r:.60} of type {type(odd).__name__} cannot become an array of numbers",
+            hint="arrays hold numbers only: convert text with float(...) or int(...), or keep strings in a list or "
+            "numpy.array",
+        )
     if dtype is None:
         if not leaves:
             dtype = dtypes.default_float()
@@ -144,11 +168,13 @@ def _materialized(x: Any) -> Any:
     return x
 
 
+@boundary
 def zeros(shape: Shape, dtype: Any = None) -> Array:
     """An array of zeros; of the default float where no dtype is given."""
     return full(shape, 0, dtypes.default_float() if dtype is None else dtype)
 
 
+@boundary
 def ones(shape: Shape, dtype: Any = None) -> Array:
     """An array of ones; of the default float where no dtype is given."""
     return full(shape, 1, dtypes.default_float() if dtype is None else dtype)
@@ -164,11 +190,13 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Shape | None = 
     return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype)
 
 
+@boundary
 def zeros_like(a: Any, dtype: Any = None, shape: Shape | None = None) -> Array:
     """Zeros of the shape and dtype of `a`."""
     return full_like(a, 0, dtype, shape)
 
 
+@boundary
 def ones_like(a: Any, dtype: Any = None, shape: Shape | None = None) -> Array:
     """Ones of the shape and dtype of `a`."""
     return full_like(a, 1, dtype, shape)
@@ -231,6 +259,7 @@ def linspace(
     return (result, step) if retstep else result
 
 
+@boundary
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None
 ) -> Array:
@@ -238,6 +267,7 @@ def logspace(
     return asarray(base ** linspace(start, stop, num, endpoint), dtype)
 
 
+@boundary
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Array:
     """`num` numbers from `start` to `stop` in geometric progression."""
     return Array(
@@ -254,11 +284,13 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
     return Array(np.eye(N, M, k).astype(wanted))
 
 
+@boundary
 def identity(n: int, dtype: Any = None) -> Array:
     """The n x n identity matrix."""
     return eye(n, dtype=dtype)
 
 
+@boundary
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
     """Ones at and below the k-th diagonal."""
     return Array(np.tri(N, M, k).astype(dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)))
@@ -285,16 +317,19 @@ def triu(m: Any, k: int = 0) -> Array:
     return _triangle(asarray(m), k, False)
 
 
+@boundary
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
     """Row and column numbers of the lower triangle of an n x m matrix."""
     return tuple(map(Array, np.tril_indices(n, k, m)))  # type: ignore[return-value]
 
 
+@boundary
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
     """Row and column numbers of the upper triangle of an n x m matrix."""
     return tuple(map(Array, np.triu_indices(n, k, m)))  # type: ignore[return-value]
 
 
+@boundary
 def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list[Any]:
     """Coordinate matrices from coordinate vectors."""
     if indexing not in ("xy", "ij"):
@@ -315,6 +350,7 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = 
     return result
 
 
+@boundary
 def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) -> Any:
     """For each axis of a grid the coordinates along it."""
     found = np.indices(
@@ -323,11 +359,13 @@ def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) 
     return tuple(map(Array, found)) if sparse else Array(np.asarray(found))
 
 
+@boundary
 def copy(a: Any) -> Array:
     """`a` as an array of its own, which stays when `a` is donated."""
     return array(a)
 
 
+@boundary
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:
     """A one-dimensional array of the numbers in a buffer."""
     return Array(np.frombuffer(buffer, dtypes.as_dtype(dtype), count, offset).copy())

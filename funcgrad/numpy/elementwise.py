@@ -76,6 +76,7 @@ remainder = mod = binary(
 fmod = binary("fmod", ops.rem, None, "What is left of x1 / x2 rounded towards zero; it has x1's sign.")
 
 
+@boundary
 def divmod(x1: Any, x2: Any, /) -> tuple[Any, Any]:
     """`floor_divide` and `remainder`."""
     return floor_divide(x1, x2), remainder(x1, x2)
@@ -107,6 +108,7 @@ def power(x1: Any, x2: Any, /) -> Any:
 pow = power
 
 
+@boundary
 def float_power(x1: Any, x2: Any, /) -> Any:
     """x1 to the power x2, as floats."""
     return ops.pow_(*broadcast("float_power", promote_inexact("float_power", x1, x2)))
@@ -383,6 +385,7 @@ def array_equiv(a1: Any, a2: Any) -> Any:
         return Array(np.asarray(False))
 
 
+@boundary
 def result_type(*args: Any) -> np.dtype:
     """The dtype to which arrays, numbers and dtypes promote together."""
     pairs = []
@@ -395,6 +398,7 @@ def result_type(*args: Any) -> np.dtype:
     return dtypes.promote(*pairs)[0]
 
 
+@boundary
 def promote_types(a: Any, b: Any) -> np.dtype:
     """The dtype to which two dtypes promote together."""
     return dtypes.promote_dtypes(dtypes.as_dtype(a), dtypes.as_dtype(b))

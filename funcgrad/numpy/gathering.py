@@ -131,6 +131,7 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
     return take(a, np.nonzero(mask)[0], axis)
 
 
+@boundary
 def extract(condition: Any, arr: Any) -> Any:
     """The elements of `arr` where `condition`, which has to be known, in a flat array."""
     return compress(ravel(condition), ravel(arr))

@@ -16,7 +16,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, ArrayMethods
-from funcgrad.errors import ArgumentError, IndexingError, boundary
+from funcgrad.errors import ArgumentError, ImmutableError, IndexingError, boundary, without_internal_frames
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, promote
 from funcgrad.prims.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 from funcgrad.trace import ops
@@ -43,7 +43,10 @@ def _plan(t: Any, index: Any) -> list[Any]:
         )
     places = [k for k, e in enumerate(entries) if e is Ellipsis]
     if len(places) > 1:
-        raise IndexingError(f"an index of {t} has more than one ellipsis (...)")
+        raise IndexingError(
+            f"an index of {t} has more than one ellipsis (...)",
+            hint="one ellipsis stands for all axes that have no index; use : for a single one",
+        )
     rest = [slice(None)] * (t.ndim - used)
     if places:
         entries[places[0] : places[0] + 1] = rest
@@ -109,7 +112,7 @@ def _entry(t: Any, entry: Any) -> list[Any]:
     if isinstance(entry, list | tuple):
         raise IndexingError(
             f"a {type(entry).__name__} is no index of {t}: {entry!r:.60}",
-            hint="make it an array: x[funcgrad.numpy.array([...])]; a tuple indexes several axes",
+            hint=f"make it an array: x[funcgrad.numpy.array({entry!r:.60})]; a tuple indexes several axes",
         )
     try:
         return [operator.index(entry)]
@@ -133,13 +136,20 @@ def _of_axis(entry: Any, t: Any, axis: int) -> Any:
             return slice(*entry.indices(length))
         except TypeError:
             raise IndexingError(
-                f"bounds of a slice are integers, got {entry} for axis {axis} of {t}"
+                f"bounds of a slice are integers, got {entry} for axis {axis} of {t}",
+                hint="use // in place of /, or int(...), for the bounds",
             ) from None
         except ValueError:
-            raise IndexingError(f"the step of a slice is not 0: {entry} for axis {axis} of {t}") from None
+            raise IndexingError(
+                f"the step of a slice is not 0: {entry} for axis {axis} of {t}",
+                hint="leave the step out, or give 1, or -1 for the reverse order",
+            ) from None
     if isinstance(entry, int):
         if not length:
-            raise IndexingError(f"index {entry} of axis {axis} of {t}, which is empty")
+            raise IndexingError(
+                f"index {entry} of axis {axis} of {t}, which is empty",
+                hint="check x.size before, or use a slice, which may be empty",
+            )
         if not -length <= entry < length:
             return np.asarray(entry)  # outside: as the mode says, which is for arrays
         return entry % length
@@ -165,7 +175,10 @@ def _indices(arrays: Sequence[Any]) -> tuple[Any, tuple[int, ...]]:
         shape = broadcast_shapes(*[type_of(a).shape for a in arrays])
     except Exception:
         shapes = ", ".join(str(type_of(a).shape) for a in arrays)
-        raise IndexingError(f"index arrays of shapes {shapes} do not broadcast") from None
+        raise IndexingError(
+            f"index arrays of shapes {shapes} do not broadcast",
+            hint="index arrays go together element by element; for rows and columns write x[rows[:, None], columns]",
+        ) from None
     if all(isinstance(a, np.ndarray | np.generic) for a in arrays):
         return Array(np.stack([np.broadcast_to(a, shape) for a in arrays], -1)), shape
     columns = [
@@ -184,7 +197,8 @@ def _mode(mode: Any, reading: bool) -> Any:
         return GatherScatterMode.of(mode)
     except ValueError:
         raise ArgumentError(
-            f"mode of an index is clip, fill, drop, wrap or promise_in_bounds, got {mode!r}"
+            f"mode of an index is clip, fill, drop, wrap or promise_in_bounds, got {mode!r}",
+            hint="write mode='clip' for the nearest element, mode='fill' (when reading) or mode='drop' (when writing)",
         ) from None
 
 
@@ -220,7 +234,11 @@ def get(
     if x.__class__ is Array and state.trace is EAGER and known and how is not GatherScatterMode.FILL_OR_DROP:
         clipped = iter([np.clip(a, 0, max(shape[d] - 1, 0)) for a, d in zip(arrays, axes)])
         whole = tuple([next(clipped) if _is_array(e) else slice(None) for e in entries])
-        out = x._data[whole]
+        try:
+            out = x._data[whole]
+        except IndexError:
+            _indices(arrays)  # says which shapes
+            raise
         return Array(
             out if out.__class__ is np.ndarray else np.asarray(out), type_of(x).with_shape(out.shape)
         )
@@ -303,11 +321,16 @@ def getitem(x: Any, index: Any) -> Any:
         if kind in _STATIC or (kind is tuple and all(e.__class__ in _STATIC for e in index)):
             try:
                 out = x._data[index]
-            except (IndexError, ValueError):
-                return get(x, index)  # clamps, or says what is wrong
-            out = out if out.__class__ is np.ndarray else np.asarray(out)
-            return Array(out, x._type and type_of(x).with_shape(out.shape))
-    return get(x, index)
+            except (IndexError, ValueError, TypeError):
+                out = None  # `get` clamps, or says what is wrong
+            if out is not None:
+                out = out if out.__class__ is np.ndarray else np.asarray(out)
+                return Array(out, x._type and type_of(x).with_shape(out.shape))
+    try:
+        return get(x, index)
+    except Exception as error:
+        error.__traceback__ = without_internal_frames(error.__traceback__)
+        raise
 
 
 class At:
@@ -324,6 +347,20 @@ class At:
     def __repr__(self) -> str:
         return f"At({self.array!r})"
 
+    @boundary
+    def __call__(self, *index: Any) -> Any:
+        raise IndexingError(
+            f"x.at is indexed, not called: x.at({', '.join(map(repr, index)):.60}) of {type_of(self.array)}",
+            hint="write x.at[index].set(value), with brackets",
+        )
+
+    @boundary
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ImmutableError(
+            f"x.at[index] is not assigned to: arrays do not change in place: {type_of(self.array)}",
+            hint="write x = x.at[index].set(value), which gives a new array",
+        )
+
 
 class AtIndex:
     """`x.at[index]`: what can be done with the elements there. Inside jit, x itself is changed where nothing
@@ -335,6 +372,7 @@ class AtIndex:
         self.array = array
         self.index = index
 
+    @boundary
     def get(
         self,
         *,
@@ -346,15 +384,18 @@ class AtIndex:
         """x[index], with a choice of what happens out of bounds."""
         return get(self.array, self.index, mode, fill_value, indices_are_sorted, unique_indices)
 
+    @boundary
     def apply(self, function: Any, **options: Any) -> Any:
         """`function` of the elements there."""
         return self.set(function(self.get(mode=options.get("mode"))), **options)
 
+    @boundary
     def divide(self, values: Any, **options: Any) -> Any:
         """x[index] / values."""
         ones = self._ones().at[self.index].set(values, **options)
         return self.array / ones
 
+    @boundary
     def power(self, values: Any, **options: Any) -> Any:
         """x[index] ** values."""
         return self.array ** self._ones().at[self.index].set(values, **options)
@@ -363,12 +404,14 @@ class AtIndex:
         t = type_of(self.array)
         return ops.full(t.shape, 1, t.dtype)
 
+    @boundary
     def subtract(self, values: Any, **options: Any) -> Any:
         """x[index] - values; elements named twice lose both."""
         return self.add(ops.neg(*promote("subtract", values)), **options)
 
 
 def _scattering(method: str, kind: str, doc: str) -> Any:
+    @boundary
     def change(
         self: AtIndex,
         values: Any,
@@ -484,7 +527,8 @@ def _fitted(values: Any, shape: tuple[int, ...], t: Any, index: Any) -> Any:
     if not fits:
         raise IndexingError(
             f"values of shape {type_of(values).shape} do not broadcast to {shape}, the shape of "
-            f"what the index selects from {t}"
+            f"what the index selects from {t}",
+            hint="give values of that shape, or a number; axes of length 1 are repeated",
         )
     return ops.broadcast_to(values, shape)
 

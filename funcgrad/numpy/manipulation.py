@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
-from funcgrad.numpy.creation import asarray, canonical_shape
+from funcgrad.array import ArrayMethods
+from funcgrad.errors import ArgumentError, AxisError, FuncgradError, ShapeError, boundary
+from funcgrad.numpy.creation import asarray, canonical_shape, lengths_of
 from funcgrad.numpy.indexing import get
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, result_dtype
 from funcgrad.numpy.reductions import canonical_axes
@@ -20,9 +21,25 @@ from funcgrad.trace.core import type_of
 
 
 def _axis(name: str, axis: int, ndim: int, x: Any) -> int:
-    number = operator.index(axis)
+    try:
+        number = operator.index(axis)
+    except TypeError as error:
+        if isinstance(error, FuncgradError):
+            raise
+        raise ArgumentError(
+            f"{name}: an axis is an integer, got {axis!r:.80} of type {type(axis).__name__}",
+            hint="several arrays go in one list: [a, b]"
+            if isinstance(axis, ArrayMethods | np.ndarray)
+            else f"use an axis from {-ndim} to {ndim - 1}",
+        ) from None
     if not -ndim <= number < ndim:
-        raise AxisError(f"{name}: axis {number} is not one of the {ndim} axes of {type_of(x)}")
+        new = ", of which the result has one more" if ndim > type_of(x).ndim else ""
+        raise AxisError(
+            f"{name}: axis {number} of {type_of(x)}, which has {type_of(x).ndim} axes{new}",
+            hint=f"use an axis from {-ndim} to {ndim - 1}"
+            if ndim
+            else "the array is a scalar: leave it as it is",
+        )
     return number % ndim
 
 
@@ -31,14 +48,18 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -
     """The elements of `a`, in row-major order, in another shape; one length may be -1, to be worked out."""
     x = asarray(a)
     t = type_of(x)
-    lengths = [operator.index(n) for n in ((shape,) if np.ndim(shape) == 0 else tuple(shape))]
+    lengths = [operator.index(n) for n in lengths_of(shape)]
     if lengths.count(-1) > 1:
-        raise ShapeError(f"reshape of {t} to {tuple(lengths)}: only one length can be -1")
+        raise ShapeError(
+            f"reshape of {t} to {tuple(lengths)}: only one length can be -1",
+            hint="say all lengths but one",
+        )
     if -1 in lengths:
         known = -math.prod(lengths)
         if known == 0 or t.size % known:
             raise ShapeError(
-                f"reshape of {t}, which has {t.size} elements, to {tuple(lengths)}: no length fits in place of -1"
+                f"reshape of {t}, which has {t.size} elements, to {tuple(lengths)}: no length fits in place of -1",
+                hint=f"the product of the other lengths has to divide {t.size}",
             )
         lengths[lengths.index(-1)] = t.size // known
     if math.prod(lengths) != t.size or any(n < 0 for n in lengths):
@@ -53,6 +74,7 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -
     return ops.reshape(x, lengths)
 
 
+@boundary
 def ravel(a: Any, order: str = "C") -> Any:
     """The elements of `a` in one axis."""
     return reshape(a, -1, order)
@@ -65,9 +87,13 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
     ndim = type_of(x).ndim
     if axes is None:
         return ops.transpose(x, tuple(range(ndim))[::-1])
-    order = [_axis("transpose", d, ndim, x) for d in axes]
-    if sorted(order) != list(range(ndim)):
-        raise AxisError(f"transpose of {type_of(x)} to axes {tuple(axes)}: every axis has to be there once")
+    if len(axes) != ndim or sorted(order := [_axis("transpose", d, ndim, x) for d in axes]) != list(
+        range(ndim)
+    ):
+        raise AxisError(
+            f"transpose of {type_of(x)} to axes {tuple(axes)}: it has {ndim} axes, and each has to be there once",
+            hint="swapaxes exchanges two axes, reshape makes new ones",
+        )
     return ops.transpose(x, order)
 
 
@@ -101,7 +127,10 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
         _axis("moveaxis", d, ndim, x) for d in (destination if np.ndim(destination) else (destination,))
     ]
     if len(sources) != len(targets):
-        raise ArgumentError(f"moveaxis: {len(sources)} sources and {len(targets)} destinations")
+        raise ArgumentError(
+            f"moveaxis: {len(sources)} sources and {len(targets)} destinations",
+            hint="give one destination for each source",
+        )
     order = [d for d in range(ndim) if d not in sources]
     for target, origin in sorted(zip(targets, sources)):
         order.insert(target, origin)
@@ -116,7 +145,10 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     axes = [d for d, n in enumerate(shape) if n == 1] if axis is None else canonical_axes("squeeze", axis, x)
     long = [d for d in axes if shape[d] != 1]
     if long:
-        raise ShapeError(f"squeeze: axis {long[0]} of {type_of(x)} has length {shape[long[0]]}, not 1")
+        raise ShapeError(
+            f"squeeze: axis {long[0]} of {type_of(x)} has length {shape[long[0]]}, not 1",
+            hint="only axes of length 1 can go; choose an element with an index, or use reshape",
+        )
     return ops.reshape(x, [n for d, n in enumerate(shape) if d not in axes])
 
 
@@ -128,7 +160,10 @@ def expand_dims(a: Any, axis: Any) -> Any:
     ndim = type_of(x).ndim + len(given)
     axes = [_axis("expand_dims", d, ndim, x) for d in given]
     if len(set(axes)) != len(axes):
-        raise AxisError(f"expand_dims: axis={axis!r} names a position twice")
+        raise AxisError(
+            f"expand_dims of {type_of(x)}: axis={axis!r} names a position twice",
+            hint="name each position once",
+        )
     return ops.expand_dims(x, axes)
 
 
@@ -159,10 +194,23 @@ def broadcast_arrays(*args: Any) -> list[Any]:
 
 
 def _promoted(name: str, arrays: Any, dtype: Any = None) -> list[Any]:
+    if not isinstance(arrays, Sequence | ArrayMethods | np.ndarray) and not hasattr(arrays, "__iter__"):
+        raise ArgumentError(
+            f"{name} takes a sequence of arrays, got {arrays!r:.80} of type {type(arrays).__name__}",
+            hint="put the arrays into one list: [a, b]",
+        )
     if hasattr(arrays, "type"):
+        if not type_of(arrays).ndim:
+            raise ArgumentError(
+                f"{name} takes a sequence of arrays, got one without axes: {type_of(arrays)}",
+                hint="put the arrays into one list: [a, b]",
+            )
         arrays = [arrays[i] for i in range(type_of(arrays).shape[0])]
     if not arrays:
-        raise ArgumentError(f"{name} needs at least one array")
+        raise ArgumentError(
+            f"{name} needs at least one array, and the sequence is empty",
+            hint="give the empty case a result of its own, for example funcgrad.numpy.zeros((0, n))",
+        )
     types = check_arrays(name, *arrays)
     common = dtype if dtype is not None else result_dtype(*types)[0]
     return [asarray(cast(a, np.dtype(common))) for a in arrays]
@@ -176,13 +224,19 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Any:
         parts, axis = [ravel(p) for p in parts], 0
     ndim = type_of(parts[0]).ndim
     if ndim == 0:
-        raise ShapeError("concatenate joins along an axis, and scalars have none", hint="use stack")
+        raise ShapeError(
+            f"concatenate joins along an axis, and scalars have none: {', '.join(str(type_of(p)) for p in parts[:8])}",
+            hint="use stack for scalars; several arrays go in one list: concatenate([a, b])",
+        )
     number = _axis("concatenate", axis, ndim, parts[0])
     rest = {tuple(n for d, n in enumerate(type_of(p).shape) if d != number) for p in parts}
     if len(rest) > 1 or {type_of(p).ndim for p in parts} != {ndim}:
         raise ShapeError(
             f"concatenate along axis {axis} of {', '.join(str(type_of(p)) for p in parts)}: all other lengths have "
             "to be equal",
+            hint="use x[None] for a missing axis, another axis=, or stack for a new axis"
+            if {type_of(p).ndim for p in parts} != {ndim}
+            else "give another axis=, transpose one of them, or cut or pad it",
         )
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, number)
 
@@ -196,21 +250,27 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
     parts = _promoted("stack", arrays, dtype)
     shapes = {type_of(p).shape for p in parts}
     if len(shapes) > 1:
-        raise ShapeError(f"stack of arrays of different shapes: {', '.join(str(type_of(p)) for p in parts)}")
+        raise ShapeError(
+            f"stack of arrays of different shapes: {', '.join(str(type_of(p)) for p in parts)}",
+            hint="bring them to one shape with funcgrad.numpy.pad or a slice, or join them with concatenate",
+        )
     number = _axis("stack", axis, type_of(parts[0]).ndim + 1, parts[0])
     return ops.concatenate([ops.expand_dims(p, (number,)) for p in parts], number)
 
 
+@boundary
 def atleast_1d(*arys: Any) -> Any:
     """Each array with at least one axis."""
     return _at_least(1, arys, lambda x: ops.reshape(x, (1,)))
 
 
+@boundary
 def atleast_2d(*arys: Any) -> Any:
     """Each array with at least two axes; new ones in front."""
     return _at_least(2, arys, lambda x: ops.reshape(x, (1,) * (2 - type_of(x).ndim) + type_of(x).shape))
 
 
+@boundary
 def atleast_3d(*arys: Any) -> Any:
     """Each array with at least three axes: a vector becomes (1, n, 1), a matrix (m, n, 1)."""
 
@@ -232,6 +292,7 @@ def _each(arrays: Any) -> list[Any]:
     return [arrays[i] for i in range(len(arrays))] if hasattr(arrays, "type") else list(arrays)
 
 
+@boundary
 def vstack(tup: Any, dtype: Any = None) -> Any:
     """The arrays one below the other."""
     return concatenate([atleast_2d(a) for a in _each(tup)], 0, dtype)
@@ -240,17 +301,20 @@ def vstack(tup: Any, dtype: Any = None) -> Any:
 row_stack = vstack
 
 
+@boundary
 def hstack(tup: Any, dtype: Any = None) -> Any:
     """The arrays side by side."""
     parts = [atleast_1d(a) for a in _each(tup)]
     return concatenate(parts, 0 if type_of(parts[0]).ndim == 1 else 1, dtype)
 
 
+@boundary
 def dstack(tup: Any, dtype: Any = None) -> Any:
     """The arrays one behind the other, along the third axis."""
     return concatenate([atleast_3d(a) for a in _each(tup)], 2, dtype)
 
 
+@boundary
 def column_stack(tup: Any) -> Any:
     """Vectors as the columns of a matrix."""
     parts = [asarray(a) for a in _each(tup)]
@@ -277,7 +341,8 @@ def _split(name: str, ary: Any, cuts: Any, axis: int, equal: bool) -> list[Any]:
         count = operator.index(cuts)
         if equal and length % count:
             raise ShapeError(
-                f"{name} of axis {axis} of {type_of(x)}, of length {length}, into {count} equal pieces"
+                f"{name} of axis {axis} of {type_of(x)}, of length {length}, into {count} equal pieces",
+                hint="use array_split for pieces that may differ by one, or give the indices to cut at",
             )
         big = length % count
         lengths = [length // count + 1] * big + [length // count] * (count - big)
@@ -291,16 +356,19 @@ def _split(name: str, ary: Any, cuts: Any, axis: int, equal: bool) -> list[Any]:
     return [ops.slice_in_dim(x, a, max(a, b), axis=number) for a, b in itertools.pairwise(edges)]
 
 
+@boundary
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """`split` along the second axis (the first of a vector)."""
     return split(ary, indices_or_sections, 1 if np.ndim(ary) > 1 else 0)
 
 
+@boundary
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """`split` along the first axis."""
     return split(ary, indices_or_sections, 0)
 
 
+@boundary
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """The slices of `x` along an axis."""
     x = moveaxis(x, axis, 0)
@@ -353,11 +421,13 @@ def flip(m: Any, axis: Any = None) -> Any:
     return ops.rev(x, canonical_axes("flip", axis, x))
 
 
+@boundary
 def fliplr(m: Any) -> Any:
     """`m` with its columns reversed."""
     return flip(m, 1)
 
 
+@boundary
 def flipud(m: Any) -> Any:
     """`m` with its rows reversed."""
     return flip(m, 0)
@@ -409,9 +479,14 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
     ndim = type_of(x).ndim
     widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
     if mode not in _PAD_MODES:
-        raise ArgumentError(f"mode of pad is one of {', '.join(_PAD_MODES)}, got {mode!r}")
+        raise ArgumentError(
+            f"mode of pad is one of {', '.join(_PAD_MODES)}, got {mode!r}",
+            hint='write mode="edge", for example',
+        )
     if any(w < 0 for pair in widths for w in pair):
-        raise ArgumentError(f"pad widths are not negative, got {pad_width!r}")
+        raise ArgumentError(
+            f"pad widths are not negative, got {pad_width!r}", hint="cut with a slice: x[1:-1]"
+        )
     if mode == "constant":
         if np.ndim(constant_values) == 0:
             value = cast(asarray(constant_values), type_of(x).dtype)
@@ -430,6 +505,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
     return x
 
 
+@boundary
 def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     """`values` joined to the end of `arr`."""
     return concatenate([ravel(arr), ravel(values)] if axis is None else [arr, values], axis or 0)

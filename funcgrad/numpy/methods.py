@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array, install_methods
 from funcgrad.errors import boundary
+from funcgrad.names import Foreign
 from funcgrad.numpy import (
     creation,
     cumulative,
@@ -29,6 +30,9 @@ from funcgrad.trace.core import is_operand
 
 _PLAIN = frozenset((Array, float, int))
 """What the other operand usually is."""
+_CONTAINERS = (list, tuple, set, dict)
+"""What has no operators with arrays: the function says what to do, where Python would say less, or compare it as
+unequal."""
 
 
 def _operator(
@@ -39,8 +43,10 @@ def _operator(
     `ufunc` is NumPy's function for arrays of one dtype, or None.
     """
 
+    refused = _CONTAINERS if name in ("__eq__", "__ne__") else (*_CONTAINERS, str, type(None))
+
     def general(self: Any, other: Any) -> Any:
-        if other.__class__ not in _PLAIN and not is_operand(other):
+        if other.__class__ not in _PLAIN and not is_operand(other) and not isinstance(other, refused):
             return NotImplemented
         return function(other, self) if reflected else function(self, other)
 
@@ -88,9 +94,9 @@ install_methods(
         for name, (function, ufunc) in BINARY.items()
     }
     | {
-        "__neg__": lambda self: ufuncs.negative(self),
+        "__neg__": boundary(lambda self: ufuncs.negative(self)),
         "__pos__": lambda self: self,
-        "__abs__": lambda self: ufuncs.abs(self),
+        "__abs__": boundary(lambda self: ufuncs.abs(self)),
     }
 )
 
@@ -110,6 +116,7 @@ def _shape_arguments(args: Any) -> Any:
     return args[0] if len(args) == 1 else args
 
 
+@boundary
 def _view(self: Any, dtype: Any = None) -> Any:
     """The same bits as another dtype of the same size."""
     return (
@@ -126,11 +133,13 @@ install_methods(
     | {name: _method(getattr(manipulation, name), name) for name in SHAPES}
     | {name: _method(getattr(products, name), name) for name in PRODUCTS}
     | {
-        "__invert__": lambda self: elementwise.bitwise_not(self),
-        "__round__": lambda self, ndigits=0: elementwise.round(self, ndigits or 0),
-        "reshape": lambda self, *shape, order="C": manipulation.reshape(self, _shape_arguments(shape), order),
-        "transpose": lambda self, *axes: manipulation.transpose(
-            self, _shape_arguments(axes) if axes else None
+        "__invert__": boundary(lambda self: elementwise.bitwise_not(self)),
+        "__round__": boundary(lambda self, ndigits=0: elementwise.round(self, ndigits or 0)),
+        "reshape": boundary(
+            lambda self, *shape, order="C": manipulation.reshape(self, _shape_arguments(shape), order)
+        ),
+        "transpose": boundary(
+            lambda self, *axes: manipulation.transpose(self, _shape_arguments(axes) if axes else None)
         ),
         "flatten": _method(manipulation.ravel, "flatten"),
         "astype": _method(creation.astype, "astype"),
@@ -156,3 +165,22 @@ install_methods(
         "imag": property(lambda self: elementwise.imag(self)),
     }
 )
+
+FOREIGN = {
+    "backward": "funcgrad.grad(f)(x): derivatives are of functions",
+    "cpu": "x: it is on the CPU",
+    "cuda": "x: there are arrays on the CPU only",
+    "detach": "funcgrad.lax.stop_gradient(x), or numpy.asarray(x) outside of derivatives",
+    "expand": "funcgrad.numpy.broadcast_to(x, shape)",
+    "fill": "funcgrad.numpy.full_like(x, value): arrays do not change in place",
+    "numpy": "numpy.asarray(x)",
+    "permute": "x.transpose(axes)",
+    "requires_grad": "funcgrad.grad(f)(x): derivatives are of functions",
+    "to": "x.astype(dtype)",
+    "unsqueeze": "funcgrad.numpy.expand_dims(x, axis)",
+}
+"""By the name of a method that arrays of NumPy or torch have: what to write here."""
+
+
+install_methods({name: Foreign(name, instead) for name, instead in FOREIGN.items()})
+install_methods({"__dir__": lambda self: sorted(set(object.__dir__(self)) - set(FOREIGN))})

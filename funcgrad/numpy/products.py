@@ -80,7 +80,11 @@ def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = 
         return ops.mul(x, y)
     over = ty.ndim - 2 if ty.ndim > 1 else 0
     if tx.shape[-1] != ty.shape[over]:
-        raise ShapeError(f"dot of {tx} and {ty}: lengths {tx.shape[-1]} and {ty.shape[over]} differ")
+        raise ShapeError(
+            f"dot of {tx} and {ty}: lengths {tx.shape[-1]} and {ty.shape[over]} differ",
+            hint="the last axis of the first meets the second-to-last of the second (the only one of a vector): "
+            "transpose one of them, for example b.T, or check their order",
+        )
     return ops.dot_general(x, y, (((tx.ndim - 1,), (over,)), ((), ())), wanted)
 
 
@@ -161,7 +165,10 @@ def cross(a: Any, b: Any, axis: int = -1) -> Any:
     (d,) = canonical_axes("cross", axis, x)
     length = shape[d]
     if length not in (2, 3):
-        raise ShapeError(f"cross needs vectors of length 2 or 3 along axis {axis}, got {type_of(x)}")
+        raise ShapeError(
+            f"cross needs vectors of length 2 or 3 along axis {axis}, got {type_of(x)}",
+            hint="say with axis= which axis has the components",
+        )
 
     def part(v: Any, i: int) -> Any:
         return ops.slice_in_dim(v, i, i + 1, axis=d)
@@ -222,14 +229,16 @@ def _parse(subscripts: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
     inputs = left.split(",")
     if len(inputs) != len(arrays):
         raise ArgumentError(
-            f"einsum {subscripts!r} names {len(inputs)} operands, and {len(arrays)} were given"
+            f"einsum {subscripts!r} names {len(inputs)} operands, and {len(arrays)} were given",
+            hint="give one operand for each term between the commas",
         )
     spare = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in text]
     ranks = [type_of(a).ndim - len(i.replace("...", "")) for a, i in zip(arrays, inputs)]
     for a, i, rank in zip(arrays, inputs, ranks):
         if rank < 0 or (rank and "..." not in i):
             raise ShapeError(
-                f"einsum {subscripts!r}: {i!r} does not fit {type_of(a)}, which has {type_of(a).ndim} axes"
+                f"einsum {subscripts!r}: {i!r} does not fit {type_of(a)}, which has {type_of(a).ndim} axes",
+                hint="give one label for each axis, or ... for the others",
             )
     widest = max([r for r, i in zip(ranks, inputs) if "..." in i], default=0)
     dots = "".join(spare[:widest])
@@ -246,10 +255,17 @@ def _parse(subscripts: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
             if known == 1:
                 sizes[c] = n
             elif n not in (1, known):
-                raise ShapeError(f"einsum {subscripts!r}: {c!r} stands for lengths {known} and {n}")
+                listed = ", ".join(str(type_of(x)) for x in arrays)
+                raise ShapeError(
+                    f"einsum {subscripts!r} of {listed}: {c!r} stands for lengths {known} and {n}",
+                    hint="axes with one label have one length: check the order of the labels and of the operands",
+                )
     missing = [c for c in right if c not in sizes]
     if missing:
-        raise ArgumentError(f"einsum {subscripts!r}: the output's {missing[0]!r} is not in any operand")
+        raise ArgumentError(
+            f"einsum {subscripts!r}: the output's {missing[0]!r} is not in any operand",
+            hint="the labels after -> are some of those before it; add the label to an operand, or leave it out",
+        )
     for k, (a, i) in enumerate(zip(arrays, full)):  # axes of length 1 broadcast
         shape = tuple(sizes[c] for c in i)
         if shape != type_of(a).shape:
@@ -325,7 +341,10 @@ def diag(v: Any, k: int = 0) -> Any:
     if t.ndim == 2:
         return diagonal(x, k)
     if t.ndim != 1:
-        raise ShapeError(f"diag takes a vector or a matrix, got {t}")
+        raise ShapeError(
+            f"diag takes a vector or a matrix, got {t}",
+            hint="use diagonal for arrays of matrices, or x.reshape(-1)",
+        )
     size = t.size + max(k, -k)
     padded = ops.pad(x, t.dtype.type(0), [(max(k, 0), max(-k, 0), 0)])
     shape = (size, size)
@@ -334,6 +353,7 @@ def diag(v: Any, k: int = 0) -> Any:
     return ops.select(chosen, ops.broadcast_in_dim(padded, shape, (1,)), 0)
 
 
+@boundary
 def diagflat(v: Any, k: int = 0) -> Any:
     """The matrix with the elements of `v`, in one row, on its k-th diagonal."""
     x = asarray(v)

@@ -12,7 +12,7 @@ from funcgrad.array import ArrayMethods
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace import ops
-from funcgrad.trace.core import PYTHON_SCALARS, is_operand, type_of
+from funcgrad.trace.core import PYTHON_SCALARS, is_operand, operand_hint, type_of
 
 
 def check_arrays(name: str, *operands: Any) -> tuple[ArrayType, ...]:
@@ -21,9 +21,9 @@ def check_arrays(name: str, *operands: Any) -> tuple[ArrayType, ...]:
     for position, x in enumerate(operands):
         if not is_operand(x):
             kind = type(x).__name__
-            hint = "convert it with funcgrad.numpy.array(...)" if isinstance(x, list | tuple) else None
             raise DTypeError(
-                f"{name} takes arrays and numbers; argument {position} is {x!r:.80} of type {kind}", hint=hint
+                f"{name} takes arrays and numbers; argument {position} is {x!r:.80} of type {kind}",
+                hint=operand_hint(x),
             )
         types.append(type_of(x))
     return tuple(types)

@@ -13,7 +13,7 @@ from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
 from funcgrad.numpy.promotion import cast, check_arrays
 from funcgrad.trace import ops
-from funcgrad.trace.core import EAGER, state, type_of
+from funcgrad.trace.core import EAGER, Tracer, state, type_of
 
 Axis = int | Sequence[int] | None
 
@@ -26,11 +26,14 @@ def canonical_axes(name: str, axis: Any, x: Any) -> tuple[int, ...]:
     given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
     result = []
     for a in given:
+        if isinstance(a, Tracer):
+            a.concrete(f"axis of {name}", "make the argument static: jit(f, static_argnames=...)")
         try:
             number = operator.index(a)
         except TypeError:
             raise ArgumentError(
-                f"axis of {name} is an integer or a tuple of integers, got {axis!r}"
+                f"axis of {name} is an integer or a tuple of integers, got {axis!r} for {t}",
+                hint=f"give one or more integers from {-t.ndim} to {t.ndim - 1}, or None for all axes",
             ) from None
         if not -t.ndim <= number < t.ndim:
             raise AxisError(
@@ -41,7 +44,10 @@ def canonical_axes(name: str, axis: Any, x: Any) -> tuple[int, ...]:
             )
         result.append(number % t.ndim)
     if len(set(result)) != len(result):
-        raise AxisError(f"{name}: axis={axis!r} names an axis of {t} twice")
+        raise AxisError(
+            f"{name}: axis={axis!r} names an axis of {t} twice",
+            hint="name each axis once; -1 is the last axis",
+        )
     return tuple(result)
 
 
@@ -83,14 +89,16 @@ def _reduction(
     doc: str,
     numpy_function: Callable[..., Any] | None = None,
 ):
-    @boundary
     def general(a: Any, axis: Any, dtype: Any, keepdims: bool, initial: Any, where: Any) -> Any:
         x = _as_array(name, a)
         wanted = dtypes.as_dtype(dtype) if dtype is not None else result_dtype(type_of(x).dtype)
         x = ops.convert(x, wanted, type_of(x).weak and dtype is None)
         if where is not None:
             if neutral is None and initial is None:
-                raise ArgumentError(f"{name} with where= needs initial=, the result of no elements")
+                raise ArgumentError(
+                    f"{name} of {type_of(x)} with where= needs initial=, the result of no elements",
+                    hint="give initial=: what the result is at least (for max) or at most (for min)",
+                )
             x = _masked(x, where, initial if neutral is None else neutral(wanted))
         axes = canonical_axes(name, axis, x)
         empty = ops.size_of(type_of(x).shape, axes) == 0
@@ -115,6 +123,7 @@ def _reduction(
         out = state.quiet(numpy_function, data, axis=axis, keepdims=keepdims)
         return Array(out if out.__class__ is np.ndarray else np.asarray(out))
 
+    @boundary
     def function(
         a: Any,
         axis: Axis = None,

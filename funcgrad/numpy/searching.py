@@ -27,7 +27,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     if isinstance(a, Tracer):
         a = a.concrete(
             "nonzero (or where with one argument), whose length depends on the elements,",
-            "give size=, use where(condition, x, y), or compute with a mask",
+            "give size=, the length of the result; or use where(condition, x, y)",
         )
     found = np.nonzero(np.asarray(a))
     if size is not None:
@@ -55,11 +55,13 @@ def _nonzero_traced(a: Any, size: int, fill_value: Any) -> tuple[Any, ...]:
     return tuple([ops.select(found, r, fill) for r, fill in zip(reversed(results), fills)])
 
 
+@boundary
 def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The positions in the flat array of the elements that are not zero; see `nonzero`."""
     return nonzero(ops.reshape(asarray(a), (type_of(a).size,)), size=size, fill_value=fill_value)[0]
 
 
+@boundary
 def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The positions of the elements that are not zero, as rows; see `nonzero`."""
     found = nonzero(a, size=size, fill_value=fill_value)

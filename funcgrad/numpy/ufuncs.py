@@ -47,7 +47,7 @@ def straight_to_numpy(
                     elif kind in _NUMBERS and a.dtype.kind in _NUMBERS[kind]:
                         out = state.quiet(ufunc, y, a) if swap else state.quiet(ufunc, a, y)
                         return Array(out if out.__class__ is _ndarray else np.asarray(out))
-                except (ValueError, OverflowError):
+                except (ValueError, TypeError, OverflowError):
                     pass  # `general` says it better
         try:
             return general(x, y)

@@ -1,8 +1,7 @@
 """The primitive `while`: a loop that runs as long as a condition on what it carries holds.
 
-Operands are (constants of the condition, constants of the body, carries). Forward mode carries tangents along.
-Reverse mode would need what every iteration computed, and there is no bound on how many there are: its
-transpose raises, and says what to write instead.
+Operands are (constants of the condition, constants of the body, carries). Forward mode carries tangents along;
+the transpose is a primitive of its own, `while_transpose` (control_pull.py), which keeps what the iterations compute.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir import expr
 from funcgrad.ir.effects import has_effects, without_effects
 from funcgrad.ir.graph import Equation, Graph
-from funcgrad.ir.primitive import AxisSize, Primitive, Sample, Zero
+from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
 from funcgrad.prims.control_graphs import (
@@ -35,13 +34,14 @@ from funcgrad.prims.control_graphs import (
     reordered,
     with_inputs,
 )
+from funcgrad.prims.control_pull import pull_loop
 from funcgrad.prims.control_scan import one_by_one
+from funcgrad.prims.control_steps import batched_loop, pushed_body, settle, started
 from funcgrad.trace import ops
-from funcgrad.trace.core import bind, type_of
-from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered, trace_to_graph
-from funcgrad.transforms.jvp import jvp_graph
+from funcgrad.trace.core import bind
+from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.partial import partial_graph
-from funcgrad.transforms.vmap import batch_graph, move_batch_axis
+from funcgrad.transforms.vmap import move_batch_axis
 
 
 def _type(
@@ -90,36 +90,25 @@ def _jvp(
 ):
     nonzero = [t.__class__ is not Zero for t in tangents]
     _, given, moving = map(tuple, parts(nonzero, cond_consts, body_consts))
-    while True:
-        pushed = jvp_graph(body, (*given, *moving), moving)
-        if pushed.flags == moving:
-            break
-        moving = pushed.flags
-    extra, carry = len(pushed.constants), len(moving)
-    own = extra + body_consts
-    order = [
-        *range(own),
-        *range(own + carry, own + carry + sum(given)),
-        *range(own, own + carry),
-        *range(own + carry + sum(given), own + carry + sum(given) + sum(moving)),
-    ]
+    pushed, constants, moving = pushed_body(body, given, moving)
     for_cond, for_body, init = parts(primals, cond_consts, body_consts)
     _, body_t, init_t = parts(tangents, cond_consts, body_consts)
+    own = [*constants, *for_body, *chosen(body_t, given)]
     outs = bind(
         while_p,
         *for_cond,
-        *pushed.constants,
-        *for_body,
-        *chosen(body_t, given),
+        *own,
         *init,
         *map(ops.materialize, chosen(init_t, moving)),
         cond=with_inputs(cond, (), len(cond.inputs), [t.tangent() for t in chosen(body.out_types, moving)]),
-        body=reordered(pushed.graph, order, range(len(pushed.graph.outputs))),
+        body=pushed,
         cond_consts=cond_consts,
-        body_consts=own + sum(given),
+        body_consts=len(own),
     )
-    found = iter(outs[carry:])
-    return outs[:carry], [next(found) if f else Zero(t.tangent()) for f, t in zip(moving, body.out_types)]
+    found = iter(outs[len(moving) :])
+    return outs[: len(moving)], [
+        next(found) if f else Zero(t.tangent()) for f, t in zip(moving, body.out_types)
+    ]
 
 
 def _batch(
@@ -134,75 +123,29 @@ def _batch(
 ):
     batched = [a is not None for a in axes]
     for_cond, for_body, moving = map(tuple, parts(batched, cond_consts, body_consts))
-    while True:
-        derived = batch_graph(body, size, (*for_body, *moving), moving)
-        asked = batch_graph(cond, size, (*for_cond, *moving))
-        found = derived.flags if not asked.flags[0] else (True,) * len(moving)
-        if found == moving:
-            break
-        moving = found
+    loop = batched_loop(cond, body, size, for_cond, for_body, moving)
     values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
-    c_ops, b_ops, _ = parts(values, cond_consts, body_consts)
-    start = cond_consts + body_consts
+    c_ops, b_ops, init = parts(values, cond_consts, body_consts)
     init = [
-        move_batch_axis(x, a, 0, size) if m else x for x, a, m in zip(operands[start:], axes[start:], moving)
+        move_batch_axis(x, 0 if was else None, 0, size) if m else x
+        for x, was, m in zip(init, moving, loop.moving)
     ]
-    c_ops, b_ops = [*asked.constants, *c_ops], [*derived.constants, *b_ops]
-    out_axes = [0 if m else None for m in moving]
-    if not asked.flags[0]:
-        outs = bind(
-            while_p,
-            *c_ops,
-            *b_ops,
-            *init,
-            cond=asked.graph,
-            body=derived.graph,
-            cond_consts=len(c_ops),
-            body_consts=len(b_ops),
-        )
-        return outs, out_axes
-    if has_effects(body) or has_effects(cond):  # which an example has only as long as it goes on
+    if loop.asked is not None and (has_effects(body) or has_effects(cond)):
+        # an example has effects only as long as it goes on
         params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
         return one_by_one(while_p, size, operands, axes, params)
-    # Each example has its own condition: run until all are done, and change only those that are not. The
-    # conditions are the first carry, so that they are computed once per iteration.
-    going = evaluate_graph(asked.graph, [*c_ops, *init])[0]
-    step = _masked_step(derived.graph, asked.graph, len(b_ops), len(c_ops))
-    any_types = [type_of(going), *map(type_of, init)]
-    any_going = trace_to_graph(lambda go, *_: [ops.reduce_or(go, (0,))], any_types, cond.name).graph
+    c_ops, b_ops, init = started(loop, c_ops, b_ops, init)
     outs = bind(
         while_p,
-        *b_ops,
         *c_ops,
-        going,
+        *b_ops,
         *init,
-        cond=any_going,
-        body=step.graph,
-        cond_consts=0,
-        body_consts=len(b_ops) + len(c_ops),
+        cond=loop.cond,
+        body=loop.body,
+        cond_consts=len(c_ops),
+        body_consts=len(b_ops),
     )
-    return outs[1:], out_axes
-
-
-@remembered
-def _masked_step(body: Graph, cond: Graph, body_consts: int, cond_consts: int) -> Derived:
-    """(constants of body and cond; conditions, carries) -> (conditions, carries): one step of those that go on."""
-
-    def step(*values: Any) -> list[Any]:
-        b_ops, c_ops, (going, *carried) = parts(values, body_consts, cond_consts)
-        news = evaluate_graph(body, [*b_ops, *carried])
-        kept = [_where(going, new, old) for new, old in zip(news, carried)]
-        still = evaluate_graph(cond, [*c_ops, *kept])[0]
-        return [ops.and_(going, still), *kept]
-
-    types = [*body.in_types[:body_consts], *cond.in_types[:cond_consts]]
-    return derive(step, [*types, cond.out_types[0], *body.in_types[body_consts:]], body.name, [])
-
-
-def _where(mask: Any, on_true: Any, on_false: Any) -> Any:
-    """A choice by a mask over the leading axis."""
-    shape = type_of(on_true).shape
-    return ops.select(ops.broadcast_in_dim(mask, shape, (0,)), on_true, on_false)
+    return outs[len(outs) - len(moving) :], [0 if m else None for m in loop.moving]
 
 
 def _partial(
@@ -217,11 +160,8 @@ def _partial(
 ) -> list[Any]:
     params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
     asked, given, moving = map(tuple, parts(unknown, cond_consts, body_consts))
-    while True:
-        split = partial_graph(body, (*given, *moving), moving)
-        if split.out_unknown == moving:
-            break
-        moving = split.out_unknown
+    moving = settle(moving, lambda m: partial_graph(body, (*given, *m), m).out_unknown)
+    split = partial_graph(body, (*given, *moving), moving)
     known = split.known.graph
     if any(depending(cond, (*asked, *moving))) or (all(moving) and not has_effects(known)):
         return record(while_p, operands, params)
@@ -242,12 +182,39 @@ def _partial(
     return merged(moving, chosen(outs, moving), known_outs)
 
 
-def _transpose(cotangents: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
-    raise NotDifferentiableError(
-        "reverse mode cannot pass through while_loop, nor through fori_loop with a bound that is traced: it "
-        "would need the values of every iteration, and how many there are is not known beforehand",
-        hint="use lax.scan, or lax.fori_loop with Python ints as bounds; or forward mode (jvp, jacfwd)",
+def _transpose(
+    cotangents: Sequence[Any],
+    *operands: Any,
+    cond: Graph,
+    body: Graph,
+    cond_consts: int,
+    body_consts: int,
+) -> list[Any]:
+    linear = [x.__class__ is Linear for x in operands]
+    asked, given, moving = map(tuple, parts(linear, cond_consts, body_consts))
+    starts = moving
+    moving = settle(moving, lambda m: partial_graph(body, (*given, *m), m).out_unknown)
+    if any(depending(cond, (*asked, *moving))):
+        raise NotDifferentiableError(
+            "while_loop: the condition depends on what the loop is transposed for, so it is not linear in it"
+        )
+    for_cond, for_body, init = parts(operands, cond_consts, body_consts)
+    pulled = pull_loop(
+        cond,
+        body,
+        (*given, *moving),
+        for_cond,
+        chosen(for_body, given, False),
+        chosen(init, moving, False),
+        [ops.materialize(c) for c in chosen(cotangents, moving)],
     )
+    found_consts, found_init = iter(pulled[: sum(given)]), iter(pulled[sum(given) :])
+    of_init = [next(found_init) if m else None for m in moving]
+    return [
+        *(None for _ in asked),
+        *(next(found_consts) if g else None for g in given),
+        *(ct if was else None for ct, was in zip(of_init, starts)),
+    ]
 
 
 def _prune(equation: Equation, used: Flags) -> Equation | None:
@@ -339,7 +306,7 @@ def _samples() -> Iterable[Sample]:
     params = {"cond": cond, "body": body, "cond_consts": 1, "body_consts": 1}
     for limit in (6.0, 0.0):
         given = lambda rng, limit=limit: np.float32(limit)  # noqa: E731
-        yield Sample((given, draw(3), draw(3), draw()), params, (), "forward mode only")
+        yield Sample((given, draw(3), draw(3), draw()), params, (1, 2, 3))
 
 
 while_p = Primitive(

@@ -35,9 +35,12 @@ def _check_starts(name: str, operand: ArrayType, starts: Sequence[ArrayType], si
         )
     for t in starts:
         if t.shape or not dtypes.is_integer(t.dtype):
-            raise DTypeError(f"{name}: starts are integer scalars, got {t}")
+            raise DTypeError(f"{name}: starts are integer scalars, got {t}", hint="use .astype(int)")
     if any(not 0 <= s <= n for s, n in zip(sizes, operand.shape)):
-        raise ShapeError(f"{name}: a slice of sizes {tuple(sizes)} does not fit into {operand}")
+        raise ShapeError(
+            f"{name}: a slice of sizes {tuple(sizes)} does not fit into {operand}",
+            hint="each size is at most the length of its axis",
+        )
 
 
 def _dynamic_slice_type(operand: ArrayType, *starts: ArrayType, slice_sizes: tuple[int, ...]) -> ArrayType:

@@ -183,6 +183,11 @@ class Executable:
         if status == program.NOT_CONTIGUOUS:
             status = function[0](*map(np.ascontiguousarray, arrays), *results)
         self._functions.append(function)
+        if status == program.OUT_OF_MEMORY:
+            raise MemoryError(
+                f"{self.graph.name}: no memory is left for what reverse mode through a while_loop has to keep of its "
+                "iterations; run fewer, carry less, or nest it in a lax.scan of checkpointed blocks"
+            )
         assert status == 0, f"the driver met an unknown instruction {status}"
         good = function[2]
         if good is not None and not good.value:

@@ -6,11 +6,12 @@ place have two buffers, whose addresses change places after each iteration.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 
 from funcgrad.ir.graph import Literal
 from funcgrad.kernels.cpu.program import Program
-from funcgrad.lower.lowered import BranchStep, RegionStep, ScanStep, WhileStep
+from funcgrad.lower.lowered import BranchStep, RegionStep, ScanStep, TapeStep, WhileStep
 from funcgrad.lower.placement import Buffer, Operand, Place, Placement
 from funcgrad.records import replaced
 
@@ -30,6 +31,8 @@ def append(step: RegionStep, placement: Placement, program: Program, body: Appen
         return _scan(step, placement, program, body, copy)
     if isinstance(step, WhileStep):
         return _while(step, placement, program, body, copy)
+    if isinstance(step, TapeStep):
+        return _tape(step, placement, program, body, copy)
     assert isinstance(step, BranchStep)
     return _branch(step, placement, program, body, copy)
 
@@ -63,14 +66,23 @@ def _deliver(body: Placement, operands: Sequence[Place], results: Sequence[Place
 class _Carries:
     """Where the carried values of a loop are: a static place, or two slots whose addresses are exchanged."""
 
-    def __init__(self, step: RegionStep, placement: Placement, program: Program, odd: bool, copy: Copy):
+    def __init__(
+        self,
+        step: RegionStep,
+        placement: Placement,
+        program: Program,
+        odd: bool,
+        copy: Copy,
+        which: slice = slice(None),
+    ):
         places = placement.places
         self.program, self.copy = program, copy
-        self.outs = [places[out] for _, out in step.carried]
-        self.sizes = [out.type.nbytes for _, out in step.carried]
+        carried = step.carried[which]
+        self.outs = [places[out] for _, out in carried]
+        self.sizes = [out.type.nbytes for _, out in carried]
         self.now: list[Place] = []
         self.next: list[Place] = []
-        for (start, _), out, offset, size in zip(step.carried, self.outs, step.buffers, self.sizes):
+        for (start, _), out, offset, size in zip(carried, self.outs, step.buffers[which], self.sizes):
             if offset is None or size == 0:
                 copy(places[start], out, size)
                 self.now.append(out)
@@ -148,13 +160,7 @@ def _while(step: WhileStep, placement: Placement, program: Program, body: Append
     asked = [*(places[v] for v in step.inputs[:c]), *carries.now]
     operands = [*(places[v] for v in step.inputs[c : c + b]), *carries.now]
     top = program.here
-    answer = cond.results[0]
-    if isinstance(answer, Operand):
-        place = asked[answer.number]
-    else:
-        place = _at(places[step.scratch], step.answer)
-    body(_inside(cond, asked, [place], arena))
-    end = program.jump_if_zero(place.slot, place.offset)
+    end = _unless(cond, asked, _at(places[step.scratch], step.answer), arena, program, body)
     body(_inside(inner, operands, carries.next, arena))
     _deliver(inner, operands, carries.next, copy)
     carries.advance()
@@ -162,6 +168,62 @@ def _while(step: WhileStep, placement: Placement, program: Program, body: Append
     program.patch(end)
     carries.settle()
     return GUESSED_ITERATIONS
+
+
+def _unless(
+    cond: Placement, operands: Sequence[Place], place: Place, arena: Place, program: Program, body: Append
+) -> int:
+    """Ask a condition and jump where it does not hold; gives the jump's handle."""
+    answer = cond.results[0]
+    if isinstance(answer, Operand):
+        place = operands[answer.number]
+    body(_inside(cond, operands, [place], arena))
+    return program.jump_if_zero(place.slot, place.offset)
+
+
+def _tape(step: TapeStep, placement: Placement, program: Program, body: Append, copy: Copy) -> int:
+    places = placement.places
+    c, k, p, carry = step.counts
+    arena = _at(places[step.scratch], step.arena)
+    for_cond = [places[v] for v in step.inputs[:c]]
+    for_known = [places[v] for v in step.inputs[c : c + k]]
+    for_pulled = [places[v] for v in step.inputs[c + k : c + k + p]]
+    cond, forward, backward = step.bodies
+    tape, slot = program.tape(), program.slot()
+    on_tape = [Place(slot, offset) for offset in step.offsets]
+    size = max(step.size, 1)  # a record of nothing counts the iterations
+
+    carries = _Carries(step, placement, program, False, copy, slice(carry))
+    operands = [*for_known, *carries.now]
+    results = [*carries.next, *on_tape]
+    top = program.here
+    end = _unless(
+        cond, [*for_cond, *carries.now], _at(places[step.scratch], step.answer), arena, program, body
+    )
+    program.push(slot, tape, size, _address("realloc"))
+    body(_inside(forward, operands, results, arena))
+    _deliver(forward, operands, results, copy)
+    carries.advance()
+    program.jump(top)
+    program.patch(end)
+
+    pulled = _Carries(step, placement, program, False, copy, slice(carry, None))
+    operands = [*for_pulled, *pulled.now, *on_tape]
+    top = program.here
+    end = program.pop(slot, tape, size)
+    body(_inside(backward, operands, pulled.next, arena))
+    _deliver(backward, operands, pulled.next, copy)
+    pulled.advance()
+    program.jump(top)
+    program.patch(end)
+    pulled.settle()
+    program.free(tape, _address("free"))
+    return GUESSED_ITERATIONS
+
+
+def _address(name: str) -> int:
+    """Where a function of the C library is."""
+    return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
 
 
 def _branch(step: BranchStep, placement: Placement, program: Program, body: Append, copy: Copy) -> int:

@@ -33,8 +33,9 @@ class Lowered:
         reasons: why neighbours were not fused.
     """
 
-    def __init__(self, closed: ClosedGraph, executable: Executable):
+    def __init__(self, closed: ClosedGraph, executable: Executable, function: Callable[..., Any]):
         self.closed = closed
+        self._function = function
         self.executable = executable
         self.graph: Graph = executable.optimised
         self.sources: list[str] = list(dict.fromkeys(executable.sources))
@@ -42,9 +43,9 @@ class Lowered:
         self.kernels = list(dict.fromkeys(s.kernel for s in walk_steps(steps) if isinstance(s, KernelStep)))
         self.reasons: tuple[str, ...] = executable.lowered.reasons
 
-    def compile(self) -> Executable:
-        """The executable itself."""
-        return self.executable
+    def compile(self) -> Callable[..., Any]:
+        """The compiled function: to be called with what it was lowered for, without the static arguments."""
+        return self._function
 
     @property
     def flops(self) -> float:

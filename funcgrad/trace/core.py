@@ -77,7 +77,12 @@ class Tracer(ArrayMethods):
         return float(self.concrete("float()", "keep the array, or use x.astype(float)"))
 
     def __int__(self) -> int:
-        return int(self.concrete("int()", "keep the array, or use x.astype(int)"))
+        return int(
+            self.concrete(
+                "int()",
+                "keep the array, or use x.astype(int); make a size a static argument (static_argnums)",
+            )
+        )
 
     def __complex__(self) -> complex:
         return complex(self.concrete("complex()", "keep the array, or use x.astype(complex)"))
@@ -99,7 +104,7 @@ class Tracer(ArrayMethods):
         raise ConcretizationError(
             f"a traced array of type {self.type} cannot become a NumPy array: NumPy would compute outside the "
             "trace, and derivatives and compiled code would miss it",
-            hint="use the function of the same name in funcgrad.numpy",
+            hint="use the function of the same name in funcgrad.numpy, for example funcgrad.numpy.sin for numpy.sin",
         )
 
     def __iter__(self) -> Iterator[Any]:
@@ -262,16 +267,42 @@ def type_of(value: Any) -> ArrayType:
             dtype = dtypes.as_dtype(dtype)
         return array_type(value.shape, dtype)
     if hasattr(value, "__array__"):
-        return type_of(np.asarray(value))
+        return type_of(numpy_of(value))
     number = scalar_kind(value)
     if number is not None:
         return array_type((), dtypes.of_python_scalar(number), number is not bool)
     raise DTypeError(
-        f"{value!r} of type {kind.__name__} is not an array or a number",
-        hint="pass arrays and numbers; a list becomes an array by funcgrad.numpy.array(...)"
-        if isinstance(value, list | tuple)
-        else "pass an array or a Python number; other Python objects can be static arguments of jit",
+        f"{value!r:.200} of type {kind.__name__} is not an array or a number", hint=operand_hint(value)
     )
+
+
+def operand_hint(value: Any) -> str:
+    """What to do about a value that is no array or number."""
+    if isinstance(value, list | tuple):
+        return "convert it with funcgrad.numpy.array(...)"
+    if isinstance(value, dict):
+        return (
+            "it is a tree of arrays: choose one of them, or apply the function to each with funcgrad.tree.map"
+        )
+    if value is None:
+        return "pass an array or a Python number; a None often comes from a function that lacks its return"
+    if isinstance(value, str):
+        return "pass an array or a number; text that chooses what to do is a static argument of jit (static_argnames)"
+    return "pass an array or a Python number; other Python objects can be static arguments of jit"
+
+
+def numpy_of(value: Any) -> np.ndarray:
+    """The NumPy array that another library's array gives; DTypeError, with its reason, where it gives none."""
+    try:
+        return np.asarray(value)
+    except FuncgradError:
+        raise
+    except Exception as error:
+        kind = type(value)
+        raise DTypeError(
+            f"a {kind.__module__}.{kind.__qualname__} does not become an array: {error}",
+            hint="hand over its numbers with numpy.asarray(x); of a tensor of torch, x.detach().cpu().numpy()",
+        ) from error
 
 
 def is_operand(value: Any) -> bool:

@@ -30,6 +30,7 @@ from .native import (
     load,
     load_byte,
     load_int32,
+    resize,
     store,
 )
 from .pool import (
@@ -56,8 +57,10 @@ from .program import (
     CALL,
     CONTIGUOUS,
     DATA_OFFSET,
+    FIRST_TAPE,
     FLAGS_OFFSET,
     FRAME,
+    FREE,
     HALT,
     HEADER,
     JUMP,
@@ -65,8 +68,11 @@ from .program import (
     LOOP,
     MOVE,
     NOT_CONTIGUOUS,
+    OUT_OF_MEMORY,
     POOL,
+    POP,
     PROGRAM,
+    PUSH,
     REPEAT,
     RESTORE_THREAD,
     SAVE_THREAD,
@@ -145,7 +151,8 @@ def split(pool, entry, args, extent, grain):
 @_native
 def run(program, frame, pool):
     """Run a program on a frame; the three arguments are addresses. Leading slots of the frame hold ids of ndarrays
-    on entry, and the addresses of their elements after that. Gives 0, or NOT_CONTIGUOUS, or an unknown opcode."""
+    on entry, and the addresses of their elements after that. Gives 0, NOT_CONTIGUOUS, OUT_OF_MEMORY, or an unknown
+    opcode."""
     count = load(program + 8 * ARRAYS)
     for slot in range(count):
         if load_int32(load(frame + 8 * slot) + FLAGS_OFFSET) & CONTIGUOUS != CONTIGUOUS:
@@ -228,6 +235,31 @@ def run(program, frame, pool):
             number = load_int32(load(frame + 8 * load(at + 16)) + load(at + 24))
             number = max(min(number, load(at + 32) - 1), 0)
             at = program + 8 * load(at + 40 + 8 * number)
+        elif opcode == PUSH:
+            tape, size = frame + 8 * load(at + 24), load(at + 32)
+            used = load(tape + 16)
+            if used + size > load(tape + 8):
+                capacity = max(2 * load(tape + 8), used + size, FIRST_TAPE)
+                moved = resize(load(at + 40), load(tape), capacity)
+                if moved == 0:
+                    return OUT_OF_MEMORY
+                store(tape, moved)
+                store(tape + 8, capacity)
+            store(frame + 8 * load(at + 16), load(tape) + used)
+            store(tape + 16, used + size)
+            at += 48
+        elif opcode == POP:
+            tape, size = frame + 8 * load(at + 24), load(at + 32)
+            used = load(tape + 16) - size
+            if used < 0:
+                at = program + 8 * load(at + 40)
+            else:
+                store(frame + 8 * load(at + 16), load(tape) + used)
+                store(tape + 16, used)
+                at += 48
+        elif opcode == FREE:
+            call_system(load(at + 24), load(frame + 8 * load(at + 16)), 0, 0)
+            at += 32
         else:
             return opcode
 

@@ -128,6 +128,17 @@ def ask(typing, function, argument):
 
 
 @intrinsic
+def resize(typing, function, memory, size):
+    """What C's `realloc` at an address gives."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.FunctionType(_I64, [_I64, _I64])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
 def address(typing, pointer):
     """The address in a pointer."""
 

@@ -62,6 +62,21 @@ REPEAT = 10
 """times, entry, extent, n pointers, n values, n moving, (slot, offset)..., values..., (number, stride)...: call a
 kernel whole so many times, at least once; after each call the pointers of these numbers move by their strides."""
 
+PUSH = 11
+"""slot, tape, size, realloc: make room for `size` more bytes on a tape, frame[slot] = their address. A tape is three
+slots: its memory, the bytes that it has, and those in use; all 0 in the beginning."""
+POP = 12
+"""slot, tape, size, target word: frame[slot] = address of the last `size` bytes in use, which are so no longer; jump
+where there are none."""
+FREE = 13
+"""tape, free: give back the memory of a tape."""
+
+OUT_OF_MEMORY = -2
+"""What `run` gives where a tape cannot grow."""
+
+FIRST_TAPE = 1 << 14
+"""The bytes of a tape that has just begun."""
+
 NAMES = {
     CALL: "call",
     ADD: "add",
@@ -73,6 +88,9 @@ NAMES = {
     MOVE: "move",
     TABLE: "table",
     REPEAT: "repeat",
+    PUSH: "push",
+    POP: "pop",
+    FREE: "free",
 }
 
 
@@ -154,6 +172,23 @@ class Program:
 
     def move(self, target: int, source: int, amount: int) -> None:
         self._emit(MOVE, target, source, amount)
+
+    def tape(self) -> int:
+        """A new tape, empty: the first of its slots."""
+        first = self.slots
+        self.slots += 3
+        for slot in range(first, first + 3):
+            self.set(slot, 0)
+        return first
+
+    def push(self, slot: int, tape: int, size: int, realloc: int) -> None:
+        self._emit(PUSH, slot, tape, size, realloc)
+
+    def pop(self, slot: int, tape: int, size: int, target: int = 0) -> int:
+        return self._emit(POP, slot, tape, size, target) + 5
+
+    def free(self, tape: int, function: int) -> None:
+        self._emit(FREE, tape, function)
 
     def table(self, slot: int, offset: int, count: int) -> list[int]:
         """Jump to one of `count` targets; gives the handles for `patch`."""

@@ -1,5 +1,7 @@
 """Functions against NumPy: values, and dtypes by funcgrad's promotion; eagerly, under jit and under vmap."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -174,3 +176,14 @@ def test_names():
     missing = [name for name in fnp.__all__ if not hasattr(fnp, name)]
     assert not missing
     assert fnp.array([1]).__array_namespace__() is fnp
+
+
+def test_dtype_names_convert_traced_values_and_equal_dtypes():
+    x = fnp.arange(3)
+    for run in (fg.jit, fg.vmap, lambda f: f):
+        assert run(fnp.float16)(x).dtype == fnp.float16 == np.float16
+    assert fg.grad(lambda x: fnp.float32(x) ** 2)(3.0) == 6.0
+    assert fnp.bfloat16(1.0).dtype == np.dtype(fnp.bfloat16) == fnp.bfloat16 != fnp.float16
+    assert fnp.issubdtype(fnp.float32, fnp.floating) and np.zeros(2, fnp.int8).dtype == np.int8
+    assert {fnp.float32: 1}[np.float32] == 1 and pickle.loads(pickle.dumps(fnp.float32)) is fnp.float32
+    assert isinstance(np.float32(1), fnp.float32) and not isinstance(1.0, fnp.float32)
