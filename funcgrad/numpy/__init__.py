@@ -8,6 +8,7 @@ from funcgrad import array as _array
 from funcgrad.array import Array as ndarray
 from funcgrad.dtypes import finfo, iinfo
 from funcgrad.names import unknown_names as _unknown_names
+from funcgrad.numpy import linalg
 from funcgrad.numpy import methods as _methods  # noqa: F401   # installs the operators of arrays
 from funcgrad.numpy.creation import (
     arange,
@@ -509,6 +510,7 @@ __all__ = [
     "less",
     "less_equal",
     "lexsort",
+    "linalg",
     "linspace",
     "log",
     "log1p",
