@@ -19,10 +19,19 @@ from funcgrad.array import Array, Donated
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import primitive_named
 from funcgrad.ir.types import ArrayType
-from funcgrad.kernels.cpu import blas, program
+from funcgrad.kernels.cpu import blas, program, scan
 from funcgrad.lower import heuristics, memory
 from funcgrad.lower.cpu.emit import emit
-from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, RegionStep, View
+from funcgrad.lower.lowered import (
+    AccumulateStep,
+    CopyStep,
+    ExternStep,
+    GemmStep,
+    KernelStep,
+    Lowered,
+    RegionStep,
+    View,
+)
 from funcgrad.lower.placement import Buffer, Operand, Place, Placement, place
 from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
@@ -138,6 +147,8 @@ class Executable:
         elif isinstance(step, CopyStep):
             source, target = placement.places[step.source], placement.places[step.target]
             self._copy(assembled, source, target, step.target.type.nbytes)
+        elif isinstance(step, AccumulateStep):
+            self._append_accumulation(assembled, step, [address(View(v)) for v in (step.source, step.out)])
         elif isinstance(step, RegionStep):
             self._append_region(assembled, step, placement)
         else:
@@ -151,6 +162,17 @@ class Executable:
             assembled.call(call.address, 1, 1, [*(address(View(v)) for v in values), flag])
             self._exits.append(assembled.jump_if_zero(*flag))
             self.work += LONG_PROGRAM_NS
+
+    def _append_accumulation(
+        self, assembled: program.Program, step: AccumulateStep, pointers: list[tuple[int, int]]
+    ) -> None:
+        short = dtypes.name(step.out.type.dtype)
+        calls = scan.calls(step.kind, short, step.outer, step.length, step.inner, step.reverse)
+        for text, extent, work, integers in calls:
+            self.sources.append(text)
+            grain = heuristics.parallel_grain(extent, work, self._cores)
+            assembled.call(cache.load_kernel(text), extent, grain, pointers, integers)
+            self.work += extent * work
 
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
         if source == target or size == 0:
