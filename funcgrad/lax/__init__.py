@@ -1,6 +1,7 @@
 """Strict operations under the names of `jax.lax`: no promotion and no broadcasting but that of scalars."""
 
 from funcgrad.api import stop_gradient
+from funcgrad.lax import linalg
 from funcgrad.lax.collectives import (
     all_gather,
     all_to_all,
@@ -284,6 +285,7 @@ __all__ = [
     "is_finite",
     "le",
     "lgamma",
+    "linalg",
     "log",
     "log1p",
     "logistic",

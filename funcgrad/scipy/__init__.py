@@ -1,5 +1,5 @@
-"""Special functions and distributions, under the names of `jax.scipy`."""
+"""Linear algebra, special functions and distributions, under the names of `jax.scipy`."""
 
-from funcgrad.scipy import special, stats
+from funcgrad.scipy import linalg, special, stats
 
-__all__ = ["special", "stats"]
+__all__ = ["linalg", "special", "stats"]
