@@ -16,6 +16,16 @@ from funcgrad.lax.collectives import (
     psum_scatter,
 )
 from funcgrad.lax.control import cond, fori_loop, scan, switch, while_loop
+from funcgrad.lax.convolution import (
+    ConvDimensionNumbers,
+    conv,
+    conv_dimension_numbers,
+    conv_general_dilated,
+    conv_transpose,
+    conv_with_general_padding,
+    padtype_to_pads,
+    reduce_window,
+)
 from funcgrad.lax.elementwise import (
     RoundingMethod,
     abs,
@@ -189,6 +199,7 @@ from funcgrad.names import unknown_names as _unknown_names
 __getattr__ = _unknown_names(__name__)
 
 __all__ = [
+    "ConvDimensionNumbers",
     "DotDimensionNumbers",
     "FftType",
     "GatherDimensionNumbers",
@@ -238,6 +249,11 @@ __all__ = [
     "concatenate",
     "cond",
     "conj",
+    "conv",
+    "conv_dimension_numbers",
+    "conv_general_dilated",
+    "conv_transpose",
+    "conv_with_general_padding",
     "convert_element_type",
     "cos",
     "cosh",
@@ -300,6 +316,7 @@ __all__ = [
     "nextafter",
     "optimization_barrier",
     "pad",
+    "padtype_to_pads",
     "pmax",
     "pmean",
     "pmin",
@@ -321,6 +338,7 @@ __all__ = [
     "reduce_precision",
     "reduce_prod",
     "reduce_sum",
+    "reduce_window",
     "reduce_xor",
     "rem",
     "reshape",

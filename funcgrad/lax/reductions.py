@@ -74,14 +74,14 @@ def reduce(
         return tree.leaves(computation(*[structure.unflatten(h) for h in halves]))
 
     kinds = [type_of(x).dtype for x, _ in pairs]
-    monoid = _monoid_of(combine, kinds)
+    monoid = monoid_of(combine, kinds)
     if monoid is not None:
         whole, join = _MONOIDS[monoid]
         return structure.unflatten([join(whole(x, dimensions), start) for x, start in pairs])
     return structure.unflatten(_folded(combine, pairs, dimensions))
 
 
-def _monoid_of(combine: Callable[..., list[Any]], kinds: Sequence[np.dtype]) -> str | None:
+def monoid_of(combine: Callable[..., list[Any]], kinds: Sequence[np.dtype]) -> str | None:
     """The name of the one operation that is done for each leaf; None for anything else."""
     scalars = [type_of(dtype.type(0)) for dtype in kinds]
     graph = trace_to_graph(combine, scalars * 2, "reduction").graph
