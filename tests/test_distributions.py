@@ -111,3 +111,46 @@ def test_impossible_parameters():
         random.poisson(KEY, 1.0, dtype="float32")
     with pytest.raises(ShapeError, match="along an axis"):
         random.dirichlet(KEY, 1.0)
+
+
+def test_multivariate_normal():
+    mean = np.array([1.0, -2.0, 0.5])
+    root = np.array([[1.0, 0.0, 0.0], [0.5, 2.0, 0.0], [-1.0, 0.3, 0.7]])
+    cov = root @ root.T
+    for method in ("cholesky", "svd", "eigh"):
+        x = np.asarray(random.multivariate_normal(KEY, mean, cov, N, method=method))
+        assert x.shape == (*N, 3)
+        np.testing.assert_allclose(x.mean(0), mean, atol=0.05)
+        np.testing.assert_allclose(np.cov(x.T), cov, atol=0.15)
+    with pytest.raises(ShapeError, match="covariance"):
+        random.multivariate_normal(KEY, mean, cov[:2])
+    x, move = fg.value_and_grad(lambda m: random.multivariate_normal(KEY, m, cov).sum())(mean)
+    np.testing.assert_allclose(np.asarray(move), 1)
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 4), (5, 2), (2, 5)])
+def test_orthogonal_matrices(n, m):
+    q = np.asarray(random.orthogonal(KEY, n, (3,), m=m))
+    assert q.shape == (3, n, m)
+    small = np.swapaxes(q, 1, 2) @ q if n >= m else q @ np.swapaxes(q, 1, 2)
+    np.testing.assert_allclose(small, np.broadcast_to(np.eye(min(n, m)), small.shape), atol=1e-5)
+    weights = np.asarray(fg.nn.initializers.orthogonal(2.0, 0)(KEY, (n, m, 2)))
+    flat = weights.reshape(n, -1)
+    short = flat @ flat.T if n <= flat.shape[1] else flat.T @ flat
+    np.testing.assert_allclose(short, 4 * np.eye(len(short)), atol=1e-5)
+
+
+def test_delta_orthogonal_weights():
+    weights = np.asarray(fg.nn.initializers.delta_orthogonal()(KEY, (3, 3, 2, 4)))
+    np.testing.assert_allclose(weights[1, 1] @ weights[1, 1].T, np.eye(2), atol=1e-5)
+    assert np.count_nonzero(weights) == np.count_nonzero(weights[1, 1])
+
+
+def test_no_key_is_used_twice():
+    before = fg.config.debug_key_reuse
+    fg.config.update("debug_key_reuse", True)
+    try:
+        for k, (draw, _) in enumerate([*CONTINUOUS.values(), *COUNTS.values()]):
+            draw(random.key(1000 + k))
+    finally:
+        fg.config.update("debug_key_reuse", before)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad import tree
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.reductions import monoid_of
@@ -345,7 +344,7 @@ def reduce_window(
     if isinstance(padding, str):
         padding = padtype_to_pads(lengths, [dilated(k, d) for k, d in zip(window, spread)], strides, padding)
     operand, init_value = same_dtype("reduce_window", operand, init_value)
-    name = monoid_of(computation, t.dtype, tree.structure(0), 1, strict=False)
+    name = monoid_of(lambda a, b: [computation(a, b)], [t.dtype])
     combine = _COMBINE.get(name or "", computation)
     config = [(int(low), int(high), b - 1) for (low, high), b in zip(padding, base)]
     x = ops.pad(operand, init_value, config)

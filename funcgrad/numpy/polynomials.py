@@ -10,7 +10,9 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
+from funcgrad.numpy.linalg import eigvals, inv, lstsq
 from funcgrad.numpy.manipulation import atleast_1d, concatenate
+from funcgrad.numpy.products import matmul
 from funcgrad.numpy.promotion import promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
@@ -173,3 +175,80 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     if not columns:
         return ops.full((type_of(x).size, 0), 0, type_of(x).dtype)
     return ops.concatenate([ops.expand_dims(c, (1,)) for c in columns], 1)
+
+
+@boundary
+def roots(p: Any, *, strip_zeros: bool = True) -> Any:
+    """The zeros of a polynomial, complex, as eigenvalues of its companion matrix.
+
+    Leading zeros and trailing ones (which are zeros of the polynomial at 0) are left out first, for which `p` has
+    to be known; not where `strip_zeros` is False.
+    """
+    (x,) = promote_inexact("roots", _coefficients("roots", p))
+    at_zero = 0
+    if strip_zeros:
+        if isinstance(x, Tracer):
+            x.concrete("roots, whose number depends on the coefficients,", "pass strip_zeros=False")
+        used = np.flatnonzero(np.asarray(x))
+        if not used.size:
+            return ops.full((0,), 0, dtypes.complex_of(type_of(x).dtype))
+        at_zero = type_of(x).size - 1 - int(used[-1])
+        x = x[int(used[0]) : int(used[-1]) + 1]
+    size = type_of(x).size - 1
+    dtype = dtypes.complex_of(type_of(x).dtype)
+    found = ops.full((0,), 0, dtype)
+    if size > 0:
+        below = ops.pad(np.eye(size - 1, dtype=type_of(x).dtype), 0, [(0, 0, 0), (0, 1, 0)])
+        companion = ops.concatenate([ops.expand_dims(-x[1:] / x[0], (0,)), below], 0)
+        found = eigvals(companion)
+    return ops.pad(found, 0, [(0, at_zero, 0)]) if at_zero else found
+
+
+@boundary
+def polyfit(
+    x: Any,
+    y: Any,
+    deg: int,
+    rcond: float | None = None,
+    full: bool = False,
+    w: Any = None,
+    cov: bool | str = False,
+) -> Any:
+    """The polynomial of degree `deg` closest to the points (x, y) by least squares, weighted by `w`.
+
+    `y` may have a second axis for several fits at once. With `full`, also the sums of squared residuals, the rank,
+    the singular values and `rcond`; with `cov`, also the covariance matrix of the coefficients.
+    """
+    order = int(deg) + 1
+    if deg < 0:
+        raise ArgumentError(f"polyfit of degree {deg}", hint="the degree is 0 or more")
+    x, y = promote_inexact("polyfit", asarray(x), asarray(y))
+    tx, ty = type_of(x), type_of(y)
+    if tx.ndim != 1 or not tx.size or ty.ndim not in (1, 2) or ty.shape[0] != tx.size:
+        raise ShapeError(f"polyfit takes positions in a vector and as many values, got {tx} and {ty}")
+    dtype = tx.dtype
+    rcond = tx.size * float(dtypes.finfo(dtype).eps) if rcond is None else rcond
+    left, right = vander(x, order), y
+    if w is not None:
+        weights = ops.convert(asarray(w), dtype)
+        if type_of(weights).shape != tx.shape:
+            raise ShapeError(f"polyfit of {tx.size} points with weights {type_of(weights)}")
+        left = left * weights[:, None]
+        right = right * (weights if ty.ndim == 1 else weights[:, None])
+    scale = ops.sqrt(ops.reduce_sum(left * left, (0,)))
+    left = left / scale
+    found, residuals, rank, values = lstsq(left, right, rcond)
+    found = found / (scale if ty.ndim == 1 else scale[:, None])
+    if full:
+        return found, residuals, rank, values, np.asarray(rcond)
+    if not cov:
+        return found
+    base = inv(matmul(left.T, left)) / (scale[:, None] * scale[None, :])
+    if cov == "unscaled":
+        return found, base
+    if tx.size <= order:
+        raise ArgumentError(
+            f"polyfit of degree {deg} to {tx.size} points leaves nothing to estimate cov from"
+        )
+    factor = residuals / (tx.size - order)
+    return found, base * factor if ty.ndim == 1 else base[:, :, None] * factor

@@ -43,6 +43,7 @@ from funcgrad.random.basic import (
 )
 from funcgrad.random.counts import binomial, multinomial, poisson
 from funcgrad.random.gammas import ball, beta, chisquare, dirichlet, f, gamma, generalized_normal, loggamma, t
+from funcgrad.random.matrices import multivariate_normal, orthogonal
 from funcgrad.random.shapes import double_sided_maxwell, triangular, wald
 
 __getattr__ = _unknown_names(
@@ -85,7 +86,9 @@ __all__ = [
     "lognormal",
     "maxwell",
     "multinomial",
+    "multivariate_normal",
     "normal",
+    "orthogonal",
     "pareto",
     "permutation",
     "poisson",

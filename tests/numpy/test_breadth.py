@@ -56,6 +56,28 @@ OF_ARRAYS = {
         lambda m, x: m.apply_over_axes(m.sum, x, (0, 1)),
     ],
     "piecewise": [lambda m, x: m.piecewise(x, [x < 0, x > 1], [lambda t: -t, lambda t: t**2, 5])],
+    "pad": [
+        lambda m, x: m.pad(x, ((1, 2), (3, 0)), "linear_ramp", end_values=((1, 2), (3, 4))),
+        lambda m, x: m.pad(x, 2, "mean"),
+        lambda m, x: m.pad(x, ((0, 2), (1, 1)), "maximum", stat_length=2),
+        lambda m, x: m.pad(x, 1, "minimum"),
+        lambda m, x: m.pad(x, 3, "reflect", reflect_type="odd"),
+        lambda m, x: m.pad(x, 2, "symmetric", reflect_type="odd"),
+    ],
+    "nan reductions": [
+        lambda m, x: m.nansum(m.where(x > 1, m.nan, x), 1, where=m.array(V) > 0),
+        lambda m, x: m.nanmax(m.where(x > 1, m.nan, x), 0, initial=0.5),
+        lambda m, x: m.nanmean(m.where(x > 1, m.nan, x), where=x > -1),
+        lambda m, x: m.nanstd(m.where(x > 1, m.nan, x), 0),
+    ],
+    "polyfit": [
+        lambda m, x: m.polyfit(x[:, 0], x[:, 1:], 1, w=abs(x[:, 2]))[0],
+        lambda m, x: m.polyfit(m.array(POSITIONS), x[0], 2, cov=True),
+    ],
+    "array methods": [
+        lambda m, x: x.compress(np.array([True, False, True]), 1),
+        lambda m, x: x.ravel().take(2),
+    ],
     "rollaxis": [lambda m, x: m.rollaxis(x, 1), lambda m, x: m.rollaxis(x, 0, 2)],
     "nan positions": [lambda m, x: m.nanargmax(m.where(x > 0, m.nan, x)), lambda m, x: m.nanargmin(x, 1)],
     "i0": [lambda m, x: m.i0(x)],
@@ -119,6 +141,10 @@ KNOWN = {
         lambda m: m.unpackbits(m.array(U), 1, 50, bitorder="little"),
     ],
     "windows": [lambda m: [m.bartlett(5), m.blackman(6), m.hamming(7), m.hanning(8), m.kaiser(9, 4.0)]],
+    "roots": [
+        lambda m: m.sort(m.roots(m.array([0.0, 1.0, -6.0, 11.0, -6.0, 0.0])).real),
+        lambda m: abs(m.roots(m.array([2.0, 0.0, 8.0]))),
+    ],
     "dsplit": [lambda m: m.dsplit(m.ones((2, 3, 4)), 2)],
     "of integers": [
         lambda m: m.diff(m.array(I)),
