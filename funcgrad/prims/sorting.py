@@ -69,7 +69,7 @@ def _comparable(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) if x.dtype == dtypes.bfloat16 else x
 
 
-def _has_negative_zero(x: np.ndarray) -> bool:
+def _has_negative_zero(x: Any) -> bool:
     if dtypes.is_complex(x.dtype):
         return _has_negative_zero(x.real) or _has_negative_zero(x.imag)
     if not dtypes.is_float(x.dtype):
