@@ -170,6 +170,7 @@ from funcgrad.lax.shape import (
     zeros_like_shaped_array,
 )
 from funcgrad.lax.shape import slice_ as slice
+from funcgrad.lax.solvers import custom_linear_solve, custom_root
 from funcgrad.lax.sorting import (
     approx_max_k,
     approx_min_k,
@@ -262,6 +263,8 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "custom_linear_solve",
+    "custom_root",
     "digamma",
     "div",
     "dot",

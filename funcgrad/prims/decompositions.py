@@ -28,7 +28,7 @@ _DTYPES = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128)
 
 
 # ------------------------------------------------------------------------------------------------ matrices
-def _swapped(x: Any) -> Any:
+def transposed(x: Any) -> Any:
     n = type_of(x).ndim
     return ops.transpose(x, [*range(n - 2), n - 1, n - 2])
 
@@ -38,10 +38,10 @@ def _conj(x: Any) -> Any:
 
 
 def _adjoint(x: Any) -> Any:
-    return _conj(_swapped(x))
+    return _conj(transposed(x))
 
 
-def _mm(a: Any, b: Any) -> Any:
+def matmul(a: Any, b: Any) -> Any:
     n = type_of(a).ndim
     batch = tuple(range(n - 2))
     return ops.dot_general(a, b, (((n - 1,), (n - 2,)), (batch, batch)))
@@ -61,7 +61,7 @@ def _lower(x: Any, k: int = 0) -> Any:
 def _mirrored(t: Any, lower: bool) -> Any:
     """The hermitian matrix that has one triangle of `t`, which is all that LAPACK reads of one."""
     diagonal = ops.mul(t, _eye(type_of(t)))
-    strict = ops.sub(_lower(t) if lower else _swapped(_lower(_swapped(t))), diagonal)
+    strict = ops.sub(_lower(t) if lower else transposed(_lower(transposed(t))), diagonal)
     if dtypes.is_complex(type_of(t).dtype):
         diagonal = _as(ops.real(diagonal), type_of(t).dtype)
     return ops.add(ops.add(strict, _adjoint(strict)), diagonal)
@@ -170,7 +170,7 @@ def _symmetric(n: int, *lead: int, dtype: np.dtype = dtypes.float64, shift: floa
     return operand
 
 
-def _well(n: int, *lead: int, dtype: np.dtype = dtypes.float64):
+def draw_well(n: int, *lead: int, dtype: np.dtype = dtypes.float64):
     inner = draw(*lead, n, n, dtype=dtype)
     return lambda rng: (inner(rng) + 3 * np.eye(n)).astype(dtype)
 
@@ -228,7 +228,7 @@ def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, An
     x = ops.apply("linear_solve", a, b)
     right = None if tb.__class__ is Zero else tb
     if ta.__class__ is not Zero:
-        moved = ops.neg(_mm(ta, x))
+        moved = ops.neg(matmul(ta, x))
         right = moved if right is None else ops.add(right, moved)
     return x, Zero(type_of(x).tangent()) if right is None else ops.apply("linear_solve", a, right)
 
@@ -236,7 +236,7 @@ def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, An
 def _solve_transpose(ct: Any, a: Any, b: Any) -> list[Any]:
     if is_linear(a):
         raise NotDifferentiableError("linear_solve is not linear in the matrix")
-    return [None, Zero(b.type) if ct.__class__ is Zero else ops.apply("linear_solve", _swapped(a), ct)]
+    return [None, Zero(b.type) if ct.__class__ is Zero else ops.apply("linear_solve", transposed(a), ct)]
 
 
 linear_solve_p = _define(
@@ -244,7 +244,7 @@ linear_solve_p = _define(
     _checked("solve", True, _same_rows("solve")),
     _solve,
     _solve_jvp,
-    _samples(_well, lambda square, any_: (square(3), any_(3, 2)), [{}]),
+    _samples(draw_well, lambda square, any_: (square(3), any_(3, 2)), [{}]),
     False,
     transpose=_solve_transpose,
 )
@@ -279,7 +279,7 @@ def _triangular(
 
 def _triangle(a: Any, lower: bool, unit_diagonal: bool) -> Any:
     k = -1 if unit_diagonal else 0
-    return _lower(a, k) if lower else _swapped(_lower(_swapped(a), k))
+    return _lower(a, k) if lower else transposed(_lower(transposed(a), k))
 
 
 def _triangular_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
@@ -288,9 +288,9 @@ def _triangular_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: A
     right = None if tb.__class__ is Zero else tb
     if ta.__class__ is not Zero:
         ta = _triangle(ta, params["lower"], params["unit_diagonal"])
-        ta = _swapped(ta) if params["transpose_a"] else ta
+        ta = transposed(ta) if params["transpose_a"] else ta
         ta = _conj(ta) if params["conjugate_a"] else ta
-        moved = ops.neg(_mm(ta, x) if params["left_side"] else _mm(x, ta))
+        moved = ops.neg(matmul(ta, x) if params["left_side"] else matmul(x, ta))
         right = moved if right is None else ops.add(right, moved)
     if right is None:
         return x, Zero(type_of(x).tangent())
@@ -321,7 +321,7 @@ triangular_solve_p = _define(
     _triangular,
     _triangular_jvp,
     _samples(
-        _well,
+        draw_well,
         lambda square, any_: (square(3), any_(3, 3)),
         [
             _PLAIN,
@@ -351,7 +351,7 @@ def _cholesky_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     }
     inner = ops.apply("triangular_solve", factor, inner, **right)
     half = ops.sub(_lower(inner), ops.div(ops.mul(inner, _eye(type_of(inner))), 2))
-    return factor, _mm(factor, half)
+    return factor, matmul(factor, half)
 
 
 cholesky_p = _define(
@@ -401,12 +401,12 @@ def _lu_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         )
     columns = ops.iota(dtypes.int32, shape, len(shape) - 1)
     wide = ops.broadcast_in_dim(order, shape, tuple(range(len(shape) - 1)))
-    permuted = _mm(_as(ops.eq(wide, columns), type_of(t).dtype), t)
+    permuted = matmul(_as(ops.eq(wide, columns), type_of(t).dtype), t)
     inner = ops.apply("triangular_solve", factors, permuted, **{**_PLAIN, "unit_diagonal": True})
     inner = ops.apply("triangular_solve", factors, inner, **{**_PLAIN, "left_side": False, "lower": False})
     unit = ops.add(_lower(factors, -1), _eye(type_of(factors)))
     upper = ops.sub(factors, _lower(factors, -1))
-    moved = ops.add(_mm(unit, _lower(inner, -1)), _mm(ops.sub(inner, _lower(inner, -1)), upper))
+    moved = ops.add(matmul(unit, _lower(inner, -1)), matmul(ops.sub(inner, _lower(inner, -1)), upper))
     return [factors, pivots, order], [moved, *nothing[1:]]
 
 
@@ -415,7 +415,7 @@ lu_p = _define(
     _checked("lu", False, _lu_type),
     _lu,
     _lu_jvp,
-    _samples(_well, lambda square, any_: (square(3),), [{}]),
+    _samples(draw_well, lambda square, any_: (square(3),), [{}]),
     True,
 )
 
@@ -437,14 +437,14 @@ def _qr_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: b
             f"the derivative of qr is there for mode='reduced' and at least as many rows as columns, got {type_of(x)}"
         )
     scaled = ops.apply("triangular_solve", r, t, **{**_PLAIN, "left_side": False, "lower": False})
-    inner = _mm(_adjoint(q), scaled)
+    inner = matmul(_adjoint(q), scaled)
     below = _lower(inner, -1)
     turn = ops.sub(below, _adjoint(below))
     if dtypes.is_complex(type_of(x).dtype):
         diagonal = ops.mul(inner, _eye(type_of(inner)))
         turn = ops.add(turn, ops.div(ops.sub(diagonal, ops.conj(diagonal)), 2))
-    dq = ops.add(_mm(q, ops.sub(turn, inner)), scaled)
-    return [q, r], [dq, _mm(ops.sub(inner, turn), r)]
+    dq = ops.add(matmul(q, ops.sub(turn, inner)), scaled)
+    return [q, r], [dq, matmul(ops.sub(inner, turn), r)]
 
 
 qr_p = _define(
@@ -452,7 +452,9 @@ qr_p = _define(
     _checked("qr", False, _qr_type),
     lambda xp, x, *, full_matrices: list(xp.linalg.qr(x, "complete" if full_matrices else "reduced")),
     _qr_jvp,
-    _samples(_well, lambda square, any_: (square(3),), [{"full_matrices": False}, {"full_matrices": True}]),
+    _samples(
+        draw_well, lambda square, any_: (square(3),), [{"full_matrices": False}, {"full_matrices": True}]
+    ),
     True,
 )
 
@@ -481,8 +483,8 @@ def _eigh_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool) -
     if t.__class__ is Zero:
         return [w, v], [Zero(type_of(o).tangent()) for o in (w, v)]
     t = _mirrored(t, lower)
-    inner = _mm(_adjoint(v), _mm(t, v))
-    return [w, v], [_real(_diagonal(inner)), _mm(v, _times(inner, _apart(w)))]
+    inner = matmul(_adjoint(v), matmul(t, v))
+    return [w, v], [_real(_diagonal(inner)), matmul(v, _times(inner, _apart(w)))]
 
 
 eigh_p = _define(
@@ -536,7 +538,7 @@ def _svd_jvp(
         )
     s, u, vt = ops.apply("svd", x, full_matrices=False, compute_uv=True)
     v, ut = _adjoint(vt), _adjoint(u)
-    inner = _mm(ut, _mm(t, v))
+    inner = matmul(ut, matmul(t, v))
     ds = _real(_diagonal(inner))
     if not compute_uv:
         return [s], [ds]
@@ -549,14 +551,14 @@ def _svd_jvp(
     inverse = ops.sub(ops.div(1, ops.add(s, zero)), zero)
     skew = ops.div(ops.sub(inner, _adjoint(inner)), 2)
     skew = _times(skew, ops.mul(eye, ops.broadcast_to(_row(inverse), square)))
-    du = _mm(u, ops.add(_times(ops.add(by_row, _adjoint(by_row)), apart), skew))
-    dv = _mm(v, _times(ops.add(by_column, _adjoint(by_column)), apart))
+    du = matmul(u, ops.add(_times(ops.add(by_row, _adjoint(by_row)), apart), skew))
+    dv = matmul(v, _times(ops.add(by_column, _adjoint(by_column)), apart))
     if m > n:
-        outside = _mm(t, v)
-        du = ops.add(du, _times(ops.sub(outside, _mm(u, _mm(ut, outside))), _row(inverse)))
+        outside = matmul(t, v)
+        du = ops.add(du, _times(ops.sub(outside, matmul(u, matmul(ut, outside))), _row(inverse)))
     if n > m:
-        outside = _mm(_adjoint(t), u)
-        dv = ops.add(dv, _times(ops.sub(outside, _mm(v, _mm(vt, outside))), _row(inverse)))
+        outside = matmul(_adjoint(t), u)
+        dv = ops.add(dv, _times(ops.sub(outside, matmul(v, matmul(vt, outside))), _row(inverse)))
     return [s, u, vt], [ds, du, _adjoint(dv)]
 
 
@@ -587,7 +589,7 @@ def _eigvals_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, 
     if t.__class__ is Zero:
         return w, Zero(type_of(w).tangent())
     _, v = ops.apply("eig", x)
-    moved = ops.apply("linear_solve", v, _mm(_as(t, type_of(v).dtype), v))
+    moved = ops.apply("linear_solve", v, matmul(_as(t, type_of(v).dtype), v))
     return w, _diagonal(moved)
 
 
@@ -602,7 +604,7 @@ eigvals_p = _define(
     _checked("eigvals", True, _eigvals_type),
     lambda xp, x: _sorted_spectrum(xp, x)[0],
     _eigvals_jvp,
-    lambda: [Sample((_well(3, dtype=d),), {}, (), dtypes.name(d)) for d in _DTYPES],
+    lambda: [Sample((draw_well(3, dtype=d),), {}, (), dtypes.name(d)) for d in _DTYPES],
     False,
 )
 eig_p = _define(
@@ -610,7 +612,7 @@ eig_p = _define(
     _checked("eig", True, lambda x: [_eigvals_type(x), array_type(x.shape, _eigvals_type(x).dtype)]),
     lambda xp, x: list(_sorted_spectrum(xp, x)),
     None,
-    lambda: [Sample((_well(3, dtype=d),), {}, (), dtypes.name(d)) for d in _DTYPES],
+    lambda: [Sample((draw_well(3, dtype=d),), {}, (), dtypes.name(d)) for d in _DTYPES],
     True,
     not_differentiable="eigenvectors of a general matrix have no derivative here; use eigvals, or eigh",
 )
@@ -670,7 +672,7 @@ def _frechet_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, 
 
 
 def _frechet_transpose(ct: Any, x: Any, t: Any) -> list[Any]:
-    return [None, Zero(t.type) if ct.__class__ is Zero else ops.apply("expm_frechet", _swapped(x), ct)]
+    return [None, Zero(t.type) if ct.__class__ is Zero else ops.apply("expm_frechet", transposed(x), ct)]
 
 
 expm_frechet_p = _define(
