@@ -257,6 +257,38 @@ class Array(ArrayMethods):
             raise ArgumentError(f"no device {device!r}; the devices are: 'cpu'")
         return self
 
+    # What JAX's arrays say of where they lie; here they are whole, in this process, as soon as they exist.
+    committed = is_fully_addressable = is_fully_replicated = True
+
+    def is_ready(self) -> bool:
+        return not self.is_deleted()
+
+    def platform(self) -> str:
+        return "cpu"
+
+    def copy_to_host_async(self) -> None:
+        """Nothing: the array is on the host."""
+
+    def addressable_data(self, index: int) -> Array:
+        """The part of the array that lies on device `index`: all of it."""
+        if index != 0:
+            raise ArgumentError(f"no device {index}: an array lies on device 0")
+        return self
+
+    def on_device_size_in_bytes(self) -> int:
+        return self.type.nbytes
+
+    def unsafe_buffer_pointer(self) -> int:
+        """The address of the first element, which holds as long as the array does."""
+        return self._data.ctypes.data
+
+    def tobytes(self, order: str = "C") -> bytes:
+        return self._data.tobytes(order)  # type: ignore[arg-type]
+
+    def clone(self) -> Array:
+        """The same values in memory of their own, which stays when this array is donated."""
+        return Array(self._data.copy(), self._type)
+
 
 class Donated:
     """Stands in an array for the buffer that a compiled function has taken over. Any use of it is an error.

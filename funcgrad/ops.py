@@ -16,10 +16,14 @@ from funcgrad.trace.core import Tracer
 
 
 def _lowest(dtype: np.dtype) -> Any:
+    if dtypes.is_bool(dtype):
+        return False
     return -np.inf if dtypes.is_inexact(dtype) else dtypes.iinfo(dtype).min
 
 
 def _highest(dtype: np.dtype) -> Any:
+    if dtypes.is_bool(dtype):
+        return True
     return np.inf if dtypes.is_inexact(dtype) else dtypes.iinfo(dtype).max
 
 

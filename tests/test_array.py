@@ -269,6 +269,18 @@ def test_attributes():
     assert not isinstance(np.zeros(2), fg.Array)
 
 
+def test_where_an_array_lies():
+    x = sample()
+    assert x.committed and x.is_fully_addressable and x.is_fully_replicated and x.is_ready()
+    assert x.platform() == "cpu" and x.copy_to_host_async() is None and x.addressable_data(0) is x
+    assert x.on_device_size_in_bytes() == 24 and x.tobytes() == np.asarray(x).tobytes()
+    copy = x.clone()
+    assert copy.unsafe_buffer_pointer() != x.unsafe_buffer_pointer() and copy.weak_type == x.weak_type
+    np.testing.assert_array_equal(np.asarray(copy), np.asarray(x))
+    with pytest.raises(ArgumentError, match="device 1"):
+        x.addressable_data(1)
+
+
 def test_shape_dtype_structs_are_values():
     a = fg.ShapeDtypeStruct((2, 3), "float32")
     assert a == fg.ShapeDtypeStruct([2, 3], np.float32) and hash(a) == hash(

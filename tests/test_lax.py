@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import gammainc
 
 import funcgrad as fg
 from funcgrad import lax
@@ -88,6 +89,31 @@ VALUES = {
     "reduce_prod": (lambda: lax.reduce_prod(X, (1,)), lambda: X.prod(1)),
     "reduce_and": (lambda: lax.reduce_and(B, (0,)), lambda: B.all(0)),
     "reduce by a lambda": (lambda: lax.reduce(X, 1.0, lambda a, b: a + b, (0,)), lambda: X.sum(0) + 1),
+    "reduce by a computation": (
+        lambda: lax.reduce(X, -np.inf, lambda a, b: np.float64(1) * fg.numpy.logaddexp(a, b), (1,)),
+        lambda: np.logaddexp.reduce(X, 1),
+    ),
+    "reduce a tree": (
+        lambda: lax.reduce(
+            (X, np.arange(X.size).reshape(X.shape)),
+            (-np.inf, -1),
+            lambda a, b: tuple(lax.select(a[0] >= b[0], x, y) for x, y in zip(a, b)),
+            (0, 1),
+        )[1],
+        lambda: np.argmax(X),
+    ),
+    "reduce_xor": (
+        lambda: lax.reduce_xor(np.arange(15).reshape(3, 5), (1,)),
+        lambda: np.bitwise_xor.reduce(np.arange(15).reshape(3, 5), 1),
+    ),
+    "mulhi": (
+        lambda: lax.mulhi(np.array([2**62, -5, 3**39]), np.array([12, 7, 5**26])),
+        lambda: np.array([(a * b) >> 64 for a, b in ((2**62, 12), (-5, 7), (3**39, 5**26))]),
+    ),
+    "igamma": (lambda: lax.igamma(np.abs(X) + 0.1, np.abs(X)), lambda: gammainc(np.abs(X) + 0.1, np.abs(X))),
+    "stack": (lambda: lax.stack([X, 2 * X], 1), lambda: np.stack([X, 2 * X], 1)),
+    "unstack": (lambda: lax.unstack(X, 1)[1], lambda: X[:, 1]),
+    "broadcast_like": (lambda: lax.broadcast_like(X[0], X), lambda: np.broadcast_to(X[0], X.shape)),
     "reduce by max": (lambda: lax.reduce(X, 0.5, lax.max, (1,)), lambda: np.maximum(X.max(1), 0.5)),
     "argmax": (lambda: lax.argmax(X, 1, "int32"), lambda: X.argmax(1).astype("i4")),
     "argmin": (lambda: lax.argmin(X, -1, "int64"), lambda: X.argmin(1)),
@@ -257,7 +283,7 @@ WRONG = {
     "index": (lambda: lax.index_in_dim(X, 4, 1), AxisError, "outside"),
     "start": (lambda: lax.dynamic_slice(X, (0, 1.5), (1, 1)), DTypeError, "integer"),
     "starts": (lambda: lax.dynamic_slice(X, (0,), (1, 1)), ArgumentError, "2 axes"),
-    "reduce": (lambda: lax.reduce(X, 0.0, lambda a, b: a - b, (0,)), ArgumentError, "sub"),
+    "reduce": (lambda: lax.reduce(X, 0.0, lambda a, b: a > b, (0,)), ArgumentError, "gives bool"),
     "dot": (lambda: lax.dot(X[None], X), ShapeError, "vectors and matrices"),
     "full": (lambda: lax.full((2,), X), ShapeError, "scalar"),
     "shape": (lambda: lax.full((-2,), 1.0), ShapeError, "negative"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from funcgrad import dtypes, tree
-from funcgrad.errors import ArgumentError, ShapeError, boundary
+from funcgrad.batching import vmap
+from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.shape import normal_axes, normal_axis
 from funcgrad.numpy.promotion import check_arrays
@@ -52,37 +54,89 @@ def reduce(
 ) -> Any:
     """The operands combined over `dimensions` by `computation`, beginning from `init_values`.
 
-    `computation` has to be one operation of add, mul, max, min, and, or (`lax.add`, `lambda a, b: a + b`,
-    ...), for each leaf of `operands` the same.
+    `computation` takes two trees of scalars like `operands` and gives one; it has to be associative, with
+    `init_values` neutral, for the order in which elements are combined is not said. One of add, mul, max, min,
+    and, or (`lax.add`, `lambda a, b: a + b`, ...) for every leaf becomes the reduction of that name.
     """
     leaves, structure = tree.flatten(operands)
     starts = tree.leaves(init_values)
     if len(starts) != len(leaves):
         raise ArgumentError(f"lax.reduce: {len(starts)} initial values for {len(leaves)} arrays")
-    outs = []
-    for x, start in zip(leaves, starts):
-        x, start = same_dtype("reduce", x, start)
-        whole, combine = _MONOIDS[_monoid_of(computation, type_of(x).dtype, structure, len(leaves))]
-        outs.append(combine(whole(x, dimensions), start))
-    return structure.unflatten(outs)
+    pairs = [same_dtype("reduce", x, start) for x, start in zip(leaves, starts)]
+    shapes = {type_of(x).shape for x, _ in pairs}
+    if len(shapes) > 1:
+        raise ShapeError(
+            f"lax.reduce of arrays of shapes {', '.join(map(str, sorted(shapes)))}: give one shape"
+        )
 
-
-def _monoid_of(computation: Callable[..., Any], dtype: np.dtype, structure: Any, count: int) -> str:
-    """The name of the one operation that `computation` is."""
-    scalar = type_of(dtype.type(0))
-
-    def flat(*values: Any) -> list[Any]:
-        halves = values[:count], values[count:]
+    def combine(*values: Any) -> list[Any]:
+        halves = values[: len(leaves)], values[len(leaves) :]
         return tree.leaves(computation(*[structure.unflatten(h) for h in halves]))
 
-    graph = trace_to_graph(flat, [scalar] * (2 * count), "reduction").graph
+    kinds = [type_of(x).dtype for x, _ in pairs]
+    monoid = monoid_of(combine, kinds)
+    if monoid is not None:
+        whole, join = _MONOIDS[monoid]
+        return structure.unflatten([join(whole(x, dimensions), start) for x, start in pairs])
+    return structure.unflatten(_folded(combine, pairs, dimensions))
+
+
+def monoid_of(combine: Callable[..., list[Any]], kinds: Sequence[np.dtype]) -> str | None:
+    """The name of the one operation that is done for each leaf; None for anything else."""
+    scalars = [type_of(dtype.type(0)) for dtype in kinds]
+    graph = trace_to_graph(combine, scalars * 2, "reduction").graph
+    if [v.type for v in graph.outputs] != scalars:
+        found = " and ".join(str(v.type) for v in graph.outputs)
+        wanted = " and ".join(map(str, scalars))
+        raise ArgumentError(
+            f"lax.reduce: the computation gives {found} where it takes {wanted}",
+            hint="it has to give a tree like the operands, of scalars of their dtypes",
+        )
     names = {e.primitive.name for e in graph.equations}
-    if len(names) == 1 and len(graph.equations) == count and names <= set(_MONOIDS):
+    alone = len(names) == 1 and len(graph.equations) == len(kinds) and names <= set(_MONOIDS)
+    pairs = [set(e.inputs) for e in graph.equations]
+    own = [{graph.inputs[k], graph.inputs[k + len(kinds)]} for k in range(len(kinds))]
+    made = [e.outputs[0] for e in graph.equations]
+    if alone and pairs == own and made == list(graph.outputs):
         return names.pop()
-    raise ArgumentError(
-        f"lax.reduce with a computation of {', '.join(sorted(names)) or 'no operation'}",
-        hint=f"it can be one of {', '.join(_MONOIDS)}; write others with vmap and a fold",
-    )
+    return None
+
+
+def _folded(
+    combine: Callable[..., list[Any]], pairs: Sequence[Sequence[Any]], dimensions: Sequence[int]
+) -> list[Any]:
+    """Halves of the elements combined with each other, element by element, until one is left."""
+    t = type_of(pairs[0][0])
+    axes = normal_axes(dimensions, t.ndim, "reduce")
+    kept = [d for d in range(t.ndim) if d not in axes]
+    shape = [t.shape[d] for d in kept]
+    count, rest = ops.size_of(t.shape, axes), math.prod(shape)
+    lines = [ops.reshape(ops.transpose(x, [*axes, *kept]), (count, rest)) for x, _ in pairs]
+    starts = [ops.broadcast_to(start, (1, rest)) for _, start in pairs]
+    together = vmap(vmap(combine))
+
+    def joined(left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
+        return list(together(*left, *right))
+
+    total = starts
+    while count:
+        if count % 2:
+            total = joined(total, [ops.slice_in_dim(x, count - 1, count) for x in lines])
+        count //= 2
+        if count:
+            halves = [[ops.slice_in_dim(x, k * count, (k + 1) * count) for x in lines] for k in range(2)]
+            lines = joined(*halves)
+    return [ops.reshape(x, shape) for x in total]
+
+
+@boundary
+def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
+    """The exclusive or over `axes`, of integers bit by bit."""
+    (t,) = check_arrays("lax.reduce_xor", operand)
+    if not (dtypes.is_integer(t.dtype) or dtypes.is_bool(t.dtype)):
+        raise DTypeError(f"lax.reduce_xor takes integers or booleans, got {t}")
+    (result,) = _folded(lambda a, b: [ops.xor(a, b)], [(operand, t.dtype.type(0))], axes)
+    return result
 
 
 def _index_reduction(name: str, operation: Callable[..., Any], doc: str) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.array import array_of
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.numpy.promotion import broadcast_shapes as _broadcast_shapes
@@ -376,3 +377,41 @@ def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int
     if type_of(update).ndim != t.ndim:
         update = ops.expand_dims(update, (axis,))
     return dynamic_update_slice_in_dim(operand, update, index, axis)
+
+
+@boundary
+def broadcast_like(arr: Any, like_arr: Any) -> Any:
+    """The array broadcast to the shape of another, by NumPy's rules."""
+    check_arrays("lax.broadcast_like", arr, like_arr)
+    return ops.broadcast_to(arr, type_of(like_arr).shape)
+
+
+def empty(shape: Any, dtype: Any = None) -> Any:
+    """An array of this shape whose elements mean nothing; they are zeros."""
+    return full(shape, 0, dtypes.default_float() if dtype is None else dtype)
+
+
+@boundary
+def stack(operands: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one type joined along a new axis."""
+    operands = same_dtype("stack", *operands)
+    shapes = {type_of(x).shape for x in operands}
+    if len(shapes) != 1:
+        raise ShapeError(f"lax.stack takes arrays of one shape, got {' and '.join(map(str, sorted(shapes)))}")
+    place = normal_axis(axis, len(shapes.pop()) + 1, "stack")
+    return ops.concatenate([ops.expand_dims(x, (place,)) for x in operands], place)
+
+
+@boundary
+def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
+    """The slices along an axis, without it."""
+    (t,) = check_arrays("lax.unstack", x)
+    place = normal_axis(axis, t.ndim, "unstack")
+    shape = t.shape[:place] + t.shape[place + 1 :]
+    slices = [ops.slice_in_dim(x, k, k + 1, axis=place) for k in range(t.shape[place])]
+    return tuple([ops.reshape(piece, shape) for piece in slices])
+
+
+def shape_as_value(shape: Any) -> Any:
+    """A shape as a vector of integers."""
+    return array_of(np.asarray(as_sizes(shape, "shape_as_value"), dtypes.default_int()))

@@ -18,7 +18,7 @@ from funcgrad.ir.primitive import Linear
 from funcgrad.lax.bodies import check_function, operands_of
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.promotion import cast
-from funcgrad.prims.linear_solve import joined_graphs, linear_solve_p
+from funcgrad.prims.custom_linear_solve import custom_linear_solve_p, joined_graphs
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
@@ -124,7 +124,7 @@ def custom_linear_solve(
         found |= {"vecmat": turned, "transpose_solve": solving(transpose_solve, of_graph(turned))}
     graphs = joined_graphs({k: None if c is None else (c.graph, c.constants) for k, c in found.items()})
     constants = [v for c in found.values() if c is not None for v in c.constants]
-    outs = bind(linear_solve_p, *constants, *leaves, size=len(leaves), **graphs)
+    outs = bind(custom_linear_solve_p, *constants, *leaves, size=len(leaves), **graphs)
     x = structure.unflatten(outs[: len(leaves)])
     return (x, held["aux"].unflatten(outs[len(leaves) :])) if has_aux else x
 

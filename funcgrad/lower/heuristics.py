@@ -136,3 +136,39 @@ def parallel_grain(extent: int, work: float, cores: int) -> int:
         return max(extent, 1)
     grain = max(-(-extent // (PIECES_PER_CORE * cores)), math.ceil(PIECE_NS / max(work, 1e-3)))
     return -(-grain // 64) * 64 if grain > 256 else grain
+
+
+GEMM_NS = 0.02
+"""Rough nanoseconds of one multiplication and addition in a matrix product, on one thread."""
+
+BLAS_ALONE_NS = 2_000
+"""Predicted nanoseconds of a matrix product below which BLAS starts no threads of its own anyway."""
+
+GEMM_PIECE_NS = 50_000
+"""Predicted nanoseconds in one block of a matrix product that is split over threads: each block packs its operands
+again."""
+
+GEMM_PIECES_PER_CORE = 2
+"""Blocks for each thread: some to spare, as above, but fewer, since each packs its operands again."""
+
+GEMM_UNIT = 64
+"""Rows and columns of blocks are multiples of this."""
+
+
+def gemm_block(m: int, n: int, batch: int, work: float, cores: int) -> tuple[int, int]:
+    """Rows and columns of the blocks of an `m` x `n` product that threads share, of `work` nanoseconds, done `batch`
+    times; the whole where that is not worth it."""
+    wanted = min(int(work / GEMM_PIECE_NS), -(-GEMM_PIECES_PER_CORE * cores // batch))
+    rows, columns = m, n
+    while -(-m // rows) * -(-n // columns) < wanted:
+        if rows >= columns and rows > GEMM_UNIT:
+            rows = _halved(rows)
+        elif columns > GEMM_UNIT:
+            columns = _halved(columns)
+        else:
+            break
+    return rows, columns
+
+
+def _halved(extent: int) -> int:
+    return -(-extent // (2 * GEMM_UNIT)) * GEMM_UNIT

@@ -134,6 +134,30 @@ class ExternStep:
 
 
 @record
+class AccumulateStep:
+    """`out` is `kind` (add, mul, max or min) of all elements of `source` up to each one, along the middle axis of
+    (outer, length, inner); from its end where `reverse`."""
+
+    out: Var
+    source: Var
+    kind: str
+    outer: int
+    length: int
+    inner: int
+    reverse: bool
+    label: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Var, ...]:
+        return (self.source,)
+
+    @property
+    def writes(self) -> tuple[Var, ...]:
+        return (self.out,)
+
+
+@record
 class RegionStep:
     """Control flow. `bodies` are its sub-graphs, lowered and placed: each a `placement.Placement` whose operands
     and results stand for values of the surrounding steps.
@@ -223,7 +247,7 @@ class BranchStep(RegionStep):
     other inputs are theirs."""
 
 
-Step = KernelStep | GemmStep | CopyStep | ExternStep | RegionStep
+Step = KernelStep | GemmStep | CopyStep | ExternStep | AccumulateStep | RegionStep
 
 
 def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:

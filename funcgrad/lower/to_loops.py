@@ -7,13 +7,23 @@ program that runs the steps are made from it elsewhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.fuse import OPAQUE, Fusion, Group
-from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, Step, View
+from funcgrad.lower.lowered import (
+    AccumulateStep,
+    CopyStep,
+    ExternStep,
+    GemmStep,
+    KernelStep,
+    Lowered,
+    Step,
+    View,
+)
 from funcgrad.lower.regions import region_step
 from funcgrad.lower.roots import Root, Roots
 from funcgrad.lower.schedule import Scheduler, scatter_step
@@ -124,6 +134,8 @@ class _Lowering:
             self.reasons.extend(reasons)
             return [step]
         extern = root.definition
+        if isinstance(extern, E.Accumulate) and isinstance(inputs[0], Var):
+            return [_accumulate(extern, root, inputs[0], label, sources)]
         types = tuple(a.type for a in root.inputs)
         return [
             ExternStep(
@@ -133,6 +145,16 @@ class _Lowering:
 
     def _view(self, view: View) -> View:
         return View(self._storage(view.value), view.offset)
+
+
+def _accumulate(
+    definition: E.Accumulate, root: Root, source: Var, label: str, sources: tuple[str, ...]
+) -> AccumulateStep:
+    shape, axis = root.var.type.shape, definition.axis
+    outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    return AccumulateStep(
+        root.var, source, definition.kind, outer, shape[axis], inner, definition.reverse, label, sources
+    )
 
 
 def _has_effect(step: Step) -> bool:

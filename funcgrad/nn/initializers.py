@@ -155,3 +155,47 @@ lecun_uniform = _named("lecun_uniform", 1.0, "fan_in", "uniform", _LECUN)
 lecun_normal = _named("lecun_normal", 1.0, "fan_in", "truncated_normal", _LECUN)
 he_uniform = kaiming_uniform = _named("he_uniform", 2.0, "fan_in", "uniform", _HE)
 he_normal = kaiming_normal = _named("he_normal", 2.0, "fan_in", "truncated_normal", _HE)
+
+
+def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """Makes an initializer: matrices with orthonormal rows or columns, times `scale` (Saxe et al. 2014).
+
+    The axis `column_axis` counts the columns, all others together the rows.
+    """
+
+    @boundary
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        wanted, sizes = _dtype(dtype), tuple(shape)
+        if len(sizes) < 2:
+            raise ArgumentError(f"orthogonal weights of shape {sizes}", hint="give two axes or more")
+        columns = sizes[column_axis]
+        rows = math.prod(sizes) // columns if columns else 0
+        matrix = random.orthogonal(key, rows, dtype=wanted, m=columns)
+        axis = column_axis % len(sizes)
+        others = [n for k, n in enumerate(sizes) if k != axis]
+        weights = ops.moveaxis(ops.reshape(matrix, (*others, columns)), len(others), axis)
+        return ops.mul(weights, cast(scale, wanted))
+
+    return init
+
+
+def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """Makes an initializer of convolutions: an orthogonal matrix at the middle, zeros elsewhere (Xiao et al. 2018).
+
+    The last two axes are inputs and outputs, not fewer outputs than inputs; one to three axes of space come first.
+    """
+
+    @boundary
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        sizes = tuple(shape)
+        if len(sizes) not in (3, 4, 5) or sizes[-1] < sizes[-2]:
+            raise ArgumentError(
+                f"delta_orthogonal weights of shape {sizes}",
+                hint="give (space..., inputs, outputs), with one to three axes of space and outputs >= inputs",
+            )
+        matrix = orthogonal(scale, column_axis, dtype)(key, sizes[-2:], dtype)
+        around = [((n - 1) // 2, n - 1 - (n - 1) // 2, 0) for n in sizes[:-2]]
+        whole = ops.reshape(matrix, (*[1] * len(around), *sizes[-2:]))
+        return ops.pad(whole, 0, [*around, (0, 0, 0), (0, 0, 0)])
+
+    return init

@@ -251,6 +251,9 @@ def linspace(
     ndim = max(type_of(first).ndim, type_of(last).ndim)
     ramp = ops.convert(ops.iota(dtypes.int64, (num,), 0), inexact)
     result = first + step * ops.reshape(ramp, (num,) + (1,) * ndim)
+    if endpoint and num > 1:  # the last one exactly, whatever was rounded on the way
+        end = ops.broadcast_to(last, type_of(result).shape)
+        result = ops.select(ops.eq(ops.iota(dtypes.int64, type_of(result).shape, 0), num - 1), end, result)
     result = ops.moveaxis(result, 0, axis % (ndim + 1))
     result = ops.convert(result, wanted)
     return (result, step) if retstep else result

@@ -14,6 +14,7 @@ from funcgrad.names import Foreign
 from funcgrad.numpy import (
     creation,
     cumulative,
+    editing,
     elementwise,
     gathering,
     indexing,
@@ -149,6 +150,8 @@ install_methods(
         "conjugate": _method(ufuncs.conj, "conjugate"),
         "copy": _method(creation.copy, "copy"),
         "take": _method(gathering.take, "take"),
+        "choose": _method(editing.choose, "choose"),
+        "compress": boundary(lambda self, condition, axis=None: gathering.compress(condition, self, axis)),
         "nonzero": _method(searching.nonzero, "nonzero"),
         "sort": _method(sorting.sort, "sort"),
         "argsort": _method(sorting.argsort, "argsort"),

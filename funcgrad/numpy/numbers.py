@@ -1,9 +1,11 @@
-"""Parts of numbers and integers: modf, ldexp, gcd, lcm, fabs, isreal, iscomplex."""
+"""Parts of numbers and integers: modf, frexp, ldexp, spacing, gcd, lcm, fabs, isreal, iscomplex."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+
+import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import DTypeError, boundary
@@ -90,3 +92,38 @@ def lcm(x1: Any, x2: Any, /) -> Any:
     divisor = _divisor(x, y)
     safe = ops.select(ops.eq(divisor, 0), type_of(x).dtype.type(1), divisor)
     return ops.mul(ops.div(x, safe), y)
+
+
+@boundary
+def frexp(x: Any, /) -> tuple[Any, Any]:
+    """The mantissa, 0.5 or more and below 1, and the int32 exponent of floats: x = mantissa * 2**exponent."""
+    (x,) = promote_inexact("frexp", x)
+    dtype = type_of(x).dtype
+    if dtypes.is_complex(dtype):
+        raise DTypeError(f"frexp takes real numbers, got {type_of(x)}")
+    limits = dtypes.finfo(dtype)
+    word = np.dtype(f"i{dtype.itemsize}")
+    plain = ops.and_(ops.is_finite(x), ops.ne(x, 0))
+    tiny = ops.lt(ops.abs_(x), dtype.type(limits.tiny))
+    lift = limits.nmant + 1
+    normal = ops.select(tiny, ops.mul(x, dtype.type(2.0**lift)), x)
+    bits = ops.apply("bitcast_convert_type", normal, new_dtype=word)
+    mask = word.type((1 << (8 * dtype.itemsize - 1 - limits.nmant)) - 1)
+    field = ops.and_(ops.shift_right_logical(bits, word.type(limits.nmant)), mask)
+    bias = 1 - limits.minexp
+    exponent = ops.sub(ops.convert(field, dtypes.int32), np.int32(bias - 1))
+    exponent = ops.select(tiny, ops.sub(exponent, np.int32(lift)), exponent)
+    half = np.array(0.5, dtype).view(word)[()]
+    kept = ops.and_(bits, word.type(~(int(mask) << limits.nmant)))
+    mantissa = ops.apply("bitcast_convert_type", ops.or_(kept, half), new_dtype=dtype)
+    return ops.select(plain, mantissa, x), ops.select(plain, exponent, np.int32(0))
+
+
+@boundary
+def spacing(x: Any, /) -> Any:
+    """The distance from x to the next number away from 0, with the sign of x."""
+    (x,) = promote_inexact("spacing", x)
+    t = type_of(x)
+    away = ops.select(ops.lt(x, 0), ops.full_like(x, -np.inf), ops.full_like(x, np.inf))
+    step = ops.sub(ops.nextafter(x, away), x)
+    return ops.select(ops.is_finite(x), step, ops.full(t.shape, np.nan, t.dtype))

@@ -358,3 +358,33 @@ def diagflat(v: Any, k: int = 0) -> Any:
     """The matrix with the elements of `v`, in one row, on its k-th diagonal."""
     x = asarray(v)
     return diag(ops.reshape(x, (type_of(x).size,)), k)
+
+
+@boundary
+def matvec(x1: Any, x2: Any, /) -> Any:
+    """Products of matrices [..., m, n] and vectors [..., n]."""
+    x, y = _operands("matvec", x1, x2, None)[:2]
+    if type_of(x).ndim < 2 or type_of(y).ndim < 1:
+        raise ShapeError(f"matvec takes a matrix and a vector, got {type_of(x)} and {type_of(y)}")
+    out = matmul(x, ops.expand_dims(y, (type_of(y).ndim,)))
+    return ops.reshape(out, type_of(out).shape[:-1])
+
+
+@boundary
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    """Products of vectors [..., n], conjugated, and matrices [..., n, m]."""
+    x, y = _operands("vecmat", x1, x2, None)[:2]
+    if type_of(x).ndim < 1 or type_of(y).ndim < 2:
+        raise ShapeError(f"vecmat takes a vector and a matrix, got {type_of(x)} and {type_of(y)}")
+    x = ops.conj(x) if dtypes.is_complex(type_of(x).dtype) else x
+    out = matmul(ops.expand_dims(x, (type_of(x).ndim - 1,)), y)
+    return ops.reshape(out, (*type_of(out).shape[:-2], type_of(out).shape[-1]))
+
+
+def einsum_path(subscripts: str, /, *operands: Any, optimize: Any = "auto") -> tuple[list[Any], Any]:
+    """The order in which NumPy would contract the operands of an einsum, and a report of its cost."""
+    stand_ins = [np.broadcast_to(np.float32(0), type_of(asarray(x)).shape) for x in operands]
+    path, report = np.einsum_path(
+        subscripts, *stand_ins, optimize="greedy" if optimize == "auto" else optimize
+    )
+    return path[1:], report

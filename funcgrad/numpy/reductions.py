@@ -368,19 +368,27 @@ def _is_nan(x: Any) -> Any:
     return ops.ne(x, x)
 
 
-def _ignoring_nan(name: str, function: Callable[..., Any], neutral: Callable[[np.dtype], Any], empty: bool):
+def _ignoring_nan(name: str, function: Callable[..., Any], neutral: float, empty: bool):
     @boundary
     def wrapper(
-        a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False
+        a: Any,
+        axis: Axis = None,
+        dtype: Any = None,
+        out: None = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = None,
     ) -> Any:
         x = _as_array(name, a)
+        if dtype is not None:
+            x = ops.convert(x, dtypes.as_dtype(dtype))
         if not dtypes.is_inexact(type_of(x).dtype):
-            return function(x, axis, keepdims=keepdims)
+            return function(x, axis, keepdims=keepdims, initial=initial, where=where)
         missing = _is_nan(x)
-        filled = ops.select(missing, ops.full_like(x, neutral(type_of(x).dtype)), x)
-        result = function(filled, axis, keepdims=keepdims)
-        if empty:  # of nothing but NaN
-            nothing = all(missing, axis, keepdims=keepdims)
+        filled = ops.select(missing, ops.full_like(x, neutral), x)
+        result = function(filled, axis, keepdims=keepdims, initial=initial, where=where)
+        if empty and initial is None:  # of nothing but NaN
+            nothing = all(missing, axis, keepdims=keepdims, where=where)
             result = ops.select(nothing, ops.full_like(result, np.nan), result)
         return result
 
@@ -389,31 +397,75 @@ def _ignoring_nan(name: str, function: Callable[..., Any], neutral: Callable[[np
     return wrapper
 
 
-nansum = _ignoring_nan("nansum", sum, lambda d: 0, False)
-nanprod = _ignoring_nan("nanprod", prod, lambda d: 1, False)
-nanmax = _ignoring_nan("nanmax", max, lambda d: -np.inf, True)
-nanmin = _ignoring_nan("nanmin", min, lambda d: np.inf, True)
+nansum = _ignoring_nan("nansum", sum, 0, False)
+nanprod = _ignoring_nan("nanprod", prod, 1, False)
+nanmax = _ignoring_nan("nanmax", max, -np.inf, True)
+nanmin = _ignoring_nan("nanmin", min, np.inf, True)
+
+
+def _there(x: Any, where: Any) -> Any:
+    """Which elements are not NaN, among those where `where`."""
+    there = ops.not_(_is_nan(x))
+    return there if where is None else ops.and_(there, ops.broadcast_to(where, type_of(x).shape))
 
 
 @boundary
-def nanmean(a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Any:
+def nanmean(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
     """`mean` of the elements that are not NaN."""
     x = _inexact("nanmean", a, dtype)
-    return mean(x, axis, keepdims=keepdims, where=ops.not_(_is_nan(x)))
+    return mean(x, axis, keepdims=keepdims, where=_there(x, where))
 
 
 @boundary
 def nanvar(
-    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Any = None,
 ) -> Any:
     """`var` of the elements that are not NaN."""
     x = _inexact("nanvar", a, dtype)
-    return var(x, axis, ddof=ddof, keepdims=keepdims, where=ops.not_(_is_nan(x)))
+    return var(x, axis, ddof=ddof, keepdims=keepdims, where=_there(x, where))
 
 
 @boundary
 def nanstd(
-    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Any = None,
 ) -> Any:
     """`std` of the elements that are not NaN."""
-    return ops.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims))
+    return ops.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, where))
+
+
+def _nan_position(name: str, position: Callable[..., Any], neutral: float):
+    @boundary
+    def function(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Any:
+        x = _as_array(name, a)
+        if not dtypes.is_inexact(type_of(x).dtype):
+            return position(x, axis, keepdims=keepdims)
+        missing = _is_nan(x)
+        found = position(ops.select(missing, ops.full_like(x, neutral), x), axis, keepdims=keepdims)
+        return ops.select(all(missing, axis, keepdims=keepdims), ops.full_like(found, -1), found)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"`{name[3:]}` of the elements that are not NaN; -1 where all are."
+    return function
+
+
+nanargmax = _nan_position("nanargmax", argmax, -np.inf)
+nanargmin = _nan_position("nanargmin", argmin, np.inf)

@@ -6,6 +6,7 @@ How many elements a set has depends on their values. With `size=` the result has
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from funcgrad.numpy.creation import asarray, linspace
 from funcgrad.numpy.elementwise import where
 from funcgrad.numpy.gathering import take
 from funcgrad.numpy.manipulation import concatenate, ravel
-from funcgrad.numpy.promotion import check_arrays, promote
+from funcgrad.numpy.promotion import check_arrays, promote, promote_inexact
 from funcgrad.numpy.reductions import max as max_
 from funcgrad.numpy.reductions import min as min_
 from funcgrad.numpy.searching import nonzero
@@ -67,8 +68,13 @@ def unique(
     (Array([1, 2], dtype=int64), Array([1, 2], dtype=int64))
     """
     check_arrays("unique", ar)
-    if size is not None and axis is None and isinstance(ar, Tracer):
-        results = _unique_traced(ar, size, fill_value)
+    if size is not None and isinstance(ar, Tracer):
+        if axis is not None:
+            raise ArgumentError(
+                f"unique along axis {axis} of a traced array of type {type_of(ar)}",
+                hint="under jit take axis=None, or call it outside of jit",
+            )
+        results = _unique_traced(ar, size, fill_value, equal_nan)
     else:
         x = known("unique", ar)
         found, index, inverse, counts = np.unique(x, True, True, True, axis=axis, equal_nan=equal_nan)
@@ -84,13 +90,26 @@ def unique(
     return chosen if len(chosen) > 1 else chosen[0]
 
 
-def _unique_traced(ar: Any, size: int, fill_value: Any) -> list[Any]:
+def _starts(line: Any, equal_nan: bool) -> Any:
+    """In a sorted vector of at least one element, where an element differs from the one before it."""
+    t = type_of(line)
+    before, after = ops.slice_in_dim(line, 0, t.size - 1), ops.slice_in_dim(line, 1, t.size)
+    new = ops.ne(before, after)
+    if equal_nan and dtypes.is_inexact(t.dtype):
+        new = ops.and_(new, ops.or_(ops.eq(before, before), ops.eq(after, after)))
+    return concatenate([ops.full((1,), True, dtypes.bool_), new])
+
+
+def _unique_traced(ar: Any, size: int, fill_value: Any, equal_nan: bool) -> list[Any]:
     x = ravel(ar)
-    count = type_of(x).shape[0]
+    count, integer = type_of(x).shape[0], dtypes.default_int()
+    if not count:
+        none = ops.full((size,), 0, integer)
+        rest = ops.full((size,), fill_value or 0, type_of(x).dtype)
+        return [rest, none, ops.full(type_of(ar).shape, 0, integer), none]
     order = argsort(x)
     line = take(x, order, 0)
-    same = ops.eq(ops.slice_in_dim(line, 1, count), ops.slice_in_dim(line, 0, count - 1))
-    starts = concatenate([ops.full((1,), True, dtypes.bool_), ops.not_(same)])
+    starts = _starts(line, equal_nan)
     (places,) = nonzero(starts, size=size + 1, fill_value=count)
     ends, places = ops.slice_in_dim(places, 1, size + 1), ops.slice_in_dim(places, 0, size)
     number = ops.reduce_sum(ops.convert(starts, dtypes.default_int()), (0,))
@@ -144,19 +163,61 @@ def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: 
     return ops.not_(found) if invert else found
 
 
+_CHOSEN: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "union1d": lambda line, x, y: True,
+    "intersect1d": lambda line, x, y: isin(line, y),
+    "setdiff1d": lambda line, x, y: isin(line, y, invert=True),
+    "setxor1d": lambda line, x, y: ops.ne(isin(line, x), isin(line, y)),
+}
+"""Of the sorted elements of an operation: which are in its result, each once."""
+
+
+def _traced_set(name: str, x: Any, y: Any, size: int, fill_value: Any) -> Any:
+    x, y = ravel(x), ravel(y)
+    line = concatenate([x, y]) if name in ("union1d", "setxor1d") else x
+    count, dtype = type_of(line).shape[0], type_of(line).dtype
+    if not count:
+        return ops.full((size,), fill_value or 0, dtype)
+    (line,) = ops.apply("sort", line, dimension=0, is_stable=True, num_keys=1)
+    chosen = ops.and_(_starts(line, True), _CHOSEN[name](line, x, y))
+    (places,) = nonzero(chosen, size=size, fill_value=count)
+    found = ops.lt(places, count)
+    values = take(line, ops.min_(places, count - 1), 0)
+    if fill_value is None:
+        fill_value = 0 if name == "setdiff1d" or not size else where(found[0], values[0], 0)
+    return where(found, values, fill_value).astype(dtype)
+
+
+def _operands(name: str, ar1: Any, ar2: Any) -> tuple[Any, Any, bool]:
+    """Both in one dtype, and whether one is traced."""
+    x, y = map(asarray, promote(name, ar1, ar2))
+    return x, y, isinstance(x, Tracer) or isinstance(y, Tracer)
+
+
+def _filled(name: str, found: np.ndarray, size: int | None, fill_value: Any) -> Any:
+    if fill_value is None:
+        fill_value = found[0] if len(found) and name != "setdiff1d" else 0
+    return asarray(_sized(found, size, fill_value))
+
+
 def _set_operation(name: str, doc: str):
     function = getattr(np, name)
 
     def operation(
         ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
     ) -> Any:
-        x, y = known(name, ar1), known(name, ar2)
+        x, y, traced = _operands(name, ar1, ar2)
+        if size is not None and traced:
+            return _traced_set(name, x, y, size, fill_value)
+        x, y = known(name, x), known(name, y)
         found = function(x, y) if name == "union1d" else function(x, y, assume_unique=assume_unique)
-        fill = fill_value if fill_value is not None else (found[0] if name == "union1d" and len(found) else 0)
-        return asarray(_sized(found, size, fill))
+        return _filled(name, found, size, fill_value)
 
     operation.__name__ = operation.__qualname__ = name
-    operation.__doc__ = doc + " As a sorted vector of different elements; the values have to be known."
+    operation.__doc__ = doc + (
+        " As a sorted vector of different elements. `size` is its length, needed under jit; shorter ones are padded "
+        f"with `fill_value`, by default {'0' if name == 'setdiff1d' else 'the first element'}."
+    )
     return boundary(operation)
 
 
@@ -175,10 +236,16 @@ def intersect1d(
     size: int | None = None,
     fill_value: Any = None,
 ) -> Any:
-    """The elements of both arrays, as a sorted vector; with `return_indices` also where each first has them."""
-    x, y = known("intersect1d", ar1), known("intersect1d", ar2)
+    """The elements of both arrays, as a sorted vector; with `return_indices` also where each first has them.
+
+    `size` is the length of the result, needed under jit, where there are no indices.
+    """
+    x, y, traced = _operands("intersect1d", ar1, ar2)
+    if size is not None and traced and not return_indices:
+        return _traced_set("intersect1d", x, y, size, fill_value)
+    x, y = known("intersect1d", x), known("intersect1d", y)
     found, first, second = np.intersect1d(x, y, assume_unique, True)
-    results = [asarray(_sized(found, size, 0 if fill_value is None else fill_value))]
+    results = [_filled("intersect1d", found, size, fill_value)]
     results += [asarray(_sized(i, size, len(z.ravel()))) for i, z in ((first, x), (second, y))]
     return tuple(results) if return_indices else results[0]
 
@@ -243,6 +310,7 @@ def histogram(
     if not dtypes.is_inexact(t.dtype):
         x, edges = x.astype(dtypes.default_float()), edges.astype(dtypes.default_float())
     weights = ops.full(type_of(x).shape, 1, type_of(x).dtype) if weights is None else ravel(asarray(weights))
+    (weights,) = promote_inexact("histogram", weights)
     place = searchsorted(edges, x, side="right")
     place = where(ops.eq(x, ops.broadcast_to(edges[-1], type_of(x).shape)), t.shape[0] - 1, place)
     counts = ops.full((t.shape[0],), 0, type_of(weights).dtype).at[place].add(weights, mode="drop")[1:]

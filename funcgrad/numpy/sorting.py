@@ -74,8 +74,9 @@ def argsort(
     order: Any = None,
     stable: bool = True,
     descending: bool = False,
+    dtype: Any = None,
 ) -> Any:
-    """The positions along `axis` that sort `a`; equal elements keep their order.
+    """The positions along `axis` that sort `a`, in `dtype` (default integer); equal elements keep their order.
 
     >>> import funcgrad as fg
     >>> fg.numpy.argsort(fg.numpy.array([3, 1, 2]))
@@ -83,11 +84,12 @@ def argsort(
     """
     _check_order("argsort", kind, order)
     x, axis = _along("argsort", a, axis)
+    wanted = dtypes.default_int() if dtype is None else dtypes.as_dtype(dtype)
     if not descending:
-        return _sorted([x, _positions(x, axis)], axis)[1]
+        return ops.convert(_sorted([x, _positions(x, axis)], axis)[1], wanted)
     last = type_of(x).shape[axis] - 1  # sort the reversed line, so that equal elements keep their order
     backwards = _sorted([ops.rev(x, (axis,)), _positions(x, axis)], axis)[1]
-    return ops.rev(ops.sub(last, backwards), (axis,))
+    return ops.convert(ops.rev(ops.sub(last, backwards), (axis,)), wanted)
 
 
 @boundary
@@ -174,7 +176,7 @@ def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = Non
         return ops.full(type_of(x).shape, 0, dtypes.default_int())
     side = "right" if not right else "left"
     rising = searchsorted(edges, x, side)
-    falling = ops.sub(length, searchsorted(ops.rev(edges, (0,)), x, "left" if not right else "right"))
+    falling = ops.sub(length, searchsorted(ops.rev(edges, (0,)), x, side))
     return where(ops.ge(edges[-1], edges[0]), rising, falling)
 
 
@@ -207,9 +209,11 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool,
     unknown = isnan(x)
     qs = type_of(q).shape
     flat_q = ops.reshape(q, (ops.size_of(qs, range(len(qs))),))
-    top: Any = ops.full(rows, count - 1, dtype)
+    wide_dtype = dtypes.compute_dtype(dtype)  # 16 bits do not hold the places of many elements
+    flat_q = ops.convert(flat_q, wide_dtype)
+    top: Any = ops.full(rows, count - 1, wide_dtype)
     if skip_nan:
-        found = ops.reduce_sum(ops.convert(ops.not_(unknown), dtype), (last,))
+        found = ops.reduce_sum(ops.convert(ops.not_(unknown), wide_dtype), (last,))
         top = ops.max_(ops.sub(found, 1), 0)
     wide = (*rows, type_of(flat_q).shape[0])
     place = ops.mul(
@@ -226,12 +230,14 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool,
     elif method == "higher":
         result = element(high)
     elif method == "nearest":
-        result = element(ops.round_(place, 1))
+        result = element(ops.ceil(ops.sub(place, 0.5)))  # the lower one of two as near
     elif method == "midpoint":
         result = ops.mul(ops.add(element(low), element(high)), 0.5)
     else:
         weight = ops.sub(place, low)
-        result = ops.add(ops.mul(element(low), ops.sub(1, weight)), ops.mul(element(high), weight))
+        below, above = [ops.convert(element(at), wide_dtype) for at in (low, high)]
+        between = ops.add(ops.mul(below, ops.sub(1, weight)), ops.mul(above, weight))
+        result = ops.convert(ops.select(ops.eq(below, above), below, between), dtype)
     bad = ops.reduce_and(unknown, (last,)) if skip_nan else ops.reduce_or(unknown, (last,))
     bad = ops.or_(ops.broadcast_in_dim(bad, wide, tuple(range(last))), ops.ne(place, place))
     result = ops.select(bad, np.nan, result)
@@ -254,7 +260,7 @@ def _quantiles(name: str, skip_nan: bool, scale: float, what: str):
         interpolation: str | None = None,
     ) -> Any:
         if scale != 1:
-            (q,) = promote_inexact(name, q)
+            a, q = promote_inexact(name, a, q)
             q = ops.div(asarray(q), scale)
         return _quantile(name, a, q, axis, interpolation or method, keepdims, skip_nan)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import AxisError, DTypeError
+from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType
 from funcgrad.prims.reductions import highest, lowest
@@ -122,6 +123,26 @@ def _samples(accepts: Sequence[np.dtype]):
     return samples
 
 
+_WITH_KERNELS = (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64)
+
+
+def _lower(name: str, kind: str | None) -> Rule:
+    """A kernel accumulates by `kind`; NumPy does where there is none, and in the other dtypes."""
+    library = library_call(name)
+
+    def lower(in_types: Any, out_types: Any, *, axis: int, reverse: bool) -> E.Extern:
+        extern = library(in_types, out_types, axis=axis, reverse=reverse)
+        if kind is None or in_types[0].dtype not in _WITH_KERNELS:
+            return extern
+        return E.Accumulate(extern.name, extern.attributes, kind, axis, reverse)
+
+    return lower
+
+
+_KINDS = {"add": "add", "multiply": "mul", "maximum": "max", "minimum": "min"}
+"""The names of NumPy's functions as operations of kernels."""
+
+
 def _define(
     name: str, ufunc: str, accepts: Sequence[np.dtype], jvp: Rule, transpose: Rule | None = None
 ) -> Primitive:
@@ -132,7 +153,7 @@ def _define(
         jvp=jvp,
         transpose=transpose,
         batch=_batch(name),
-        lower=library_call(name),
+        lower=_lower(name, _KINDS.get(ufunc)),
         samples=_samples(accepts),
     )
 

@@ -1,14 +1,16 @@
-"""Triangular factors of matrices by LAPACK: Cholesky, LU and QR, and the solution of triangular systems.
+"""Linear algebra on the last two axes: solving, factors, eigenvalues and singular values.
 
-Data never raises: a matrix that has no factors gives NaN, a singular system infinities or NaN. All work over
-leading batch axes. The derivatives are those of M. B. Giles, "Collected matrix derivative results for forward
-and reverse mode algorithmic differentiation" (2008), and of I. Murray, "Differentiation of the Cholesky
-decomposition" (arXiv:1602.07527, 2016).
+LAPACK computes, through NumPy and SciPy; all other axes are batch axes. A matrix that has no answer (singular, not
+positive definite) gives infinities or NaN, since a compiled function cannot raise for some elements of a batch.
+
+Derivatives: M. Giles, "An extended collection of matrix derivative results for forward and reverse mode automatic
+differentiation", 2008; of Cholesky factors: I. Murray, "Differentiation of the Cholesky decomposition", 2016.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,84 +19,238 @@ from funcgrad import dtypes
 from funcgrad.errors import DTypeError, NotDifferentiableError, ShapeError
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.matrices import (
-    NUMBERS,
-    batch_leading,
-    check_matrix,
-    conj,
-    draw_apart,
-    draw_positive,
-    each,
-    from_triangle,
-    identity_like,
-    matmul,
-    mH,
-    mT,
-    triangle,
-    tried,
-)
-from funcgrad.prims.registry import is_linear, library_call
+from funcgrad.prims.registry import Rule, is_linear, library_call
 from funcgrad.prims.samples import draw
-from funcgrad.prims.sorting import along
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
-
-def _library(kind: str, name: str, dtype: np.dtype) -> Any:
-    """The routine of LAPACK or BLAS for a dtype."""
-    import scipy.linalg
-
-    find = scipy.linalg.get_lapack_funcs if kind == "lapack" else scipy.linalg.get_blas_funcs
-    return find((name,), dtype=dtype)[0]
+_DTYPES = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128)
 
 
-def _same(x: ArrayType) -> ArrayType:
-    return array_type(x.shape, x.dtype, x.weak)
+# ------------------------------------------------------------------------------------------------ matrices
+def transposed(x: Any) -> Any:
+    n = type_of(x).ndim
+    return ops.transpose(x, [*range(n - 2), n - 1, n - 2])
 
 
-# ------------------------------------------------------------------------------------- triangular systems
-def triangular_solve(
-    a: Any,
-    b: Any,
-    *,
-    left_side: bool,
-    lower: bool,
-    transpose_a: bool = False,
-    conjugate_a: bool = False,
-    unit_diagonal: bool = False,
-) -> Any:
-    """X of op(a) X = b, or of X op(a) = b unless `left_side`; the batches are equal."""
-    return ops.apply(
-        "triangular_solve",
-        a,
-        b,
-        left_side=left_side,
-        lower=lower,
-        transpose_a=transpose_a,
-        conjugate_a=conjugate_a and dtypes.is_complex(type_of(a).dtype),
-        unit_diagonal=unit_diagonal,
+def _conj(x: Any) -> Any:
+    return ops.conj(x) if dtypes.is_complex(type_of(x).dtype) else x
+
+
+def _adjoint(x: Any) -> Any:
+    return _conj(transposed(x))
+
+
+def matmul(a: Any, b: Any) -> Any:
+    n = type_of(a).ndim
+    batch = tuple(range(n - 2))
+    return ops.dot_general(a, b, (((n - 1,), (n - 2,)), (batch, batch)))
+
+
+def _mask(t: ArrayType, keep: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Any:
+    """A constant of the matrix's size: 1 where `keep(row, column)`, else 0."""
+    rows, columns = np.indices(t.shape[-2:])
+    return ops.broadcast_to(keep(rows, columns).astype(t.dtype), t.shape)
+
+
+def _lower(x: Any, k: int = 0) -> Any:
+    """The elements of a matrix on and below the k-th diagonal."""
+    return ops.mul(x, _mask(type_of(x), lambda i, j: j <= i + k))
+
+
+def _mirrored(t: Any, lower: bool) -> Any:
+    """The hermitian matrix that has one triangle of `t`, which is all that LAPACK reads of one."""
+    diagonal = ops.mul(t, _eye(type_of(t)))
+    strict = ops.sub(_lower(t) if lower else transposed(_lower(transposed(t))), diagonal)
+    if dtypes.is_complex(type_of(t).dtype):
+        diagonal = _as(ops.real(diagonal), type_of(t).dtype)
+    return ops.add(ops.add(strict, _adjoint(strict)), diagonal)
+
+
+def _eye(t: ArrayType) -> Any:
+    return _mask(t, lambda i, j: i == j)
+
+
+def _diagonal(x: Any) -> Any:
+    t = type_of(x)
+    return ops.reduce_sum(ops.mul(x, _eye(t)), (t.ndim - 1,))
+
+
+def _real(x: Any) -> Any:
+    return ops.real(x) if dtypes.is_complex(type_of(x).dtype) else x
+
+
+def _as(x: Any, dtype: np.dtype) -> Any:
+    return ops.convert(x, dtype)
+
+
+def _row(x: Any) -> Any:
+    return ops.expand_dims(x, (type_of(x).ndim - 1,))
+
+
+def _column(x: Any) -> Any:
+    return ops.expand_dims(x, (type_of(x).ndim,))
+
+
+def _times(x: Any, row_or_column: Any) -> Any:
+    return ops.mul(x, ops.broadcast_to(_as(row_or_column, type_of(x).dtype), type_of(x).shape))
+
+
+# ------------------------------------------------------------------------------------------------ records
+def _checked(name: str, square: bool, result: Callable[..., Any]) -> Rule:
+    """A type rule: one matrix (or more, of one dtype) of a dtype that LAPACK has; `result` gives the output types."""
+
+    def rule(x: ArrayType, *others: ArrayType, **params: Any) -> Any:
+        for t in (x, *others):
+            if t.dtype not in _DTYPES:
+                names = ", ".join(map(dtypes.name, _DTYPES))
+                raise DTypeError(
+                    f"{name} is not defined for {t}", hint=f"it takes {names}: use x.astype(float)"
+                )
+            if t.dtype != x.dtype:
+                raise DTypeError(f"{name} takes operands of one dtype, got {x} and {t}")
+        if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
+            what = "square matrices (the last two axes)" if square else "matrices (at least two axes)"
+            raise ShapeError(
+                f"{name} takes {what}, got {x}", hint="reshape it, or check for a missing transpose"
+            )
+        return result(x, *others, **params)
+
+    return rule
+
+
+def _batch(name: str, several: bool) -> Rule:
+    def batch(size: int, operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any):
+        moved = [
+            ops.broadcast_to(x, (size, *type_of(x).shape)) if a is None else ops.moveaxis(x, a, 0)
+            for x, a in zip(operands, axes)
+        ]
+        out = ops.apply(name, *moved, **params)
+        return (out, [0] * len(out)) if several else (out, 0)
+
+    return batch
+
+
+def each(function: Callable[..., Any], *operands: np.ndarray) -> list[np.ndarray]:
+    """`function` on each matrix of a batch; its results stacked. At least one matrix."""
+    lead = operands[0].shape[:-2]
+    results = [function(*(x[index] for x in operands)) for index in itertools.product(*map(range, lead))]
+    return [np.stack(part).reshape((*lead, *part[0].shape)) for part in zip(*results)]
+
+
+def _or_nan(function: Callable[..., Any], *operands: np.ndarray) -> Any:
+    """`function` of a batch; where LAPACK refuses it, matrix by matrix, with NaN for those that it refuses."""
+    try:
+        return function(*operands)
+    except np.linalg.LinAlgError:
+        pass
+
+    def one(*matrices: np.ndarray) -> tuple[np.ndarray, ...]:
+        try:
+            out = function(*matrices)
+        except np.linalg.LinAlgError:
+            like = function(*[np.eye(*m.shape, dtype=m.dtype) for m in matrices])
+            out = [np.full_like(o, np.nan) for o in (like if isinstance(like, tuple) else (like,))]
+            return tuple(out)
+        return tuple(out) if isinstance(out, tuple) else (out,)
+
+    results = each(one, *operands)
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _symmetric(n: int, *lead: int, dtype: np.dtype = dtypes.float64, shift: float = 0.0):
+    """Draws hermitian matrices; positive definite ones with a `shift`."""
+    inner = draw(*lead, n, n, dtype=dtype)
+
+    def operand(rng: Any) -> np.ndarray:
+        a = inner(rng)
+        a = a + np.conj(np.swapaxes(a, -1, -2))
+        return (a @ np.conj(np.swapaxes(a, -1, -2)) / 4 + shift * np.eye(n) if shift else a).astype(dtype)
+
+    return operand
+
+
+def draw_well(n: int, *lead: int, dtype: np.dtype = dtypes.float64):
+    inner = draw(*lead, n, n, dtype=dtype)
+    return lambda rng: (inner(rng) + 3 * np.eye(n)).astype(dtype)
+
+
+def _samples(
+    make: Callable[..., Any], operands: Callable[..., tuple[Any, ...]], params: Sequence[dict[str, Any]]
+):
+    def samples() -> Iterable[Sample]:
+        for dtype in _DTYPES:
+            drawn = operands(
+                lambda *shape, d=dtype: make(*shape, dtype=d), lambda *s, d=dtype: draw(*s, dtype=d)
+            )
+            yield Sample(drawn, params[0], tuple(range(len(drawn))), dtypes.name(dtype))
+        for number, extra in enumerate(params[1:]):
+            drawn = operands(lambda *shape: make(*shape), lambda *s: draw(*s, dtype=dtypes.float64))
+            yield Sample(drawn, extra, tuple(range(len(drawn))), f"parameters {number + 1}")
+
+    return samples
+
+
+def _define(
+    name: str, type_rule: Rule, evaluate: Rule, jvp: Rule | None, samples: Rule, several: bool, **more: Any
+) -> Primitive:
+    return Primitive(
+        name=name,
+        type_rule=type_rule,
+        evaluate=evaluate,
+        jvp=jvp,
+        transpose=more.pop("transpose", None),
+        batch=_batch(name, several),
+        lower=library_call(name),
+        samples=samples,
+        multiple_results=several,
+        **more,
     )
 
 
-def _triangular_type(a: ArrayType, b: ArrayType, *, left_side: bool, **params: Any) -> ArrayType:
-    check_matrix("triangular_solve", a, square=True)
-    check_matrix("triangular_solve", b)
-    if a.dtype != b.dtype:
-        raise DTypeError(
-            f"triangular_solve of {a} and {b}: operands need one dtype",
-            hint="convert one of them with .astype(...)",
-        )
-    if a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2 if left_side else -1]:
-        axis = "second-to-last" if left_side else "last"
-        raise ShapeError(
-            f"triangular_solve of {a} and {b}: leading axes have to be equal, and the {axis} axis of b as long as "
-            "those of a",
-            hint="b stands on the right of the equation a X = b with left_side=True, and X a = b without it",
-        )
-    return array_type(b.shape, b.dtype, a.weak and b.weak)
+# ------------------------------------------------------------------------------------------------ solving
+def _same_rows(name: str):
+    def result(a: ArrayType, b: ArrayType, **params: Any) -> ArrayType:
+        side = -2 if params.get("left_side", True) else -1
+        if b.ndim != a.ndim or b.shape[:-2] != a.shape[:-2] or b.shape[side] != a.shape[-1]:
+            raise ShapeError(f"{name} of {a} and {b}: sizes do not fit", hint="both need the same batch axes")
+        return array_type(b.shape, b.dtype)
+
+    return result
 
 
-def _evaluate_triangular(
+def _solve(xp: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return _or_nan(xp.linalg.solve, a, b) if b.size else b
+
+
+def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    (a, b), (ta, tb) = primals, tangents
+    x = ops.apply("linear_solve", a, b)
+    right = None if tb.__class__ is Zero else tb
+    if ta.__class__ is not Zero:
+        moved = ops.neg(matmul(ta, x))
+        right = moved if right is None else ops.add(right, moved)
+    return x, Zero(type_of(x).tangent()) if right is None else ops.apply("linear_solve", a, right)
+
+
+def _solve_transpose(ct: Any, a: Any, b: Any) -> list[Any]:
+    if is_linear(a):
+        raise NotDifferentiableError("linear_solve is not linear in the matrix")
+    return [None, Zero(b.type) if ct.__class__ is Zero else ops.apply("linear_solve", transposed(a), ct)]
+
+
+linear_solve_p = _define(
+    "linear_solve",
+    _checked("solve", True, _same_rows("solve")),
+    _solve,
+    _solve_jvp,
+    _samples(draw_well, lambda square, any_: (square(3), any_(3, 2)), [{}]),
+    False,
+    transpose=_solve_transpose,
+)
+
+
+def _triangular(
     xp: Any,
     a: np.ndarray,
     b: np.ndarray,
@@ -105,359 +261,429 @@ def _evaluate_triangular(
     conjugate_a: bool,
     unit_diagonal: bool,
 ) -> np.ndarray:
+    from scipy.linalg.blas import get_blas_funcs
+
     if not b.size:
         return b
-    if conjugate_a and not transpose_a:
-        a, conjugate_a = a.conj(), False
-    trans = (2 if conjugate_a else 1) if transpose_a else 0
-    trsm = _library("blas", "trsm", a.dtype)
-    out = np.empty(b.shape, b.dtype)
-    for place in np.ndindex(*a.shape[:-2]):
-        # rows of C are columns of Fortran: the transposed equation, on the other side, needs no copy
-        out[place] = trsm(
-            1, a[place].T, b[place].T, side=left_side, lower=not lower, trans_a=trans, diag=unit_diagonal
-        ).T
-    return out
+    (trsm,) = get_blas_funcs(("trsm",), (a, b))
+    a = np.conj(a) if conjugate_a and not transpose_a else a
+    how = (2 if conjugate_a else 1) if transpose_a else 0
+
+    def one(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray]:
+        return (
+            trsm(1, a, b, side=int(not left_side), lower=int(lower), trans_a=how, diag=int(unit_diagonal)),
+        )
+
+    return np.ascontiguousarray(each(one, a, b)[0])
+
+
+def _triangle(a: Any, lower: bool, unit_diagonal: bool) -> Any:
+    k = -1 if unit_diagonal else 0
+    return _lower(a, k) if lower else transposed(_lower(transposed(a), k))
 
 
 def _triangular_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
-    """dX = op(a)^-1 (db - op(da) X), and its mirror image (Giles 2008, section 2.2.3)."""
-    (a, b), (da, db) = primals, tangents
+    (a, b), (ta, tb) = primals, tangents
     x = ops.apply("triangular_solve", a, b, **params)
-    right: Any = None if db.__class__ is Zero else db
-    if da.__class__ is not Zero:
-        lower, left = params["lower"], params["left_side"]
-        moved = triangle(da, lower, (-1 if lower else 1) if params["unit_diagonal"] else 0)
-        moved = mT(moved) if params["transpose_a"] else moved
-        moved = conj(moved) if params["conjugate_a"] else moved
-        term = ops.neg(matmul(moved, x) if left else matmul(x, moved))
-        right = term if right is None else ops.add(right, term)
+    right = None if tb.__class__ is Zero else tb
+    if ta.__class__ is not Zero:
+        ta = _triangle(ta, params["lower"], params["unit_diagonal"])
+        ta = transposed(ta) if params["transpose_a"] else ta
+        ta = _conj(ta) if params["conjugate_a"] else ta
+        moved = ops.neg(matmul(ta, x) if params["left_side"] else matmul(x, ta))
+        right = moved if right is None else ops.add(right, moved)
     if right is None:
         return x, Zero(type_of(x).tangent())
     return x, ops.apply("triangular_solve", a, right, **params)
 
 
-def _triangular_transpose(ct: Any, a: Any, b: Any, *, transpose_a: bool, **params: Any) -> list[Any]:
+def _triangular_transpose(ct: Any, a: Any, b: Any, **params: Any) -> list[Any]:
     if is_linear(a):
-        raise NotDifferentiableError("triangular_solve is not linear in its first operand")
-    return [None, ops.apply("triangular_solve", a, ct, transpose_a=not transpose_a, **params)]
-
-
-def _draw_triangle(*shape: int, dtype: np.dtype = dtypes.float32) -> Any:
-    return lambda rng: (draw(*shape, dtype=dtype)(rng) + 3 * np.eye(shape[-1])).astype(dtype)
-
-
-def _triangular_samples() -> Iterable[Sample]:
-    def params(left: bool, lower: bool, transposed: bool, conjugated: bool, unit: bool) -> dict[str, Any]:
-        return {
-            "left_side": left,
-            "lower": lower,
-            "transpose_a": transposed,
-            "conjugate_a": conjugated,
-            "unit_diagonal": unit,
-        }
-
-    for k in range(8):
-        left, lower, transposed = bool(k & 1), bool(k & 2), bool(k & 4)
-        dtype = NUMBERS[k % 4]
-        shapes = ((3, 3), (3, 2)) if left else ((2, 3, 3), (2, 2, 3))
-        for unit in (False, True):
-            operands = (_draw_triangle(*shapes[0], dtype=dtype), draw(*shapes[1], dtype=dtype))
-            given = params(left, lower, transposed, dtypes.is_complex(dtype) and left, unit)
-            yield Sample(operands, given, (0, 1), dtypes.name(dtype))
-    for rows in ((0, 0), (0, 2)), ((2, 2), (2, 0)):
-        yield Sample(tuple(draw(*s) for s in rows), params(True, True, False, False, False), (0, 1), "empty")
-
-
-triangular_solve_p = Primitive(
-    name="triangular_solve",
-    type_rule=_triangular_type,
-    evaluate=_evaluate_triangular,
-    jvp=_triangular_jvp,
-    transpose=_triangular_transpose,
-    batch=batch_leading("triangular_solve", multiple=False),
-    lower=library_call("triangular_solve"),
-    samples=_triangular_samples,
-)
-
-
-# ---------------------------------------------------------------------------------------------- Cholesky
-def _cholesky_type(x: ArrayType) -> ArrayType:
-    check_matrix("cholesky", x, square=True)
-    return _same(x)
-
-
-def _evaluate_cholesky(xp: Any, x: np.ndarray) -> np.ndarray:
-    (out,) = tried(np.linalg.cholesky, x, [(x.shape[-2:], x.dtype)])
-    return np.tril(out)
-
-
-def _cholesky_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """dL = L phi(L^-1 dA L^-H), where phi takes the lower triangle and half the diagonal (Murray 2016, eq. 8)."""
-    factor = ops.apply("cholesky", primals[0])
-    if tangents[0].__class__ is Zero:
-        return factor, Zero(type_of(factor).tangent())
-    moved = from_triangle(tangents[0], lower=True)
-    moved = triangular_solve(factor, moved, left_side=True, lower=True)
-    moved = triangular_solve(factor, moved, left_side=False, lower=True, transpose_a=True, conjugate_a=True)
-    half = ops.add(triangle(moved, True), triangle(moved, True, -1))
-    return factor, matmul(factor, ops.mul(half, 0.5))
-
-
-def _cholesky_samples() -> Iterable[Sample]:
-    for dtype in NUMBERS:
-        yield Sample((draw_positive(3, 3, dtype=dtype),), {}, (0,), dtypes.name(dtype))
-    for shape in ((2, 2, 2), (1, 1), (0, 0), (0, 2, 2)):
-        yield Sample((draw_positive(*shape),), {}, (0,))
-
-
-cholesky_p = Primitive(
-    name="cholesky",
-    type_rule=_cholesky_type,
-    evaluate=_evaluate_cholesky,
-    jvp=_cholesky_jvp,
-    transpose=None,
-    batch=batch_leading("cholesky", multiple=False),
-    lower=library_call("cholesky"),
-    samples=_cholesky_samples,
-)
-
-
-# ---------------------------------------------------------------------------------------------------- LU
-def _lu_type(x: ArrayType) -> list[ArrayType]:
-    check_matrix("lu", x)
-    *lead, rows, columns = x.shape
+        raise NotDifferentiableError("triangular_solve is not linear in the matrix")
+    if ct.__class__ is Zero:
+        return [None, Zero(b.type)]
     return [
-        _same(x),
-        array_type((*lead, min(rows, columns)), dtypes.int32),
-        array_type((*lead, rows), dtypes.int32),
+        None,
+        ops.apply("triangular_solve", a, ct, **{**params, "transpose_a": not params["transpose_a"]}),
     ]
 
 
-def _evaluate_lu(xp: Any, x: np.ndarray) -> list[np.ndarray]:
-    rows, columns = x.shape[-2:]
-    getrf = _library("lapack", "getrf", x.dtype)
+_PLAIN = {
+    "left_side": True,
+    "lower": True,
+    "transpose_a": False,
+    "conjugate_a": False,
+    "unit_diagonal": False,
+}
+triangular_solve_p = _define(
+    "triangular_solve",
+    _checked("triangular_solve", True, _same_rows("triangular_solve")),
+    _triangular,
+    _triangular_jvp,
+    _samples(
+        draw_well,
+        lambda square, any_: (square(3), any_(3, 3)),
+        [
+            _PLAIN,
+            {**_PLAIN, "lower": False},
+            {**_PLAIN, "left_side": False},
+            {**_PLAIN, "transpose_a": True, "unit_diagonal": True},
+        ],
+    ),
+    False,
+    transpose=_triangular_transpose,
+)
 
-    def one(matrix: np.ndarray) -> Sequence[Any]:
-        order = np.arange(rows, dtype=np.int32)
-        if not matrix.size:
-            return matrix, 0, order
-        factors, pivots, _ = getrf(matrix)
+
+# ------------------------------------------------------------------------------------------------ factors
+def _cholesky_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    (x,), (t,) = primals, tangents
+    factor = ops.apply("cholesky", x)
+    if t.__class__ is Zero:
+        return factor, Zero(type_of(factor).tangent())
+    t = _mirrored(t, True)
+    inner = ops.apply("triangular_solve", factor, t, **_PLAIN)
+    right = {
+        **_PLAIN,
+        "left_side": False,
+        "transpose_a": True,
+        "conjugate_a": dtypes.is_complex(type_of(x).dtype),
+    }
+    inner = ops.apply("triangular_solve", factor, inner, **right)
+    half = ops.sub(_lower(inner), ops.div(ops.mul(inner, _eye(type_of(inner))), 2))
+    return factor, matmul(factor, half)
+
+
+cholesky_p = _define(
+    "cholesky",
+    _checked("cholesky", True, lambda x: array_type(x.shape, x.dtype)),
+    lambda xp, x: xp.tril(_or_nan(xp.linalg.cholesky, x)),
+    _cholesky_jvp,
+    _samples(lambda *s, **d: _symmetric(*s[::-1], shift=1.0, **d), lambda square, any_: (square(3),), [{}]),
+    False,
+)
+
+
+def _lu(xp: Any, x: np.ndarray) -> list[np.ndarray]:
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (getrf,) = get_lapack_funcs(("getrf",), (x,))
+
+    def one(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        factors, pivots, _ = getrf(a)
+        order = np.arange(a.shape[0])
         for i, p in enumerate(pivots):
-            order[i], order[p] = order[p], order[i]
-        return factors, pivots, order
+            order[[i, p]] = order[[p, i]]
+        return factors, pivots.astype(np.int32), order.astype(np.int32)
 
-    sizes = [((rows, columns), x.dtype), ((min(rows, columns),), np.int32), ((rows,), np.int32)]
-    return each(one, x, sizes)
+    return each(one, x)
 
 
-def _square_factors(lu: Any) -> tuple[Any, Any]:
-    """L and U of a packed factorization, each completed to a square matrix by the identity."""
-    *lead, rows, columns = type_of(lu).shape
-    inner = min(rows, columns)
-    none = [(0, 0, 0)] * len(lead)
-    left = ops.slice_in_dim(lu, 0, inner, axis=len(lead) + 1)
-    lower = triangle(ops.pad(left, 0, [*none, (0, 0, 0), (0, rows - inner, 0)]), True, -1)
-    top = ops.slice_in_dim(lu, 0, inner, axis=len(lead))
-    upper = triangle(ops.pad(top, 0, [*none, (0, columns - inner, 0), (0, 0, 0)]), False)
-    if columns > inner:  # ones on the diagonal of the rows that were added
-        rest = ops.ge(ops.iota(dtypes.int64, type_of(upper).shape, len(lead)), inner)
-        upper = ops.select(rest, identity_like(upper), upper)
-    return ops.add(lower, identity_like(lower)), upper
+def _lu_type(x: ArrayType) -> list[ArrayType]:
+    *lead, m, n = x.shape
+    return [
+        array_type(x.shape, x.dtype),
+        array_type((*lead, min(m, n)), dtypes.int32),
+        array_type((*lead, m), dtypes.int32),
+    ]
 
 
 def _lu_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """dL = L tril(M), dU = triu(M) U with M = L^-1 P dA U^-1, the lower triangle without the diagonal.
-
-    Derived as the factors of Giles 2008; a matrix that is not square by completing its factors to square ones.
-    """
-    outs = ops.apply("lu", primals[0])
-    lu, _, order = outs
-    still = [Zero(type_of(o).tangent()) for o in outs]
-    if tangents[0].__class__ is Zero:
-        return outs, still
-    lower, upper = _square_factors(lu)
-    moved = permute_rows(tangents[0], order)
-    moved = triangular_solve(lower, moved, left_side=True, lower=True, unit_diagonal=True)
-    moved = triangular_solve(upper, moved, left_side=False, lower=False)
-    tangent = ops.add(matmul(lower, triangle(moved, True, -1)), matmul(triangle(moved, False), upper))
-    return outs, [tangent, *still[1:]]
-
-
-def permute_rows(x: Any, order: Any) -> Any:
-    """The rows of matrices in the order given for each."""
+    (x,), (t,) = primals, tangents
+    factors, pivots, order = ops.apply("lu", x)
+    nothing = [Zero(type_of(o).tangent()) for o in (factors, pivots, order)]
+    if t.__class__ is Zero:
+        return [factors, pivots, order], nothing
     shape = type_of(x).shape
-    indices = ops.broadcast_in_dim(order, shape, range(len(shape) - 1))
-    return along(x, indices, len(shape) - 2)
-
-
-def _lu_samples() -> Iterable[Sample]:
-    for dtype in NUMBERS:
-        yield Sample((draw_apart(3, 3, dtype=dtype),), {}, (0,), dtypes.name(dtype))
-    for shape in ((2, 3, 2), (2, 4), (2, 2, 2), (0, 2), (1, 1)):
-        yield Sample((draw_apart(*shape),), {}, (0,))
-
-
-lu_p = Primitive(
-    name="lu",
-    type_rule=_lu_type,
-    evaluate=_evaluate_lu,
-    jvp=_lu_jvp,
-    transpose=None,
-    batch=batch_leading("lu", multiple=True),
-    lower=library_call("lu"),
-    samples=_lu_samples,
-    multiple_results=True,
-)
-
-
-def solve_factored(lu: Any, order: Any, b: Any, trans: int = 0) -> Any:
-    """X of A X = b by the factors of A; of its transpose for `trans` 1 and conjugate transpose for 2."""
-    if trans == 0:
-        b = permute_rows(b, order)
-        b = triangular_solve(lu, b, left_side=True, lower=True, unit_diagonal=True)
-        return triangular_solve(lu, b, left_side=True, lower=False)
-    turned = {"left_side": True, "transpose_a": True, "conjugate_a": trans == 2}
-    b = triangular_solve(lu, b, lower=False, **turned)
-    b = triangular_solve(lu, b, lower=True, unit_diagonal=True, **turned)
-    t = type_of(order)
-    positions = ops.iota(t.dtype, t.shape, t.ndim - 1)
-    params = {"dimension": t.ndim - 1, "is_stable": True, "num_keys": 1}
-    return permute_rows(b, ops.apply("sort", order, positions, **params)[1])
-
-
-# ------------------------------------------------------------------------------------------------- solve
-def _solve_type(a: ArrayType, b: ArrayType) -> ArrayType:
-    check_matrix("solve", a, square=True)
-    check_matrix("solve", b)
-    if a.dtype != b.dtype or a.shape[:-1] != b.shape[:-1]:
-        raise ShapeError(
-            f"solve of {a} and {b}: they have one dtype and equal leading axes, and b as many rows as a",
-            hint="use funcgrad.numpy.linalg.solve, which promotes and broadcasts",
+    if shape[-1] != shape[-2]:
+        raise NotDifferentiableError(
+            f"the derivative of lu is there for square matrices only, got {type_of(x)}", hint="use qr"
         )
-    return array_type(b.shape, b.dtype, a.weak and b.weak)
+    columns = ops.iota(dtypes.int32, shape, len(shape) - 1)
+    wide = ops.broadcast_in_dim(order, shape, tuple(range(len(shape) - 1)))
+    permuted = matmul(_as(ops.eq(wide, columns), type_of(t).dtype), t)
+    inner = ops.apply("triangular_solve", factors, permuted, **{**_PLAIN, "unit_diagonal": True})
+    inner = ops.apply("triangular_solve", factors, inner, **{**_PLAIN, "left_side": False, "lower": False})
+    unit = ops.add(_lower(factors, -1), _eye(type_of(factors)))
+    upper = ops.sub(factors, _lower(factors, -1))
+    moved = ops.add(matmul(unit, _lower(inner, -1)), matmul(ops.sub(inner, _lower(inner, -1)), upper))
+    return [factors, pivots, order], [moved, *nothing[1:]]
 
 
-def _evaluate_solve(xp: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    if not b.size:
-        return b
-    try:
-        return np.linalg.solve(a, b)
-    except np.linalg.LinAlgError:  # singular: what the triangular systems give, infinities and NaN
-        lu, _, order = _evaluate_lu(xp, a)
-        b = np.take_along_axis(b, order[..., None].astype(np.int64), -2)
-        given = {"left_side": True, "transpose_a": False, "conjugate_a": False}
-        b = _evaluate_triangular(xp, lu, b, lower=True, unit_diagonal=True, **given)
-        return _evaluate_triangular(xp, lu, b, lower=False, unit_diagonal=False, **given)
-
-
-def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """dX = A^-1 (db - dA X) (Giles 2008, section 2.2.3), by one factorization for both."""
-    (a, b), (da, db) = primals, tangents
-    if da.__class__ is Zero and db.__class__ is Zero:
-        x = ops.apply("solve", a, b)
-        return x, Zero(type_of(x).tangent())
-    lu, _, order = ops.apply("lu", a)
-    x = solve_factored(lu, order, b)
-    right: Any = None if db.__class__ is Zero else db
-    if da.__class__ is not Zero:
-        term = ops.neg(matmul(da, x))
-        right = term if right is None else ops.add(right, term)
-    return x, solve_factored(lu, order, right)
-
-
-def _solve_transpose(ct: Any, a: Any, b: Any) -> list[Any]:
-    return [None, ops.apply("solve", mT(a), ct)]
-
-
-def _solve_samples() -> Iterable[Sample]:
-    for dtype in NUMBERS:
-        yield Sample((draw_apart(3, 3, dtype=dtype), draw(3, 2, dtype=dtype)), {}, (0, 1), dtypes.name(dtype))
-    for a, b in (((2, 2, 2), (2, 2, 1)), ((0, 0), (0, 2)), ((2, 2), (2, 0)), ((1, 1), (1, 1))):
-        yield Sample((draw_apart(*a), draw(*b)), {}, (0, 1))
-
-
-solve_p = Primitive(
-    name="solve",
-    type_rule=_solve_type,
-    evaluate=_evaluate_solve,
-    jvp=_solve_jvp,
-    transpose=_solve_transpose,
-    batch=batch_leading("solve", multiple=False),
-    lower=library_call("solve"),
-    samples=_solve_samples,
+lu_p = _define(
+    "lu",
+    _checked("lu", False, _lu_type),
+    _lu,
+    _lu_jvp,
+    _samples(draw_well, lambda square, any_: (square(3),), [{}]),
+    True,
 )
 
 
-# ---------------------------------------------------------------------------------------------------- QR
 def _qr_type(x: ArrayType, *, full_matrices: bool) -> list[ArrayType]:
-    check_matrix("qr", x)
-    *lead, rows, columns = x.shape
-    inner = rows if full_matrices else min(rows, columns)
-    return [
-        array_type((*lead, rows, inner), x.dtype, x.weak),
-        array_type((*lead, inner, columns), x.dtype, x.weak),
-    ]
-
-
-def _evaluate_qr(xp: Any, x: np.ndarray, *, full_matrices: bool) -> list[np.ndarray]:
-    q, r = np.linalg.qr(x, "complete" if full_matrices else "reduced")
-    return [q, r]
+    *lead, m, n = x.shape
+    k = m if full_matrices else min(m, n)
+    return [array_type((*lead, m, k), x.dtype), array_type((*lead, k, n), x.dtype)]
 
 
 def _qr_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool) -> tuple[Any, Any]:
-    """With M = Q^H dA R^-1: dR = (M - W) R and dQ = Q (W - M) + dA R^-1, where W is skew-Hermitian with the
-    triangle of M below the diagonal and its imaginary part there, which keeps R's diagonal real.
-
-    As in Giles 2008 by Q^H Q = 1. Where there are more columns than rows the first of them determine Q.
-    """
-    (a,), (da,) = primals, tangents
-    q, r = outs = ops.apply("qr", a, full_matrices=full_matrices)
-    if da.__class__ is Zero:
-        return outs, [Zero(type_of(o).tangent()) for o in outs]
-    *lead, rows, columns = type_of(a).shape
-    if full_matrices and rows > columns:
+    (x,), (t,) = primals, tangents
+    q, r = ops.apply("qr", x, full_matrices=full_matrices)
+    if t.__class__ is Zero:
+        return [q, r], [Zero(type_of(o).tangent()) for o in (q, r)]
+    m, n = type_of(x).shape[-2:]
+    if m < n or (full_matrices and m != n):
         raise NotDifferentiableError(
-            f"the complete qr of {type_of(a)} has no derivative: the columns of Q after the first {columns} are not "
-            "determined by the matrix",
-            hint='use mode="reduced" (full_matrices=False)',
+            f"the derivative of qr is there for mode='reduced' and at least as many rows as columns, got {type_of(x)}"
         )
-    inner, axis = min(rows, columns), len(lead) + 1
-    r_square = ops.slice_in_dim(r, 0, inner, axis=axis)
-    da_square = ops.slice_in_dim(da, 0, inner, axis=axis)
-    moved = triangular_solve(r_square, da_square, left_side=False, lower=False)
-    inside = matmul(mH(q), moved)
-    strict = triangle(inside, True, -1)
-    turn = ops.sub(strict, mH(strict))
-    if dtypes.is_complex(type_of(a).dtype):
-        real = ops.convert(ops.real(inside), type_of(a).dtype)
-        turn = ops.add(turn, ops.mul(identity_like(inside), ops.sub(inside, real)))
-    dq = ops.add(matmul(q, ops.sub(turn, inside)), moved)
-    dr = triangle(matmul(ops.sub(inside, turn), r_square), False)
-    if columns > rows:
-        rest = [ops.slice_in_dim(x, inner, columns, axis=axis) for x in (a, da)]
-        beyond = ops.add(matmul(mH(dq), rest[0]), matmul(mH(q), rest[1]))
-        dr = ops.concatenate([dr, beyond], axis)
-    return outs, [dq, dr]
+    scaled = ops.apply("triangular_solve", r, t, **{**_PLAIN, "left_side": False, "lower": False})
+    inner = matmul(_adjoint(q), scaled)
+    below = _lower(inner, -1)
+    turn = ops.sub(below, _adjoint(below))
+    if dtypes.is_complex(type_of(x).dtype):
+        diagonal = ops.mul(inner, _eye(type_of(inner)))
+        turn = ops.add(turn, ops.div(ops.sub(diagonal, ops.conj(diagonal)), 2))
+    dq = ops.add(matmul(q, ops.sub(turn, inner)), scaled)
+    return [q, r], [dq, matmul(ops.sub(inner, turn), r)]
 
 
-def _qr_samples() -> Iterable[Sample]:
-    for dtype in NUMBERS:
-        yield Sample((draw_apart(4, 3, dtype=dtype),), {"full_matrices": False}, (0,), dtypes.name(dtype))
-        yield Sample((draw_apart(3, 3, dtype=dtype),), {"full_matrices": True}, (0,), dtypes.name(dtype))
-    for shape in ((2, 3, 2), (2, 4), (1, 1), (0, 0)):
-        yield Sample((draw_apart(*shape),), {"full_matrices": False}, (0,))
-    yield Sample((draw(2, 4, 2),), {"full_matrices": True}, (), "complete")
+qr_p = _define(
+    "qr",
+    _checked("qr", False, _qr_type),
+    lambda xp, x, *, full_matrices: list(xp.linalg.qr(x, "complete" if full_matrices else "reduced")),
+    _qr_jvp,
+    _samples(
+        draw_well, lambda square, any_: (square(3),), [{"full_matrices": False}, {"full_matrices": True}]
+    ),
+    True,
+)
 
 
-qr_p = Primitive(
-    name="qr",
-    type_rule=_qr_type,
-    evaluate=_evaluate_qr,
-    jvp=_qr_jvp,
-    transpose=None,
-    batch=batch_leading("qr", multiple=True),
-    lower=library_call("qr"),
-    samples=_qr_samples,
-    multiple_results=True,
+# ------------------------------------------------------------------------------------------------ spectra
+def _eigh_type(x: ArrayType, *, lower: bool) -> list[ArrayType]:
+    return [array_type(x.shape[:-1], dtypes.real_of(x.dtype)), array_type(x.shape, x.dtype)]
+
+
+def _eigh(xp: Any, x: np.ndarray, *, lower: bool) -> list[np.ndarray]:
+    return list(_or_nan(lambda a: tuple(xp.linalg.eigh(a, "L" if lower else "U")), x))
+
+
+def _apart(values: Any) -> Any:
+    """1 / (value of the column - value of the row) off the diagonal, 0 on it."""
+    t = type_of(values)
+    shape = (*t.shape, t.shape[-1])
+    difference = ops.sub(ops.broadcast_to(_row(values), shape), ops.broadcast_to(_column(values), shape))
+    eye = _eye(type_of(difference))
+    return ops.sub(ops.div(1, ops.add(difference, eye)), eye)
+
+
+def _eigh_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool) -> tuple[Any, Any]:
+    (x,), (t,) = primals, tangents
+    w, v = ops.apply("eigh", x, lower=lower)
+    if t.__class__ is Zero:
+        return [w, v], [Zero(type_of(o).tangent()) for o in (w, v)]
+    t = _mirrored(t, lower)
+    inner = matmul(_adjoint(v), matmul(t, v))
+    return [w, v], [_real(_diagonal(inner)), matmul(v, _times(inner, _apart(w)))]
+
+
+eigh_p = _define(
+    "eigh",
+    _checked("eigh", True, _eigh_type),
+    _eigh,
+    _eigh_jvp,
+    lambda: [
+        Sample(
+            (_symmetric(3, dtype=d),),
+            {"lower": lower},
+            (0,) if not dtypes.is_complex(d) else (),
+            dtypes.name(d),
+        )
+        for d in _DTYPES
+        for lower in (True, False)
+    ],
+    True,
+)
+
+
+def _svd_type(x: ArrayType, *, full_matrices: bool, compute_uv: bool) -> list[ArrayType]:
+    *lead, m, n = x.shape
+    k = min(m, n)
+    s = array_type((*lead, k), dtypes.real_of(x.dtype))
+    if not compute_uv:
+        return [s]
+    rows, columns = (m, n) if full_matrices else (k, k)
+    return [s, array_type((*lead, m, rows), x.dtype), array_type((*lead, columns, n), x.dtype)]
+
+
+def _svd(xp: Any, x: np.ndarray, *, full_matrices: bool, compute_uv: bool) -> list[np.ndarray]:
+    if not compute_uv:
+        return [_or_nan(lambda a: xp.linalg.svd(a, compute_uv=False), x)]
+    u, s, v = _or_nan(lambda a: tuple(xp.linalg.svd(a, full_matrices)), x)
+    return [s, u, v]
+
+
+def _svd_jvp(
+    primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, compute_uv: bool
+) -> tuple[Any, Any]:
+    (x,), (t,) = primals, tangents
+    params = {"full_matrices": full_matrices, "compute_uv": compute_uv}
+    if t.__class__ is Zero:
+        outs = ops.apply("svd", x, **params)
+        return outs, [Zero(type_of(o).tangent()) for o in outs]
+    m, n = type_of(x).shape[-2:]
+    if compute_uv and full_matrices and m != n:
+        raise NotDifferentiableError(
+            f"the derivative of svd needs full_matrices=False for matrices that are not square, got {type_of(x)}"
+        )
+    s, u, vt = ops.apply("svd", x, full_matrices=False, compute_uv=True)
+    v, ut = _adjoint(vt), _adjoint(u)
+    inner = matmul(ut, matmul(t, v))
+    ds = _real(_diagonal(inner))
+    if not compute_uv:
+        return [s], [ds]
+    square = type_of(inner).shape
+    row, column = ops.broadcast_to(_row(s), square), ops.broadcast_to(_column(s), square)
+    eye = _eye(type_of(row))
+    apart = ops.sub(ops.div(1, ops.add(ops.mul(ops.add(row, column), ops.sub(row, column)), eye)), eye)
+    by_row, by_column = _times(inner, row), _times(inner, column)
+    zero = _as(ops.eq(s, 0), type_of(s).dtype)
+    inverse = ops.sub(ops.div(1, ops.add(s, zero)), zero)
+    skew = ops.div(ops.sub(inner, _adjoint(inner)), 2)
+    skew = _times(skew, ops.mul(eye, ops.broadcast_to(_row(inverse), square)))
+    du = matmul(u, ops.add(_times(ops.add(by_row, _adjoint(by_row)), apart), skew))
+    dv = matmul(v, _times(ops.add(by_column, _adjoint(by_column)), apart))
+    if m > n:
+        outside = matmul(t, v)
+        du = ops.add(du, _times(ops.sub(outside, matmul(u, matmul(ut, outside))), _row(inverse)))
+    if n > m:
+        outside = matmul(_adjoint(t), u)
+        dv = ops.add(dv, _times(ops.sub(outside, matmul(v, matmul(vt, outside))), _row(inverse)))
+    return [s, u, vt], [ds, du, _adjoint(dv)]
+
+
+_ALL = {"full_matrices": False, "compute_uv": True}
+svd_p = _define(
+    "svd",
+    _checked("svd", False, _svd_type),
+    _svd,
+    _svd_jvp,
+    lambda: [
+        Sample(
+            (draw(*shape, dtype=d),), params, (0,) if d == dtypes.float64 else (), f"{dtypes.name(d)}{shape}"
+        )
+        for d in _DTYPES
+        for shape, params in (((3, 2), _ALL), ((2, 3), {**_ALL, "compute_uv": False}), ((2, 3), _ALL))
+    ],
+    True,
+)
+
+
+def _eigvals_type(x: ArrayType) -> ArrayType:
+    return array_type(x.shape[:-1], dtypes.promote_dtypes(x.dtype, dtypes.complex64))
+
+
+def _eigvals_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    (x,), (t,) = primals, tangents
+    w = ops.apply("eigvals", x)
+    if t.__class__ is Zero:
+        return w, Zero(type_of(w).tangent())
+    _, v = ops.apply("eig", x)
+    moved = ops.apply("linear_solve", v, matmul(_as(t, type_of(v).dtype), v))
+    return w, _diagonal(moved)
+
+
+def _sorted_spectrum(xp: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    wide = dtypes.promote_dtypes(x.dtype, dtypes.complex64)
+    w, v = _or_nan(lambda a: tuple(xp.linalg.eig(a)), x)
+    return w.astype(wide), v.astype(wide)
+
+
+eigvals_p = _define(
+    "eigvals",
+    _checked("eigvals", True, _eigvals_type),
+    lambda xp, x: _sorted_spectrum(xp, x)[0],
+    _eigvals_jvp,
+    lambda: [Sample((draw_well(3, dtype=d),), {}, (), dtypes.name(d)) for d in _DTYPES],
+    False,
+)
+eig_p = _define(
+    "eig",
+    _checked("eig", True, lambda x: [_eigvals_type(x), array_type(x.shape, _eigvals_type(x).dtype)]),
+    lambda xp, x: list(_sorted_spectrum(xp, x)),
+    None,
+    lambda: [Sample((draw_well(3, dtype=d),), {}, (), dtypes.name(d)) for d in _DTYPES],
+    True,
+    not_differentiable="eigenvectors of a general matrix have no derivative here; use eigvals, or eigh",
+)
+
+
+def _expm(xp: Any, x: np.ndarray) -> np.ndarray:
+    from scipy.linalg import expm
+
+    return expm(x).astype(x.dtype)
+
+
+def _expm_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    (x,), (t,) = primals, tangents
+    out = ops.apply("expm", x)
+    return out, Zero(type_of(out).tangent()) if t.__class__ is Zero else ops.apply("expm_frechet", x, t)
+
+
+expm_p = _define(
+    "expm",
+    _checked("expm", True, lambda x: array_type(x.shape, x.dtype)),
+    _expm,
+    _expm_jvp,
+    lambda: [Sample((draw(3, 3, dtype=d, scale=0.3),), {}, (0,), dtypes.name(d)) for d in _DTYPES],
+    False,
+)
+
+
+def _block(x: Any, t: Any, below: Any) -> Any:
+    """[[x, t], [0, below]]"""
+    rank = type_of(x).ndim
+    upper = ops.concatenate([x, t], rank - 1)
+    lower = ops.concatenate([ops.full_like(x, 0), below], rank - 1)
+    return ops.concatenate([upper, lower], rank - 2)
+
+
+def _upper_right(whole: Any) -> Any:
+    rank, n = type_of(whole).ndim, type_of(whole).shape[-1] // 2
+    return ops.slice_in_dim(ops.slice_in_dim(whole, 0, n, axis=rank - 2), n, 2 * n, axis=rank - 1)
+
+
+def _frechet(xp: Any, x: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """The derivative in direction `t`: a block of the exponential of a matrix of twice the size."""
+    n = x.shape[-1]
+    whole = xp.block([[x, t], [xp.zeros_like(x), x]])
+    return _expm(xp, whole)[..., :n, n:]
+
+
+def _frechet_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    (x, e), (tx, te) = primals, tangents
+    out = ops.apply("expm_frechet", x, e)
+    total = None if te.__class__ is Zero else ops.apply("expm_frechet", x, te)
+    if tx.__class__ is not Zero:
+        moved = ops.apply("expm_frechet", _block(x, e, x), _block(tx, ops.full_like(x, 0), tx))
+        moved = _upper_right(moved)
+        total = moved if total is None else ops.add(total, moved)
+    return out, Zero(type_of(out).tangent()) if total is None else total
+
+
+def _frechet_transpose(ct: Any, x: Any, t: Any) -> list[Any]:
+    return [None, Zero(t.type) if ct.__class__ is Zero else ops.apply("expm_frechet", transposed(x), ct)]
+
+
+expm_frechet_p = _define(
+    "expm_frechet",
+    _checked("expm_frechet", True, lambda x, t: array_type(x.shape, x.dtype)),
+    _frechet,
+    _frechet_jvp,
+    lambda: [
+        Sample((draw(2, 2, dtype=d, scale=0.3), draw(2, 2, dtype=d)), {}, (0, 1), dtypes.name(d))
+        for d in _DTYPES
+    ],
+    False,
+    transpose=_frechet_transpose,
 )

@@ -2,7 +2,7 @@
 
 A random number is a hash of a key and of a counter, so it depends on nothing else: not on order, threads or
 device, and a compiler fuses it with what uses it. Owns the cipher's evaluation by NumPy; its scalar form for
-compiled code is the opcode of the same name. Distributions are in funcgrad/random.py.
+compiled code is the opcode of the same name. Distributions are in funcgrad/random/.
 
 Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -37,7 +37,7 @@ def _type_rule(*types: ArrayType, width: int) -> ArrayType:
     return array_type(_same(*types).shape, dtypes.uint32 if width == 32 else dtypes.uint64)
 
 
-def _evaluate(xp: Any, key0: Any, key1: Any, counter0: Any, counter1: Any, *, width: int) -> Any:
+def cipher(xp: Any, key0: Any, key1: Any, counter0: Any, counter1: Any, *, width: int) -> Any:
     keys = (key0, key1, key0 ^ key1 ^ np.uint32(PARITY))
     with np.errstate(over="ignore"):
         shape = np.broadcast_shapes(*[x.shape for x in (key0, key1, counter0, counter1)])
@@ -76,7 +76,7 @@ def _samples() -> Iterable[Sample]:
 threefry2x32_p = Primitive(
     name="threefry2x32",
     type_rule=_type_rule,
-    evaluate=_evaluate,
+    evaluate=cipher,
     jvp=zero_jvp("threefry2x32"),
     transpose=None,
     batch=batch_elementwise("threefry2x32"),

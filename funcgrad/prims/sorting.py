@@ -69,12 +69,22 @@ def _comparable(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) if x.dtype == dtypes.bfloat16 else x
 
 
+def _has_negative_zero(x: Any) -> bool:
+    if dtypes.is_complex(x.dtype):
+        return _has_negative_zero(x.real) or _has_negative_zero(x.imag)
+    if not dtypes.is_float(x.dtype):
+        return False
+    bits = np.dtype(f"i{x.itemsize}")
+    return bool((x.view(bits) == np.iinfo(bits).min).any())
+
+
 def _evaluate_sort(
     xp: Any, *operands: np.ndarray, dimension: int, is_stable: bool, num_keys: int
 ) -> list[np.ndarray]:
     if len(operands) == 1:
         (x,) = operands
-        return [xp.sort(_comparable(x), axis=dimension).astype(x.dtype, copy=False)]
+        kind = "stable" if is_stable and _has_negative_zero(x) else None  # only then can the order be seen
+        return [xp.sort(_comparable(x), axis=dimension, kind=kind).astype(x.dtype, copy=False)]
     if num_keys == 1:
         order = _order(operands[0], dimension)
     else:

@@ -19,11 +19,19 @@ from funcgrad.array import Array, Donated
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import primitive_named
 from funcgrad.ir.types import ArrayType
-from funcgrad.kernels.cpu import blas, program
-from funcgrad.lower import memory
+from funcgrad.kernels.cpu import blas, program, scan
+from funcgrad.lower import heuristics, memory
 from funcgrad.lower.cpu.emit import emit
-from funcgrad.lower.heuristics import parallel_grain
-from funcgrad.lower.lowered import CopyStep, ExternStep, GemmStep, KernelStep, Lowered, RegionStep, View
+from funcgrad.lower.lowered import (
+    AccumulateStep,
+    CopyStep,
+    ExternStep,
+    GemmStep,
+    KernelStep,
+    Lowered,
+    RegionStep,
+    View,
+)
 from funcgrad.lower.placement import Buffer, Operand, Place, Placement, place
 from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
@@ -99,7 +107,7 @@ class Executable:
             text = emit(step.kernel)
             self.sources.append(text)
             values = [*step.integers, *map(_bits, step.scalars)]
-            grain = parallel_grain(step.extent, step.work, self._cores)
+            grain = heuristics.parallel_grain(step.extent, step.work, self._cores)
             assembled.call(
                 cache.load_kernel(text), step.extent, grain, list(map(address, step.views)), values
             )
@@ -109,6 +117,12 @@ class Executable:
             batch = int(np.prod(step.batch, dtype=np.int64))
             if batch == 0 or step.m == 0 or step.n == 0:
                 return
+            work = step.m * step.n * step.k * heuristics.GEMM_NS
+            threads = blas.thread_functions() if self._cores > 1 and work > heuristics.BLAS_ALONE_NS else None
+            rows, columns = step.m, step.n
+            if threads is not None:
+                rows, columns = heuristics.gemm_block(step.m, step.n, batch, work, self._cores)
+            blocks = -(-step.m // rows) * -(-step.n // columns)
             values = blas.arguments(
                 short,
                 step.m,
@@ -119,15 +133,22 @@ class Executable:
                 step.batch,
                 (step.lhs_batch_strides, step.rhs_batch_strides, step.out_batch_strides),
                 step.dtype.itemsize,
+                (rows, columns),
             )
             entry = cache.load_kernel(blas.source(short))
-            work = 2.0 * step.m * step.n * step.k / 50
             pointers = list(map(address, (step.lhs, step.rhs, step.out)))
-            assembled.call(entry, batch, parallel_grain(batch, work, self._cores), pointers, values)
+            grain = 1 if blocks > 1 else heuristics.parallel_grain(batch, work, self._cores)
+            if threads is not None:
+                assembled.alone(*threads)
+            assembled.call(entry, batch * blocks, grain, pointers, values)
+            if threads is not None:
+                assembled.back(threads[1])
             self.work += batch * work
         elif isinstance(step, CopyStep):
             source, target = placement.places[step.source], placement.places[step.target]
             self._copy(assembled, source, target, step.target.type.nbytes)
+        elif isinstance(step, AccumulateStep):
+            self._append_accumulation(assembled, step, [address(View(v)) for v in (step.source, step.out)])
         elif isinstance(step, RegionStep):
             self._append_region(assembled, step, placement)
         else:
@@ -142,11 +163,24 @@ class Executable:
             self._exits.append(assembled.jump_if_zero(*flag))
             self.work += LONG_PROGRAM_NS
 
+    def _append_accumulation(
+        self, assembled: program.Program, step: AccumulateStep, pointers: list[tuple[int, int]]
+    ) -> None:
+        short = dtypes.name(step.out.type.dtype)
+        calls = scan.calls(step.kind, short, step.outer, step.length, step.inner, step.reverse)
+        for text, extent, work, integers in calls:
+            self.sources.append(text)
+            grain = heuristics.parallel_grain(extent, work, self._cores)
+            assembled.call(cache.load_kernel(text), extent, grain, pointers, integers)
+            self.work += extent * work
+
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
         if source == target or size == 0:
             return
         pointers = [(source.slot, source.offset), (target.slot, target.offset)]
-        assembled.call(cache.load_kernel(_COPY), size, parallel_grain(size, 0.05, self._cores), pointers)
+        assembled.call(
+            cache.load_kernel(_COPY), size, heuristics.parallel_grain(size, 0.05, self._cores), pointers
+        )
         self.work += size * 0.05
 
     def _append_region(self, assembled: program.Program, step: RegionStep, placement: Placement) -> None:

@@ -10,6 +10,7 @@ from funcgrad.ir.graph import ClosedGraph, Graph, Literal, Var
 from funcgrad.ir.text import format_graph, var_names
 from funcgrad.lower.gpu import emit as cuda
 from funcgrad.lower.lowered import (
+    AccumulateStep,
     CopyStep,
     ExternStep,
     GemmStep,
@@ -129,6 +130,8 @@ class Lowered:
             elif isinstance(step, RegionStep):
                 times = f" of {step.length} steps" if isinstance(step, ScanStep) else ""
                 what = f"{step.label}{times}"
+            elif isinstance(step, AccumulateStep):
+                what = f"{step.label} of {step.outer} x {step.length} x {step.inner}"
             else:
                 assert isinstance(step, ExternStep)
                 what = step.name

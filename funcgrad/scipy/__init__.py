@@ -1,4 +1,4 @@
-"""Special functions, distributions and linear algebra, under the names of `jax.scipy`."""
+"""Linear algebra, special functions and distributions, under the names of `jax.scipy`."""
 
 from funcgrad.scipy import linalg, sparse, special, stats
 

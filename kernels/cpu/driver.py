@@ -35,6 +35,8 @@ from .native import (
 )
 from .pool import (
     ARGS,
+    BLAS_THREADS,
+    BLAS_USERS,
     BUSY,
     ENTRY,
     EXTENT,
@@ -52,8 +54,10 @@ from .pool import (
 )
 from .program import (
     ADD,
+    ALONE,
     ARGUMENTS,
     ARRAYS,
+    BACK,
     CALL,
     CONTIGUOUS,
     DATA_OFFSET,
@@ -84,7 +88,7 @@ from .program import (
 
 _PIECE = (1 << 32) - 1
 _CLOSED = 1 << 31
-_SPINS = 4000
+_SPINS = 40000
 
 _native = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
@@ -146,6 +150,23 @@ def split(pool, entry, args, extent, grain):
     while atomic_load(pool + FINISHED) < pieces:
         pass
     atomic_store(pool + BUSY, 0)
+
+
+@_native
+def blas_alone(pool, get, set):
+    """Let BLAS compute on the calling thread only. What it used before is kept by the first of several users."""
+    threads = ask(get, 0) & 0xFFFFFFFF  # a C int
+    if threads > 1:
+        store(pool + BLAS_THREADS, threads)
+    atomic_add(pool + BLAS_USERS, 1)
+    call_system(set, 1, 0, 0)
+
+
+@_native
+def blas_back(pool, set):
+    """Let BLAS use its threads again, when the last user leaves."""
+    if atomic_add(pool + BLAS_USERS, -1) == 1 and load(pool + BLAS_THREADS) > 1:
+        call_system(set, load(pool + BLAS_THREADS), 0, 0)
 
 
 @_native
@@ -231,6 +252,12 @@ def run(program, frame, pool):
                 for k in range(moving):
                     target = block + 8 * load(source + 16 * k)
                     store(target, load(target) + load(source + 16 * k + 8))
+        elif opcode == ALONE:
+            blas_alone(pool, load(at + 16), load(at + 24))
+            at += 32
+        elif opcode == BACK:
+            blas_back(pool, load(at + 16))
+            at += 24
         elif opcode == TABLE:
             number = load_int32(load(frame + 8 * load(at + 16)) + load(at + 24))
             number = max(min(number, load(at + 32) - 1), 0)

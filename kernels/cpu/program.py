@@ -70,6 +70,11 @@ POP = 12
 where there are none."""
 FREE = 13
 """tape, free: give back the memory of a tape."""
+ALONE = 14
+"""get, set: until the next BACK, BLAS computes on the calling thread only. The operands are the addresses of BLAS'
+functions that get and set how many threads it uses."""
+BACK = 15
+"""set: BLAS uses as many threads as before."""
 
 OUT_OF_MEMORY = -2
 """What `run` gives where a tape cannot grow."""
@@ -88,6 +93,8 @@ NAMES = {
     MOVE: "move",
     TABLE: "table",
     REPEAT: "repeat",
+    ALONE: "alone",
+    BACK: "back",
     PUSH: "push",
     POP: "pop",
     FREE: "free",
@@ -150,6 +157,12 @@ class Program:
         flat = [word for move in moves for word in move]
         self._emit(REPEAT, times, entry, extent, pointers, values, len(moves), *rest, *flat)
         return True
+
+    def alone(self, get: int, set: int) -> None:
+        self._emit(ALONE, get, set)
+
+    def back(self, set: int) -> None:
+        self._emit(BACK, set)
 
     def add(self, slot: int, amount: int) -> None:
         self._emit(ADD, slot, amount)

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import scipy.special
-from funcgrad.kernels.cpu import abi
+from funcgrad.kernels.cpu import abi, scan
 
 import funcgrad.prims  # noqa: F401
 from funcgrad import dtypes
 from funcgrad.ir.graph import Graph, Literal, Var
 from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.lower.cpu.emit import emit
-from funcgrad.lower.lowered import CopyStep, GemmStep, KernelStep, Lowered
+from funcgrad.lower.lowered import AccumulateStep, CopyStep, GemmStep, KernelStep, Lowered
 
 
 class Pointer:
@@ -148,6 +148,8 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
             flat(step.target)[:] = flat(step.source)
         elif isinstance(step, GemmStep):
             _product(step, flat)
+        elif isinstance(step, AccumulateStep):
+            _accumulation(step, flat, parts)
         else:
             primitive = PRIMITIVES[step.name]
             given = [
@@ -165,6 +167,19 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
             data = flat(lowered.storage(atom))
             outs.append(data.view(atom.type.dtype).reshape(atom.type.shape))
     return outs
+
+
+def _accumulation(step: AccumulateStep, flat: Callable[[Var], np.ndarray], parts: int) -> None:
+    pointers = [Pointer(flat(v), 0) for v in (step.source, step.out)]
+    short = dtypes.name(step.out.type.dtype)
+    for source, extent, _, integers in scan.calls(
+        step.kind, short, step.outer, step.length, step.inner, step.reverse
+    ):
+        kernel = compile_in_python(source)
+        bounds = [extent * k // parts for k in range(parts + 1)]
+        with np.errstate(all="ignore"):
+            for low, high in list(itertools.pairwise(bounds))[::-1]:
+                kernel(low, high, *pointers, *integers)
 
 
 def _product(step: GemmStep, flat: Callable[[Var], np.ndarray]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import stand_in
+from funcgrad.kernels.cpu import scan
 
 import funcgrad.prims  # noqa: F401
 from funcgrad import dtypes
@@ -46,3 +47,16 @@ def test_samples_run_as_they_evaluate(primitive):
                     )
                 else:
                     np.testing.assert_array_equal(got, want, err_msg=str(sample))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", ["cumsum", "cummax"])
+def test_long_lines_are_accumulated_in_pieces_within_their_bounds(name, reverse, monkeypatch):
+    monkeypatch.setattr(scan, "PIECE", 5)
+    for shape in [(11,), (20,), (26,), (3, 10), (3, 13), (2, 16)]:
+        x = np.random.default_rng(0).integers(-9, 9, shape)
+        params = {"axis": len(shape) - 1, "reverse": reverse}
+        graph = graph_of(PRIMITIVES[name], [x], params)
+        for parts in (1, 2, 3):
+            (got,) = stand_in.run(lower(graph), [x], parts)
+            np.testing.assert_array_equal(got, PRIMITIVES[name].evaluate(np, x, **params))

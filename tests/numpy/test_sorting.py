@@ -159,3 +159,91 @@ def test_permutation_and_choice():
     assert sorted(fg.random.choice(key, 3, (2,), replace=False, p=p).tolist()) == [0, 2]
     with pytest.raises(fg.errors.ArgumentError, match="without replacement"):
         fg.random.choice(key, 3, (4,), replace=False)
+
+
+# ------------------------------------------------------------------------------------------------ edges
+def test_a_stable_sort_keeps_the_order_of_zeros_of_both_signs():
+    x = np.array([0.0, -0.0, np.nan, 3, -0.0, 0.0], np.float32)
+    (out,) = both(jnp.sort, x)
+    assert np.signbit(out[:4]).tolist() == [False, True, True, False]
+    (down,) = both(lambda x: jnp.sort(x, descending=True), x)
+    assert np.signbit(down[2:]).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("bins", [[1, 2, 4], [4, 2, 1]])
+def test_digitize_of_elements_on_the_edges(bins, right):
+    (got,) = both(lambda x: jnp.digitize(x, jnp.array(bins), right), I)
+    np.testing.assert_array_equal(got, np.digitize(I, bins, right))
+
+
+@pytest.mark.parametrize("method", ["linear", "lower", "higher", "midpoint", "nearest"])
+def test_percentiles_of_float64_are_taken_in_float64(method):
+    x = RNG.normal(size=11)
+    (got,) = both(lambda x: jnp.percentile(x, 30, method=method), x)
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, np.percentile(x, 30, method=method))
+
+
+def test_quantiles_at_infinities_and_in_16_bits():
+    assert both(lambda x: jnp.quantile(x, 0.5), np.array([np.inf, -np.inf, np.inf, np.inf]))[0] == np.inf
+    many = np.arange(5000, dtype=np.float16)
+    np.testing.assert_allclose(both(lambda x: jnp.quantile(x, 0.3), many)[0], 1499.7, rtol=1e-3)
+    assert both(lambda x: jnp.quantile(x, 0.5, method="nearest"), np.array([1.0, 2.0]))[0] == 1
+
+
+def test_unique_under_jit_takes_nan_as_one_or_as_many():
+    x = np.array([3.0, np.nan, 1.0, np.nan, 3.0])
+    for equal_nan in (True, False):
+        want = np.unique(x, True, True, True, equal_nan=equal_nan)
+        size = len(want[0])
+        got = both(lambda x, n=size, e=equal_nan: jnp.unique(x, True, True, True, size=n, equal_nan=e), x)
+        for g, w in zip(got, want):
+            np.testing.assert_array_equal(g, w)
+    with pytest.raises(fg.errors.ArgumentError, match="axis"):
+        fg.jit(lambda x: jnp.unique(x, axis=0, size=2))(X)
+
+
+@pytest.mark.parametrize("name", ["union1d", "intersect1d", "setdiff1d", "setxor1d"])
+def test_sets_of_a_given_size(name):
+    found = getattr(np, name)(I[0], I[1])
+    for fill in (None, -7):
+        (got,) = both(lambda a, b, f=fill: getattr(jnp, name)(a, b, size=9, fill_value=f), I[0], I[1])
+        rest = fill if fill is not None else 0 if name == "setdiff1d" else found[0]
+        np.testing.assert_array_equal(got, [*found, *[rest] * (9 - len(found))])
+    empty = np.zeros(0, np.int32)
+    assert both(lambda a, b: getattr(jnp, name)(a, b, size=2), empty, empty)[0].tolist() == [0, 0]
+
+
+def test_the_largest_element_is_in_the_last_bin_under_jit():
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(size=50).astype(np.float32)
+        assert fg.jit(jnp.histogram)(x)[0].sum() == 50
+    (ends,) = both(lambda a, b: jnp.linspace(a, b, 7), np.float32(0.1), np.float32(0.7))
+    assert ends[-1] == np.float32(0.7)
+    counts, _ = both(lambda x: jnp.histogram(x, 3, weights=x), I)
+    assert counts.dtype.kind == "f"
+
+
+def test_categorical_without_replacement():
+    logits = RNG.normal(size=(3, 6)).astype(np.float32)
+    (drawn,) = both(
+        lambda k, l: fg.random.categorical(k, l, shape=(2, 2, 3), replace=False), fg.random.key(1), logits
+    )
+    assert drawn.shape == (2, 2, 3)
+    assert all(len(set(drawn[:, :, row].ravel().tolist())) == 4 for row in range(3))
+    with pytest.raises(fg.errors.ArgumentError, match="without replacement"):
+        fg.random.categorical(fg.random.key(1), logits, shape=(7, 3), replace=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("sum", [3, 0, 3]), ("prod", [2, 1, 3]), ("max", [2, -np.inf, 3]), ("min", [1, np.inf, 3])],
+)
+def test_segments(name, expected):
+    data, ids = np.array([1.0, 2.0, 3.0, 9.0], np.float32), np.array([0, 0, 2, -1])
+    function = getattr(fg.ops, f"segment_{name}")
+    np.testing.assert_array_equal(both(lambda d, i: function(d, i, 3), data, ids)[0], expected)
+    if name in ("max", "min"):
+        (got,) = both(lambda d, i: function(d, i, 2), np.array([True, False]), np.array([0, 0]))
+        assert got.tolist() == ([True, False] if name == "max" else [False, True])

@@ -6,7 +6,7 @@ from typing import Any
 
 from funcgrad.errors import boundary
 from funcgrad.scipy import special
-from funcgrad.scipy.stats.common import inside, operands, standard
+from funcgrad.scipy.stats.common import arrays, inside, operands, standard
 from funcgrad.trace import ops
 
 
@@ -24,3 +24,28 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The density."""
     return ops.exp(logpdf(x, a, b, loc, scale))
+
+
+@boundary
+def cdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The probability of being below x, or there."""
+    x, a, b, loc, scale = arrays("beta.cdf", x, a, b, loc, scale)
+    return special.betainc(a, b, ops.min_(ops.max_((x - loc) / scale, 0.0), 1.0))
+
+
+def logcdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The logarithm of `cdf`."""
+    return ops.log(cdf(x, a, b, loc, scale))
+
+
+@boundary
+def sf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The probability of being above x."""
+    x, a, b, loc, scale = arrays("beta.sf", x, a, b, loc, scale)
+    z = ops.min_(ops.max_((x - loc) / scale, 0.0), 1.0)
+    return special.betainc(b, a, 1 - z)
+
+
+def logsf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The logarithm of `sf`."""
+    return ops.log(sf(x, a, b, loc, scale))

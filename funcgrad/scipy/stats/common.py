@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.promotion import broadcast_shapes, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -25,3 +26,8 @@ def standard(x: Any, loc: Any, scale: Any) -> Any:
 def inside(condition: Any, value: Any, outside: float = -math.inf) -> Any:
     """`value` where `condition`, else the constant `outside`."""
     return ops.select(condition, value, outside)
+
+
+def arrays(name: str, *values: Any) -> list[Any]:
+    """The values as arrays in their common float dtype and shape."""
+    return [asarray(x) for x in operands(name, *values)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from funcgrad.errors import boundary
-from funcgrad.scipy.stats.common import inside, operands, standard
+from funcgrad.numpy.elementwise import where
+from funcgrad.scipy.stats.common import arrays, inside, operands, standard
 from funcgrad.trace import ops
 
 
@@ -26,3 +28,30 @@ def cdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being below x."""
     z = standard(*operands("expon.cdf", x, loc, scale))
     return ops.neg(ops.expm1(ops.neg(ops.max_(z, 0.0))))
+
+
+@boundary
+def logcdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The logarithm of `cdf`."""
+    x, loc, scale = arrays("expon.logcdf", x, loc, scale)
+    z = ops.max_((x - loc) / scale, 0.0)
+    return ops.log1p(-ops.exp(-z))
+
+
+@boundary
+def logsf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The logarithm of `sf`."""
+    x, loc, scale = arrays("expon.logsf", x, loc, scale)
+    return -ops.max_((x - loc) / scale, 0.0)
+
+
+def sf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The probability of being above x."""
+    return ops.exp(logsf(x, loc, scale))
+
+
+@boundary
+def ppf(q: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The number below which a draw is with probability q."""
+    q, loc, scale = arrays("expon.ppf", q, loc, scale)
+    return where((q >= 0) & (q <= 1), loc - scale * ops.log1p(-q), math.nan)

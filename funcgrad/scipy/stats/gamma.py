@@ -6,7 +6,7 @@ from typing import Any
 
 from funcgrad.errors import boundary
 from funcgrad.scipy import special
-from funcgrad.scipy.stats.common import inside, operands, standard
+from funcgrad.scipy.stats.common import arrays, inside, operands, standard
 from funcgrad.trace import ops
 
 
@@ -23,3 +23,27 @@ def logpdf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def pdf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The density."""
     return ops.exp(logpdf(x, a, loc, scale))
+
+
+@boundary
+def cdf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The probability of being below x, or there."""
+    x, a, loc, scale = arrays("gamma.cdf", x, a, loc, scale)
+    return special.gammainc(a, ops.max_((x - loc) / scale, 0.0))
+
+
+def logcdf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The logarithm of `cdf`."""
+    return ops.log(cdf(x, a, loc, scale))
+
+
+@boundary
+def sf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The probability of being above x."""
+    x, a, loc, scale = arrays("gamma.sf", x, a, loc, scale)
+    return special.gammaincc(a, ops.max_((x - loc) / scale, 0.0))
+
+
+def logsf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The logarithm of `sf`."""
+    return ops.log(sf(x, a, loc, scale))

@@ -6,7 +6,7 @@ from typing import Any
 
 from funcgrad.errors import boundary
 from funcgrad.scipy import special
-from funcgrad.scipy.stats.common import operands, standard
+from funcgrad.scipy.stats.common import arrays, operands, standard
 from funcgrad.trace import ops
 
 
@@ -40,3 +40,10 @@ def ppf(q: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The number below which a draw is with probability q."""
     q, loc, scale = operands("logistic.ppf", q, loc, scale)
     return ops.add(ops.mul(special.logit(q), scale), loc)
+
+
+@boundary
+def isf(q: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The number above which a draw is with probability q."""
+    q, loc, scale = arrays("logistic.isf", q, loc, scale)
+    return loc - scale * special.logit(q)

@@ -1,12 +1,4 @@
-"""Random numbers with explicit keys, under the names of `jax.random`.
-
-A key is a uint32 array of shape (2,), made from a seed by `key` or `PRNGKey`. The same key always gives the
-same numbers, on every device and whatever the number of threads; `split` and `fold_in` make new keys. Bits
-come from Threefry-2x32 (prims/random.py) over the position of each element, so that a seed gives the numbers
-that it gives in JAX. Owns the distributions; keeps no state.
-
-Draws of integers use 32 bits unless a 64-bit dtype or default float says otherwise, as JAX does by default.
-"""
+"""Keys, random bits, and the distributions that one transform of them gives. Keeps no state."""
 
 from __future__ import annotations
 
@@ -21,7 +13,6 @@ from funcgrad import dtypes
 from funcgrad.array import array_of
 from funcgrad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, boundary
 from funcgrad.lax.indexing import take_along
-from funcgrad.names import unknown_names
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.numpy.sorting import searchsorted
 from funcgrad.trace import ops
@@ -507,17 +498,14 @@ def categorical(
 ) -> Any:
     """Indices along `axis` drawn with probability softmax(logits); by the Gumbel-max trick.
 
-    The result has the axes of `logits` without `axis`; `shape` may put more axes before them.
+    The result has the axes of `logits` without `axis`; `shape` may put more axes before them. Without `replace`,
+    the draws along those are all different.
     """
     (t,) = check_arrays("random.categorical", logits)
     dtype = _float_dtype(t.dtype if dtypes.is_inexact(t.dtype) else None, "categorical")
     if not -t.ndim <= axis < t.ndim:
         raise ArgumentError(f"categorical over axis {axis} of logits of type {t}", hint="give logits an axis")
     axis %= t.ndim
-    if not replace:
-        raise ArgumentError(
-            "categorical without replacement needs top_k, which is not there yet", hint="use replace=True"
-        )
     batch = t.shape[:axis] + t.shape[axis + 1 :]
     sizes = batch if shape is None else _shape_of(shape, "categorical")
     if broadcast_shapes(sizes, batch) != sizes or len(sizes) < len(batch):
@@ -525,10 +513,29 @@ def categorical(
             f"categorical of shape {sizes} has to end in the shape {batch} of the distributions in logits {t}"
         )
     before = len(sizes) - len(batch)
+    if not replace:
+        return _without_replacement(key, logits, axis, sizes, before, dtype, mode)
     full = (*sizes[: before + axis], t.shape[axis], *sizes[before + axis :])
     noise = _gumbel(key, "categorical", full, dtype, mode)
     total = ops.add(noise, ops.broadcast_to(cast(logits, dtype), full))
     return ops.argmax(total, before + axis, dtypes.default_int())
+
+
+def _without_replacement(
+    key: Any, logits: Any, axis: int, sizes: tuple[int, ...], before: int, dtype: np.dtype, mode: str | None
+) -> Any:
+    """For each distribution as many different indices as `sizes` has before the distributions' own axes: those of
+    the largest perturbed logits, in that order."""
+    t = type_of(logits)
+    draws = math.prod(sizes[:before])
+    if draws > t.shape[axis]:
+        raise ArgumentError(
+            f"categorical: {draws} draws without replacement out of {t.shape[axis]} categories",
+            hint="use replace=True, or draw fewer",
+        )
+    total = ops.add(_gumbel(key, "categorical", t.shape, dtype, mode), cast(logits, dtype))
+    _, index = ops.apply("top_k", ops.moveaxis(total, axis, t.ndim - 1), k=draws)
+    return ops.convert(ops.reshape(ops.moveaxis(index, t.ndim - 1, 0), sizes), dtypes.default_int())
 
 
 @boundary
@@ -697,13 +704,3 @@ def _weighted(key: Any, p: Any, sizes: tuple[int, ...], count: int, replace: boo
     scores = ops.add(_gumbel(key, "choice", (count,), t.dtype, mode), ops.log(p))
     _, index = ops.apply("top_k", scores, k=math.prod(sizes))
     return ops.reshape(index, sizes)
-
-
-__getattr__ = unknown_names(
-    __name__,
-    {
-        "rand": "funcgrad.random.uniform(key, shape)",
-        "randn": "funcgrad.random.normal(key, shape)",
-        "seed": "key = funcgrad.random.key(seed): nothing keeps a state",
-    },
-)

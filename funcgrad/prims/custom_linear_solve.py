@@ -16,7 +16,7 @@ from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import call_type, interpret
-from funcgrad.prims.matrices import draw_apart, matmul, mT
+from funcgrad.prims.decompositions import draw_well, matmul, transposed
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -41,7 +41,7 @@ def _expand(*operands: Any, solve: Graph, **params: Any) -> list[Any]:
 
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
     """A dx = db - dA x."""
-    outs = bind(linear_solve_p, *primals, **params)
+    outs = bind(custom_linear_solve_p, *primals, **params)
     size = params["size"]
     consts, x = primals[: len(primals) - size], outs[:size]
     right: Sequence[Any] = tangents[len(consts) :]
@@ -54,7 +54,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
     still = [Zero(type_of(o).tangent()) for o in outs]
     if all(r.__class__ is Zero for r in right):
         return outs, still
-    moved = bind(linear_solve_p, *consts, *map(ops.materialize, right), **params)
+    moved = bind(custom_linear_solve_p, *consts, *map(ops.materialize, right), **params)
     return outs, [*moved[:size], *still[size:]]
 
 
@@ -68,7 +68,7 @@ def _transpose(cotangents: Sequence[Any], *operands: Any, **params: Any) -> list
     consts = operands[: len(operands) - size]
     turned = dict(zip(GRAPHS, (params[k] for k in ("vecmat", "transpose_solve", "matvec", "solve"))))
     right = [ops.materialize(c) for c in cotangents[:size]]
-    found = bind(linear_solve_p, *consts, *right, size=size, **turned)
+    found = bind(custom_linear_solve_p, *consts, *right, size=size, **turned)
     return [None] * len(consts) + list(found[:size])
 
 
@@ -95,7 +95,7 @@ def _batch(
         derived = {k: None if d is None else d.graph for k, d in new.items()}
     else:
         derived = joined_graphs({k: None if d is None else (d.graph, d.constants) for k, d in new.items()})
-    outs = bind(linear_solve_p, *held, *moved, size=size, **derived)
+    outs = bind(custom_linear_solve_p, *held, *moved, size=size, **derived)
     return outs, [0] * len(outs)
 
 
@@ -120,16 +120,16 @@ def _samples() -> Iterable[Sample]:
     types = [array_type((3, 3), dtypes.float64), array_type((3, 1), dtypes.float64)]
     functions = {
         "matvec": lambda a, x: [matmul(a, x)],
-        "solve": lambda a, b: [ops.apply("solve", a, b)],
-        "vecmat": lambda a, x: [matmul(mT(a), x)],
-        "transpose_solve": lambda a, b: [ops.apply("solve", mT(a), b)],
+        "solve": lambda a, b: [ops.apply("linear_solve", a, b)],
+        "vecmat": lambda a, x: [matmul(transposed(a), x)],
+        "transpose_solve": lambda a, b: [ops.apply("linear_solve", transposed(a), b)],
     }
     graphs = {name: trace_to_graph(f, types, name).graph for name, f in functions.items()}
-    operands = (draw_apart(3, 3, dtype=dtypes.float64), draw(3, 1, dtype=dtypes.float64))
+    operands = (draw_well(3, dtype=dtypes.float64), draw(3, 1, dtype=dtypes.float64))
     yield Sample(operands, {**graphs, "size": 1}, (0, 1))
 
 
-linear_solve_p = Primitive(
+custom_linear_solve_p = Primitive(
     name="custom_linear_solve",
     type_rule=_type,
     evaluate=_evaluate,

@@ -1,0 +1,369 @@
+"""Convolutions and windowed reductions under the names of `jax.lax`. Owns layouts and padding by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.lax.elementwise import same_dtype
+from funcgrad.lax.reductions import monoid_of
+from funcgrad.numpy.promotion import check_arrays
+from funcgrad.prims.convolution import dilated
+from funcgrad.prims.reductions import highest, lowest
+from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
+
+Padding = str | Sequence[tuple[int, int]]
+
+
+class ConvDimensionNumbers(NamedTuple):
+    """Where the axes of a convolution are: (batch, channels, spatial...) of the operand and of the result, (output
+    channels, input channels, spatial...) of the kernel."""
+
+    lhs_spec: tuple[int, ...]
+    rhs_spec: tuple[int, ...]
+    out_spec: tuple[int, ...]
+
+
+@boundary
+def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: Any) -> ConvDimensionNumbers:
+    """The axes that e.g. ('NHWC', 'HWIO', 'NHWC') names; ('NCHW', 'OIHW', 'NCHW') by default, for any rank."""
+    rank = len(lhs_shape)
+    if isinstance(dimension_numbers, ConvDimensionNumbers):
+        return dimension_numbers
+    if dimension_numbers is None:
+        order = tuple(range(rank))
+        return ConvDimensionNumbers(order, order, order)
+    if len(dimension_numbers) != 3 or not all(
+        isinstance(s, str) and len(s) == rank for s in dimension_numbers
+    ):
+        raise ArgumentError(
+            f"dimension_numbers={dimension_numbers!r} for arrays with {rank} axes",
+            hint="three texts of that length, such as ('NHWC', 'HWIO', 'NHWC')",
+        )
+    lhs, rhs, out = dimension_numbers
+    spatial = [c for c in rhs if c not in "OI"]
+
+    def places(text: str, first: str) -> tuple[int, ...]:
+        if sorted(text) != sorted([*first, *spatial]):
+            raise ArgumentError(
+                f"dimension_numbers={dimension_numbers!r}: {text!r} has to have {', '.join(first)} and "
+                f"{', '.join(spatial)}, once each",
+                hint="operand and result have N and C, the kernel O and I, all the same spatial letters",
+            )
+        return tuple([text.index(c) for c in (*first, *spatial)])
+
+    return ConvDimensionNumbers(places(lhs, "NC"), places(rhs, "OI"), places(out, "NC"))
+
+
+@boundary
+def padtype_to_pads(
+    in_shape: Sequence[int], window_shape: Sequence[int], window_strides: Sequence[int], padding: str
+) -> list[tuple[int, int]]:
+    """The (low, high) padding of each axis that 'SAME', 'SAME_LOWER' or 'VALID' stands for."""
+    name = padding.upper() if isinstance(padding, str) else padding
+    if name == "VALID":
+        return [(0, 0)] * len(in_shape)
+    if name not in ("SAME", "SAME_LOWER"):
+        raise ArgumentError(
+            f"padding is 'SAME', 'SAME_LOWER', 'VALID' or one (low, high) for each spatial axis, got {padding!r}"
+        )
+    pads = []
+    for n, k, s in zip(in_shape, window_shape, window_strides):
+        total = max((-(-n // s) - 1) * s + k - n, 0)
+        small, large = total // 2, total - total // 2
+        pads.append((small, large) if name == "SAME" else (large, small))
+    return pads
+
+
+def _each(value: Any, rank: int) -> tuple[int, ...]:
+    if value is None:
+        return (1,) * rank
+    return (int(value),) * rank if isinstance(value, int) else tuple([int(v) for v in value])
+
+
+@boundary
+def conv_general_dilated(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: Padding,
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    feature_group_count: int = 1,
+    batch_group_count: int = 1,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """Convolution over any number of spatial axes (without flipping the kernel, as in neural networks).
+
+    Args:
+        lhs: the operand, by default of shape (N, C, spatial...).
+        rhs: the kernel, by default of shape (O, C / feature_group_count, spatial...), of the same dtype.
+        window_strides: a step for each spatial axis.
+        padding: 'SAME', 'VALID', or (low, high) for each spatial axis.
+        lhs_dilation, rhs_dilation: holes between the elements of the operand (a transposed convolution) or of the
+            kernel.
+        dimension_numbers: three texts that name the axes, such as ('NHWC', 'HWIO', 'NHWC').
+        feature_group_count: groups of channels that are convolved apart; C for a depthwise convolution.
+        batch_group_count: groups of examples that each go to their own output channels.
+
+    Raises:
+        ShapeError: channels, groups, strides or layouts that do not fit.
+
+    >>> import funcgrad as fg
+    >>> x, w = fg.numpy.ones((1, 1, 3, 3)), fg.numpy.ones((1, 1, 2, 2))
+    >>> fg.lax.conv_general_dilated(x, w, (1, 1), "VALID").shape
+    (1, 1, 2, 2)
+    """
+    check_arrays("lax.conv_general_dilated", lhs, rhs)
+    tl, tr = type_of(lhs), type_of(rhs)
+    if tl.dtype != tr.dtype:
+        raise DTypeError(
+            f"convolution of {tl} with a kernel {tr}: both need one dtype", hint="use .astype(...)"
+        )
+    if tl.ndim != tr.ndim or tl.ndim < 3:
+        raise ShapeError(
+            f"convolution of {tl} with a kernel {tr}: both need a batch (or output channels), channels and the same "
+            "spatial axes",
+            hint="add axes with x[None, None], or w[None, None]",
+        )
+    numbers = conv_dimension_numbers(tl.shape, tr.shape, dimension_numbers)
+    x, w = ops.transpose(lhs, numbers.lhs_spec), ops.transpose(rhs, numbers.rhs_spec)
+    rank = tl.ndim - 2
+    strides, ld, rd = (_each(v, rank) for v in (window_strides, lhs_dilation, rhs_dilation))
+    spatial, window = type_of(x).shape[2:], type_of(w).shape[2:]
+    if isinstance(padding, str):
+        padding = padtype_to_pads(spatial, [dilated(k, d) for k, d in zip(window, rd)], strides, padding)
+    pads = tuple([(int(low), int(high)) for low, high in padding])
+    groups = int(feature_group_count)
+    if batch_group_count != 1:
+        if groups != 1:
+            raise ArgumentError("feature_group_count and batch_group_count cannot both be above 1")
+        n, c = type_of(x).shape[:2]
+        if n % batch_group_count:
+            raise ShapeError(f"convolution of {tl}: {n} examples in {batch_group_count} groups")
+        x = ops.reshape(x, (batch_group_count, n // batch_group_count, c, *spatial))
+        x = ops.reshape(ops.moveaxis(x, 0, 1), (n // batch_group_count, batch_group_count * c, *spatial))
+        groups = int(batch_group_count)
+    out = ops.apply(
+        "conv_general_dilated",
+        x,
+        w,
+        window_strides=strides,
+        padding=pads,
+        lhs_dilation=ld,
+        rhs_dilation=rd,
+        feature_group_count=groups,
+    )
+    if preferred_element_type is not None:
+        out = ops.convert(out, np.dtype(preferred_element_type))
+    return ops.transpose(out, tuple(np.argsort(numbers.out_spec).tolist()))
+
+
+def conv(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: str,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """`conv_general_dilated` of (N, C, spatial...) and (O, C, spatial...)."""
+    return conv_general_dilated(
+        lhs, rhs, window_strides, padding, preferred_element_type=preferred_element_type
+    )
+
+
+def conv_with_general_padding(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: Padding,
+    lhs_dilation: Sequence[int] | None,
+    rhs_dilation: Sequence[int] | None,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """`conv_general_dilated` with padding and dilations."""
+    return conv_general_dilated(
+        lhs,
+        rhs,
+        window_strides,
+        padding,
+        lhs_dilation,
+        rhs_dilation,
+        preferred_element_type=preferred_element_type,
+    )
+
+
+_CHANNELS_LAST = {3: ("NHC", "HIO", "NHC"), 4: ("NHWC", "HWIO", "NHWC"), 5: ("NHWDC", "HWDIO", "NHWDC")}
+
+
+@boundary
+def conv_transpose(
+    lhs: Any,
+    rhs: Any,
+    strides: Sequence[int],
+    padding: Padding,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    transpose_kernel: bool = False,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """The transposed (fractionally strided) convolution; channels last by default.
+
+    With `transpose_kernel` it is the transpose of the convolution with the same kernel.
+    """
+    rank = type_of(lhs).ndim
+    names = dimension_numbers if dimension_numbers is not None else _CHANNELS_LAST.get(rank)
+    numbers = conv_dimension_numbers(type_of(lhs).shape, type_of(rhs).shape, names)
+    window = [type_of(rhs).shape[d] for d in numbers.rhs_spec[2:]]
+    spread = _each(rhs_dilation, rank - 2)
+    if isinstance(padding, str):
+        pads = []
+        for k, s in zip([dilated(k, d) for k, d in zip(window, spread)], strides):
+            if padding.upper() == "SAME":
+                total = k + s - 2
+                low = k - 1 if s > k - 1 else -(-total // 2)
+            elif padding.upper() == "VALID":
+                total, low = k + s - 2 + max(k - s, 0), k - 1
+            else:
+                raise ArgumentError(f"conv_transpose: padding is 'SAME', 'VALID' or pairs, got {padding!r}")
+            pads.append((low, total - low))
+        padding = pads
+    if transpose_kernel:
+        rhs = ops.rev(rhs, numbers.rhs_spec[2:])
+        order = list(range(rank))
+        o, i = numbers.rhs_spec[:2]
+        order[o], order[i] = order[i], order[o]
+        rhs = ops.transpose(rhs, order)
+    return conv_general_dilated(
+        lhs,
+        rhs,
+        (1,) * (rank - 2),
+        padding,
+        strides,
+        rhs_dilation,
+        numbers,
+        preferred_element_type=preferred_element_type,
+    )
+
+
+# ------------------------------------------------------------------------------------------------ windows
+def _first_of(order: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The extreme of two, of which the first has the derivative where both are equal; NaN where one is."""
+
+    def combine(a: Any, b: Any) -> Any:
+        if type_of(a).dtype.kind != "f":
+            return ops.select(order(a, b), a, b)
+        return ops.select(ops.or_(order(a, b), ops.ne(a, a)), a, b)
+
+    return combine
+
+
+_COMBINE = {"max": _first_of(ops.ge), "min": _first_of(ops.le), "add": ops.add, "mul": ops.mul}
+_NEUTRAL = {"max": lowest, "min": highest, "add": lambda d: 0, "mul": lambda d: 1}
+
+_SHORT_WINDOW = 8
+"""Windows up to this are combined element by element, which is one kernel; longer ones by doubling."""
+
+
+def _along(x: Any, axis: int, window: int, stride: int, spread: int, combine: Callable[..., Any]) -> Any:
+    """`combine` over the windows along one axis."""
+    length = type_of(x).shape[axis]
+    count = max((length - dilated(window, spread)) // stride + 1, 0)
+
+    def part(value: Any, start: int) -> Any:
+        shape = type_of(value).shape
+        starts, limits, strides = [0] * len(shape), list(shape), [1] * len(shape)
+        starts[axis], strides[axis] = start, stride
+        limits[axis] = start + (count - 1) * stride + 1 if count else start
+        return ops.slice_(value, starts, limits, strides)
+
+    if window <= _SHORT_WINDOW or not count:
+        out = part(x, 0)
+        for i in range(1, window):
+            out = combine(out, part(x, i * spread))
+        return out
+    out, done, size = None, 0, 1  # x has the windows of `size` elements; `out` those of `done`
+    while True:
+        if window & size:
+            out = part(x, done * spread) if out is None else combine(out, part(x, done * spread))
+            done += size
+        if done == window:
+            return out
+        shift = size * spread
+        length = type_of(x).shape[axis]
+        x = combine(
+            ops.slice_in_dim(x, 0, length - shift, axis=axis), ops.slice_in_dim(x, shift, length, axis=axis)
+        )
+        size *= 2
+
+
+@boundary
+def reduce_window(
+    operand: Any,
+    init_value: Any,
+    computation: Callable[[Any, Any], Any],
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int],
+    padding: Padding,
+    base_dilation: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
+) -> Any:
+    """The elements of each window combined by `computation` (lax.max, lax.add, ...), beginning from `init_value`.
+
+    Args:
+        window_dimensions, window_strides: the window's length and its step along each axis.
+        padding: 'SAME', 'VALID', or (low, high) for each axis; what is added is `init_value`.
+        base_dilation, window_dilation: holes between the elements of the operand, or of the window.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.reduce_window(fg.numpy.arange(4.0), 0.0, fg.lax.add, (2,), (2,), "VALID")
+    Array([1., 5.], dtype=float32)
+    """
+    if isinstance(operand, tuple | list):
+        raise ArgumentError("lax.reduce_window takes one operand", hint="reduce each of them")
+    check_arrays("lax.reduce_window", operand, init_value)
+    t = type_of(operand)
+    rank = t.ndim
+    window, strides = _each(window_dimensions, rank), _each(window_strides, rank)
+    base, spread = _each(base_dilation, rank), _each(window_dilation, rank)
+    if len(window) != rank or len(strides) != rank:
+        raise ShapeError(
+            f"reduce_window of {t}: the window {window} and the strides {strides} need {rank} entries",
+            hint="one for each axis; 1 where there is no window",
+        )
+    lengths = [dilated(n, b) for n, b in zip(t.shape, base)]
+    if isinstance(padding, str):
+        padding = padtype_to_pads(lengths, [dilated(k, d) for k, d in zip(window, spread)], strides, padding)
+    operand, init_value = same_dtype("reduce_window", operand, init_value)
+    name = monoid_of(lambda a, b: [computation(a, b)], [t.dtype])
+    combine = _COMBINE.get(name or "", computation)
+    config = [(int(low), int(high), b - 1) for (low, high), b in zip(padding, base)]
+    x = ops.pad(operand, init_value, config)
+    for axis in reversed(range(rank)):
+        if window[axis] != 1 or strides[axis] != 1:
+            x = _along(x, axis, window[axis], strides[axis], spread[axis], combine)
+    known = name in _NEUTRAL and isinstance(init_value, np.generic | int | float)
+    if known and init_value == t.dtype.type(_NEUTRAL[name](t.dtype)):
+        return x
+    return combine(ops.broadcast_to(init_value, type_of(x).shape), x)
+
+
+__all__ = [
+    "ConvDimensionNumbers",
+    "conv",
+    "conv_dimension_numbers",
+    "conv_general_dilated",
+    "conv_transpose",
+    "conv_with_general_padding",
+    "padtype_to_pads",
+    "reduce_window",
+]

@@ -1,0 +1,62 @@
+"""Special functions of one to three floats under the names of `jax.lax`: strict in shape and dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from funcgrad import dtypes
+from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.lax.elementwise import same_dtype
+from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
+
+
+def _function(name: str, count: int, doc: str) -> Callable[..., Any]:
+    @boundary
+    def function(*operands: Any) -> Any:
+        if len(operands) != count:
+            raise ArgumentError(f"lax.{name} takes {count} arguments, got {len(operands)}")
+        operands = tuple([float(x) if x.__class__ is int else x for x in operands])
+        return ops.apply(name, *same_dtype(name, *operands))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+bessel_i0e = _function("bessel_i0e", 1, "bessel_i0e(x): exp(-|x|) times the modified Bessel function I0.")
+bessel_i1e = _function("bessel_i1e", 1, "bessel_i1e(x): exp(-|x|) times the modified Bessel function I1.")
+betainc = _function("betainc", 3, "betainc(a, b, x): the regularised incomplete beta function.")
+igamma = _function("igamma", 2, "igamma(a, x): the regularised lower incomplete gamma function.")
+igammac = _function("igammac", 2, "igammac(a, x): the regularised upper incomplete gamma function.")
+igamma_grad_a = _function("igamma_grad_a", 2, "igamma_grad_a(a, x): the derivative of igamma by a.")
+polygamma = _function("polygamma", 2, "polygamma(m, x): the m-th derivative of digamma.")
+random_gamma_grad = _function(
+    "random_gamma_grad", 2, "random_gamma_grad(a, x): how a gamma variate x of shape a moves with a."
+)
+zeta = _function("zeta", 2, "zeta(x, q): Hurwitz's zeta function.")
+
+
+@boundary
+def mulhi(x: Any, y: Any, /) -> Any:
+    """The upper half of the product of integers of twice their width."""
+    x, y = same_dtype("mulhi", x, y)
+    dtype = type_of(x).dtype
+    if not dtypes.is_integer(dtype):
+        raise DTypeError(f"lax.mulhi takes integers, got {type_of(x)}")
+    if type_of(x).shape != type_of(y).shape and type_of(x).shape and type_of(y).shape:
+        raise ShapeError(f"lax.mulhi takes operands of one shape, got {type_of(x)} and {type_of(y)}")
+    bits = dtype.itemsize * 8
+    shift = ops.shift_right_arithmetic if dtypes.is_signed(dtype) else ops.shift_right_logical
+    if bits < 64:
+        wide = dtypes.int64 if dtypes.is_signed(dtype) else dtypes.uint64
+        product = ops.mul(ops.convert(x, wide), ops.convert(y, wide))
+        return ops.convert(shift(product, wide.type(bits)), dtype)
+    half, mask = dtype.type(32), dtype.type(2**32 - 1)
+    x_low, y_low = ops.and_(x, mask), ops.and_(y, mask)
+    x_high, y_high = shift(x, half), shift(y, half)
+    low = ops.shift_right_logical(ops.mul(x_low, y_low), half)
+    middle = ops.add(ops.mul(x_high, y_low), low)
+    other = ops.add(ops.mul(x_low, y_high), ops.and_(middle, mask))
+    return ops.add(ops.mul(x_high, y_high), ops.add(shift(middle, half), shift(other, half)))

@@ -1,0 +1,103 @@
+"""Convolutions and windowed reductions of `lax`, against sums written out, and in other layouts and groupings."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+import funcgrad.numpy as jnp
+from funcgrad.testing import check_grads
+
+RNG = np.random.default_rng(0)
+X, W = RNG.normal(size=(2, 4, 7, 8)), RNG.normal(size=(6, 4, 3, 2))
+LAST = ("NHWC", "HWIO", "NHWC")
+
+
+def by_hand(x, w, strides, pads, spread):
+    """The definition: a sum over channels and the kernel at each place."""
+    x = np.pad(x, [(0, 0), (0, 0), *pads])
+    span = [(k - 1) * d + 1 for k, d in zip(w.shape[2:], spread)]
+    places = [range(0, n - s + 1, t) for n, s, t in zip(x.shape[2:], span, strides)]
+    out = np.zeros((x.shape[0], w.shape[0], *map(len, places)))
+    for (i, a), (j, b) in itertools.product(*map(enumerate, places)):
+        window = x[:, :, a : a + span[0] : spread[0], b : b + span[1] : spread[1]]
+        out[:, :, i, j] = np.einsum("nchw,ochw->no", window, w)
+    return out
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("spread", [(1, 1), (2, 1)])
+@pytest.mark.parametrize("pads", [((0, 0), (0, 0)), ((1, 2), (0, 3))])
+def test_convolution(strides, spread, pads):
+    want = by_hand(X, W, strides, pads, spread)
+
+    def convolve(x, w):
+        return fg.lax.conv_general_dilated(x, w, strides, pads, rhs_dilation=spread)
+
+    for f in (convolve, fg.jit(convolve)):
+        np.testing.assert_allclose(f(X, W), want, atol=1e-10)
+    last = fg.lax.conv_general_dilated(
+        X.transpose(0, 2, 3, 1), W.transpose(2, 3, 1, 0), strides, pads, None, spread, LAST
+    )
+    np.testing.assert_allclose(last, want.transpose(0, 2, 3, 1), atol=1e-10)
+
+
+def test_padding_by_name():
+    assert fg.lax.padtype_to_pads((7, 8), (3, 2), (2, 3), "SAME") == [(1, 1), (0, 0)]
+    assert fg.lax.padtype_to_pads((8,), (2,), (1,), "SAME_LOWER") == [(1, 0)]
+    assert fg.lax.conv(X, W, (2, 3), "SAME").shape == (2, 6, 4, 3)
+    assert fg.lax.conv(X, W, (1, 1), "VALID").shape == (2, 6, 5, 7)
+
+
+def test_groups_are_convolutions_side_by_side():
+    halves = [fg.lax.conv(X[:, 2 * g : 2 * g + 2], W[3 * g : 3 * g + 3, :2], (1, 1), "SAME") for g in (0, 1)]
+    whole = fg.lax.conv_general_dilated(X, W[:, :2], (1, 1), "SAME", feature_group_count=2)
+    np.testing.assert_allclose(whole, np.concatenate(halves, 1), atol=1e-10)
+    halves = [fg.lax.conv(X[g : g + 1], W[3 * g : 3 * g + 3], (1, 1), "SAME") for g in (0, 1)]
+    whole = fg.lax.conv_general_dilated(X, W, (1, 1), "SAME", batch_group_count=2)
+    np.testing.assert_allclose(whole, np.concatenate(halves, 1), atol=1e-10)
+
+
+def test_a_transposed_convolution_is_the_transpose():
+    x, w = X.transpose(0, 2, 3, 1)[:, :6], W.transpose(2, 3, 1, 0)
+    y = RNG.normal(size=fg.lax.conv_general_dilated(x, w, (2, 2), "SAME", dimension_numbers=LAST).shape)
+    (pulled,) = fg.vjp(
+        lambda x: fg.lax.conv_general_dilated(x, w, (2, 2), "SAME", dimension_numbers=LAST), x
+    )[1](jnp.asarray(y))
+    turned = fg.lax.conv_transpose(y, w, (2, 2), "SAME", transpose_kernel=True)
+    np.testing.assert_allclose(turned, pulled, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "whole"),
+    [("max", -np.inf, np.max), ("min", np.inf, np.min), ("add", 0.0, np.sum), ("mul", 1.0, np.prod)],
+)
+@pytest.mark.parametrize(
+    ("window", "stride"), [((2, 2), (2, 2)), ((3, 1), (1, 2)), ((1, 8), (1, 1)), ((7, 5), (1, 1))]
+)
+def test_windows(name, start, whole, window, stride):
+    x = X[0, 0]
+
+    def reduce(x):
+        return fg.lax.reduce_window(x, start, getattr(fg.lax, name), window, stride, "VALID")
+
+    views = np.lib.stride_tricks.sliding_window_view(x, window)[:: stride[0], :: stride[1]]
+    for f in (reduce, fg.jit(reduce)):
+        np.testing.assert_allclose(f(x), whole(views, axis=(2, 3)), rtol=1e-10)
+    check_grads(reduce, (x,), order=2, modes=("fwd", "rev"))
+
+
+def test_of_equal_elements_the_first_has_the_derivative():
+    pool = fg.grad(lambda x: fg.lax.reduce_window(x, -jnp.inf, fg.lax.max, (2, 2), (2, 2), "VALID").sum())
+    np.testing.assert_array_equal(pool(jnp.ones((2, 2))), [[1, 0], [0, 0]])
+    np.testing.assert_array_equal(pool(jnp.array([[0.0, 1.0], [1.0, 0.0]])), [[0, 1], [0, 0]])
+
+
+def test_wrong_calls_say_what_is_wrong():
+    with pytest.raises(fg.errors.ShapeError, match="channels"):
+        fg.lax.conv(X, W[:, :3], (1, 1), "SAME")
+    with pytest.raises(fg.errors.ArgumentError, match="SAME"):
+        fg.lax.conv(X, W, (1, 1), "FULL")
+    with pytest.raises(fg.errors.ArgumentError, match="once each"):
+        fg.lax.conv_general_dilated(X, W, (1, 1), "SAME", dimension_numbers=("NHWX", "HWIO", "NHWC"))
