@@ -94,7 +94,19 @@ def test_of_equal_elements_the_first_has_the_derivative():
     np.testing.assert_array_equal(pool(jnp.array([[0.0, 1.0], [1.0, 0.0]])), [[0, 1], [0, 0]])
 
 
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("lengths", [(5, 3), (3, 5), (6, 4), (4, 4), (1, 3)])
+def test_vectors(mode, lengths):
+    a, v = (RNG.normal(size=n) + 1j * RNG.normal(size=n) for n in lengths)
+    np.testing.assert_allclose(jnp.convolve(a, v, mode), np.convolve(a, v, mode), atol=1e-12)
+    np.testing.assert_allclose(fg.jit(lambda a, v: jnp.convolve(a, v, mode))(a, v), np.convolve(a, v, mode))
+    if mode != "same" or lengths[0] >= lengths[1]:
+        np.testing.assert_allclose(jnp.correlate(a, v, mode), np.correlate(a, v, mode), atol=1e-12)
+
+
 def test_wrong_calls_say_what_is_wrong():
+    with pytest.raises(fg.errors.ShapeError, match="vectors"):
+        jnp.convolve(X, W)
     with pytest.raises(fg.errors.ShapeError, match="channels"):
         fg.lax.conv(X, W[:, :3], (1, 1), "SAME")
     with pytest.raises(fg.errors.ArgumentError, match="SAME"):

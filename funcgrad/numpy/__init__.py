@@ -10,6 +10,7 @@ from funcgrad.dtypes import finfo, iinfo
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import fft, linalg
 from funcgrad.numpy import methods as _methods  # noqa: F401   # installs the operators of arrays
+from funcgrad.numpy.convolution import convolve, correlate
 from funcgrad.numpy.creation import (
     arange,
     array,
@@ -430,7 +431,8 @@ __all__ = [
     "bitwise_xor", "blackman", "block", "bool", "bool_", "broadcast_arrays", "broadcast_shapes",
     "broadcast_to", "c_", "can_cast", "cbrt", "cdouble", "ceil", "character", "choose", "clip",
     "column_stack", "complex64", "complex128", "complex_", "complexfloating", "compress", "concat",
-    "concatenate", "conj", "conjugate", "copy", "copysign", "corrcoef", "cos", "cosh", "count_nonzero",
+    "concatenate", "conj", "conjugate", "convolve", "copy", "copysign", "corrcoef", "correlate",
+    "cos", "cosh", "count_nonzero",
     "cov", "cross", "csingle", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "deg2rad",
     "degrees", "delete", "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "diff",
     "digitize", "divide", "divmod", "dot", "double", "dsplit", "dstack", "dtype", "e", "ediff1d",
