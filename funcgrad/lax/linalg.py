@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from funcgrad import dtypes
 from funcgrad.errors import boundary
 from funcgrad.numpy.promotion import check_arrays
 from funcgrad.trace import ops
@@ -69,6 +70,23 @@ def lu(x: Any) -> tuple[Any, Any, Any]:
 
 
 @boundary
+def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
+    """The permutation of `permutation_size` rows, int32, that exchanging them by `pivots` one after the other gives."""
+    check_arrays("lu_pivots_to_permutation", pivots)
+    pivots = ops.convert(pivots, dtypes.int32)
+    *lead, count = type_of(pivots).shape
+    axis, shape = len(lead), (*lead, permutation_size)
+    place = order = ops.iota(dtypes.int32, shape, axis)
+    for i in range(count):
+        here = ops.eq(place, ops.broadcast_to(ops.slice_in_dim(pivots, i, i + 1, axis=axis), shape))
+        mine = ops.broadcast_to(ops.slice_in_dim(order, i, i + 1, axis=axis), shape)
+        theirs = ops.reduce_sum(ops.select(here, order, 0), (axis,))
+        order = ops.select(here, mine, order)
+        order = ops.select(ops.eq(place, i), ops.broadcast_in_dim(theirs, shape, range(axis)), order)
+    return order
+
+
+@boundary
 def qr(x: Any, *, full_matrices: bool = True) -> tuple[Any, Any]:
     """Q and R of `x = Q @ R`."""
     check_arrays("qr", x)
@@ -93,4 +111,4 @@ def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return (outs[1], outs[0], outs[2]) if compute_uv else outs[0]
 
 
-__all__ = ["cholesky", "eigh", "lu", "qr", "svd", "triangular_solve"]
+__all__ = ["cholesky", "eigh", "lu", "lu_pivots_to_permutation", "qr", "svd", "triangular_solve"]

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.api import stop_gradient
+from funcgrad.custom_rules import custom_jvp
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.lax import linalg as lax_linalg
 from funcgrad.numpy import elementwise, products, reductions, ufuncs
@@ -142,6 +144,33 @@ def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
     return SlogdetResult(*_sign_and_log(x))
 
 
+@custom_jvp
+def _det(x: Any) -> Any:
+    sign, size = _sign_and_log(x)
+    return sign * ufuncs.exp(size).astype(type_of(sign).dtype)
+
+
+@_det.defjvp
+def _det_jvp(primals: Any, tangents: Any) -> Any:
+    """d det A = trace(adj(A) dA) (M. Giles, 2008, section 2.2.4).
+
+    adj(A) is det(A) A^-1. Of a singular matrix it is det(U V^H) V D U^H, where D has the products of all singular
+    values but one; that one is not differentiated again.
+    """
+    (x,), (dx,) = primals, tangents
+    t = type_of(x)
+    u, s, vh = map(stop_gradient, lax_linalg.svd(x, full_matrices=False))
+    least = t.shape[-1] * float(np.finfo(dtypes.real_of(t.dtype)).eps)
+    regular = (s[..., -1] > least * s[..., 0])[..., None, None]
+    one = np.eye(t.shape[-1], dtype=t.dtype)
+    safe = elementwise.where(regular, x, one)
+    others = reductions.prod(elementwise.where(one != 0, 1, s[..., None, :]), axis=-1).astype(t.dtype)
+    singular = matmul(lax_linalg.adjoint(vh), others[..., :, None] * lax_linalg.adjoint(u))
+    singular = _det(matmul(u, vh))[..., None, None] * singular
+    adjugate = elementwise.where(regular, _det(safe)[..., None, None] * inv(safe), singular)
+    return _det(x), reductions.sum(matrix_transpose(adjugate) * dx, axis=(-2, -1))
+
+
 @boundary
 def det(a: Any) -> Any:
     """The determinant of square matrices.
@@ -162,8 +191,7 @@ def det(a: Any) -> Any:
             return e[0][0] * e[1][1] - e[0][1] * e[1][0]
         (p, q, r), (s, t, u), (v, w, z) = e
         return p * (t * z - u * w) - q * (s * z - u * v) + r * (s * w - t * v)
-    sign, size = _sign_and_log(x)
-    return sign * ufuncs.exp(size).astype(type_of(sign).dtype)
+    return _det(x)
 
 
 @boundary
@@ -252,6 +280,27 @@ def matrix_rank(M: Any, rtol: Any = None, *, tol: Any = None) -> Any:
     return reductions.sum(s > limit, axis=-1)
 
 
+@custom_jvp
+def _pinv(x: Any, limit: Any) -> Any:
+    t = type_of(x)
+    u, s, vh = lax_linalg.svd(x, full_matrices=False)
+    large = s > limit[..., None] * s[..., :1]
+    inverse = elementwise.where(large, 1 / elementwise.where(large, s, 1), 0).astype(t.dtype)
+    return matmul(lax_linalg.adjoint(vh), inverse[..., :, None] * lax_linalg.adjoint(u))
+
+
+@_pinv.defjvp
+def _pinv_jvp(primals: Any, tangents: Any) -> Any:
+    """By G. Golub and V. Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose
+    variables separate" (1973), equation 4.12: finite where singular values are equal, unlike those of svd."""
+    (x, limit), (dx, _) = primals, tangents
+    p = _pinv(x, limit)
+    ph, dxh = lax_linalg.adjoint(p), lax_linalg.adjoint(dx)
+    left, right = matmul(matmul(p, ph), dxh), matmul(dxh, matmul(ph, p))
+    moved = left - matmul(left, matmul(x, p)) + right - matmul(matmul(p, x), right)
+    return p, moved - matmul(matmul(p, dx), p)
+
+
 @boundary
 def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Any:
     """The Moore-Penrose inverse, with singular values below `rtol` times the largest taken as 0."""
@@ -260,10 +309,7 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None
     limit = rtol if rtol is not None else rcond
     if limit is None:
         limit = 10.0 * max(t.shape[-2:]) * float(np.finfo(dtypes.real_of(t.dtype)).eps)
-    u, s, vh = lax_linalg.svd(x, full_matrices=False)
-    large = s > asarray(limit)[..., None] * s[..., :1]
-    inverse = elementwise.where(large, 1 / elementwise.where(large, s, 1), 0).astype(t.dtype)
-    return matmul(lax_linalg.adjoint(vh), inverse[..., :, None] * lax_linalg.adjoint(u))
+    return _pinv(x, asarray(limit, dtypes.real_of(t.dtype)))
 
 
 @boundary

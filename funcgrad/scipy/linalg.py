@@ -92,20 +92,6 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
     return factors, pivots
 
 
-def _permutation(pivots: Any, size: int) -> Any:
-    order = [ops.full(type_of(pivots).shape[:-1], i, np.dtype(np.int32)) for i in range(size)]
-    rows = concatenate([o[..., None] for o in order], axis=-1)
-    for i in range(type_of(pivots).shape[-1]):
-        at = pivots[..., i : i + 1]
-        place = ops.iota(np.dtype(np.int32), type_of(rows).shape, type_of(rows).ndim - 1)
-        here = ops.eq(place, ops.broadcast_to(at, type_of(rows).shape))
-        mine = rows[..., i : i + 1]
-        theirs = (rows * here.astype(np.int32)).sum(-1, keepdims=True).astype(np.int32)
-        rows = ops.select(here, ops.broadcast_to(mine, type_of(rows).shape), rows)
-        rows = ops.select(ops.eq(place, i), ops.broadcast_to(theirs, type_of(rows).shape), rows)
-    return rows
-
-
 @boundary
 def lu_solve(
     lu_and_piv: Any, b: Any, trans: int = 0, overwrite_b: bool = False, check_finite: bool = True
@@ -113,7 +99,7 @@ def lu_solve(
     """The x of `a @ x = b` from `lu_factor(a)` (of the transpose with trans=1, of the adjoint with 2)."""
     factors, pivots = lu_and_piv
     x, y, vector = _fitting("lu_solve", *_matrices("lu_solve", factors, b, square=True))
-    order = _permutation(pivots, type_of(x).shape[-1])
+    order = lax_linalg.lu_pivots_to_permutation(pivots, type_of(x).shape[-1])
     conjugate = trans == 2 and type_of(x).dtype.kind == "c"
     how = {"left_side": True, "transpose_a": trans > 0, "conjugate_a": conjugate}
 
@@ -162,7 +148,7 @@ def qr(
     if pivoting or mode not in ("full", "economic", "r"):
         raise ArgumentError(f"qr: mode is 'full', 'economic' or 'r', without pivoting; got {mode!r}")
     if mode == "r":
-        return (linalg.qr(a, "r"),)
+        return (linalg.qr(a, "complete").R,)
     return tuple(linalg.qr(a, "complete" if mode == "full" else "reduced"))
 
 
