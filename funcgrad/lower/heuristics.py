@@ -31,6 +31,24 @@ MAX_DEPTH = 100
 MAX_BUFFERS = 40
 """Pointers of one kernel."""
 
+UNROLLED_ELEMENTS = 64
+"""Elements of one value, and of all that a loop without lanes carries, that may be variables of a kernel."""
+
+UNROLLED_CHOICES = 16
+"""Carried elements among which an index that is known only at run time may choose."""
+
+FEWEST_LANES = 8
+"""Elements that never meet, of what a loop carries, from which on they are tried as lanes before scalars."""
+
+LANE_BLOCK = 256
+"""Lanes that one part of a kernel carries through all iterations of a loop, in the first-level cache."""
+
+GUESSED_ITERATIONS = 100
+"""How often a while loop is taken to run where its work is predicted."""
+
+NANOSECONDS_PER_SCALAR = 0.3
+"""Rough time of one unit of cost outside of a vectorized loop."""
+
 RECOMPUTE_ENLARGED = 8
 """Cost above which a value is stored rather than recomputed for each element of a broadcast."""
 

@@ -171,6 +171,42 @@ class When:
     body: tuple[Statement, ...]
 
 
+@record
+class Variable:
+    """A scalar that `Assign` changes, with its start value."""
+
+    name: str
+    start: Scalar
+
+
+@record
+class Assign:
+    name: str
+    expr: Scalar
+
+
+@record
+class While:
+    """`body` again and again, until a `LeaveUnless` that stands in it ends it."""
+
+    body: tuple[Statement, ...]
+
+
+@record
+class LeaveUnless:
+    """Ends the `While` around it where `condition` is false."""
+
+    condition: Scalar
+
+
+@record
+class Switch:
+    """The one of `bodies` whose number is `index`, which is limited to those that there are."""
+
+    index: Scalar
+    bodies: tuple[tuple[Statement, ...], ...]
+
+
 PARALLEL, VECTOR, REDUCE, SEQUENTIAL = "parallel", "vector", "reduce", "sequential"
 
 
@@ -192,7 +228,10 @@ class Loop:
     step: Int = 1
 
 
-Statement = Let | LetInt | Store | Update | Accumulator | Combine | CombineArg | Choose | When | Loop
+Statement = (
+    Let | LetInt | Store | Update | Accumulator | Combine | CombineArg | Choose | When | Loop
+    | Variable | Assign | While | LeaveUnless | Switch
+)  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------- kernels
@@ -350,6 +389,19 @@ def print_body(body: Sequence[Statement], indent: str) -> Iterator[str]:
         elif isinstance(s, When):
             yield f"{indent}if {_print_bounds(s.bounds)}:"
             yield from print_body(s.body, indent + "    ")
+        elif isinstance(s, Variable):
+            yield f"{indent}variable {s.name} = {print_scalar(s.start)}"
+        elif isinstance(s, Assign):
+            yield f"{indent}{s.name} := {print_scalar(s.expr)}"
+        elif isinstance(s, While):
+            yield f"{indent}while:"
+            yield from print_body(s.body, indent + "    ")
+        elif isinstance(s, LeaveUnless):
+            yield f"{indent}leave unless {print_scalar(s.condition)}"
+        elif isinstance(s, Switch):
+            for number, inner in enumerate(s.bodies):
+                yield f"{indent}case {number} of {print_scalar(s.index)}:"
+                yield from print_body(inner, indent + "    ")
         else:
             step = "" if s.step == 1 else f" step {print_int(s.step)}"
             yield f"{indent}{s.kind} {s.var} in {print_int(s.start)}..{print_int(s.stop)}{step}:"
@@ -426,6 +478,19 @@ def _verify_body(
         elif isinstance(s, When):
             use(*(t for bound in s.bounds for t in bound))
             _verify_body(s.body, names, buffers, kernel)
+        elif isinstance(s, Variable):
+            use(s.start)
+            names.add(s.name)
+        elif isinstance(s, Assign):
+            use(Name(s.name), s.expr)
+        elif isinstance(s, LeaveUnless):
+            use(s.condition)
+        elif isinstance(s, While):
+            _verify_body(s.body, names, buffers, kernel)
+        elif isinstance(s, Switch):
+            use(s.index)
+            for inner in s.bodies:
+                _verify_body(inner, names, buffers, kernel)
         else:
             use(s.start, s.stop, s.step)
             _verify_body(s.body, names | {s.var}, buffers, kernel)

@@ -65,9 +65,15 @@ class Nest:
     `extents`, `reduced`: of the axes after collapsing. `buffers` and `views`, `integers` and `scalar_args`
     (to their
     values): the arguments found so far. `blocks[d]` holds the statements of the d-th open loop.
+
+    Where `whole`, there is one buffer for each value, and where in it an element lies is part of its address; else
+    one for each distinct address, which begins there.
     """
 
-    def __init__(self, domain: Sequence[int], reduced: Sequence[bool], indices: Sequence[E.Index]):
+    def __init__(
+        self, domain: Sequence[int], reduced: Sequence[Any], indices: Sequence[E.Index], whole: bool = False
+    ):
+        self._whole = whole
         self.extents, self.reduced, self._last_of = _collapse(domain, reduced, indices)
         self.blocks: list[list[Any]] = [[]]
         self._loops: list[tuple[Any, ...]] = []
@@ -92,6 +98,8 @@ class Nest:
         self._parked: dict[Node, tuple[Var, E.Index]] = {}
         self._depths: dict[Node, int] = {}
         self._outputs: dict[Var, int] = {}
+        self._held: dict[Node, int] = {}
+        self._variables: set[str] = set()
 
     # --------------------------------------------------------------------------------------- arguments
 
@@ -119,11 +127,11 @@ class Nest:
         assert node.var is not None and node.address is not None
         if node.var in self._outputs:
             return self._outputs[node.var]
-        key = (node.var, node.address)
+        key = (node.var, None if self._whole else node.address)
         if key not in self._buffer_of:
             number = sum(b.role == "in" for b in self.buffers)
             self.buffers.append(loopir.Buffer(f"x{number}", node.var.type.dtype, "in"))
-            self.views.append((node.var, node.address.constant))
+            self.views.append((node.var, 0 if self._whole else node.address.constant))
             self._buffer_of[key] = len(self.buffers) - 1
         return self._buffer_of[key]
 
@@ -191,6 +199,10 @@ class Nest:
         self.open(inner, loopir.VECTOR, Name("left"), Name("right"))
         return math.prod(self.extents[k] for k in others) * blocks, 4
 
+    def axis_of(self, number: int) -> int:
+        """The axis that the axis `number` of the domain, which stands alone, is now."""
+        return self._last_of[number]
+
     def strides(self, index: E.Index) -> dict[int, int]:
         """The coefficients of the collapsed axes in `index`."""
         return {self._last_of[a.number]: c for a, c in self._terms(index) if isinstance(a, E.Axis)}
@@ -230,6 +242,70 @@ class Nest:
         body = self.blocks.pop()
         self._at = len(self.blocks) - 1
         return body
+
+    # ------------------------------------------------------------------------------- variables and branches
+
+    def enter(self, apart: bool = False) -> tuple[int, int]:
+        """Opens a body that is no loop over an axis; where `apart`, what is needed only in it is computed in it.
+        Gives what `leave` takes."""
+        before = self._floor, self._at
+        self._depths.clear()
+        self.blocks.append([])
+        self._names_at.append([])
+        self._at = len(self.blocks) - 1
+        if apart:
+            self._floor = self._at
+        return before
+
+    def leave(self, before: tuple[int, int]) -> tuple[Any, ...]:
+        """Closes it; gives its statements."""
+        body = self._pop()
+        self._floor, self._at = before
+        self._depths.clear()
+        return tuple(body)
+
+    def variable(self, start: Node) -> Ref:
+        """A new variable with this start value."""
+        return self._new_variable(self.value(start), start.dtype)
+
+    def undefined(self, dtype: np.dtype) -> Ref:
+        """A new variable that is assigned before it is read."""
+        return self._new_variable(Lit(dtype.type(0), dtype), dtype)
+
+    def _new_variable(self, start: Scalar, dtype: np.dtype) -> Ref:
+        name = self._fresh("c")
+        self._variables.add(name)
+        self.blocks[-1].append(loopir.Variable(name, start))
+        return Ref(name, dtype)
+
+    def hold(self, node: Node, variable: Ref) -> None:
+        """In the innermost body, `node` is what the variable holds."""
+        self._held[node] = len(self.blocks) - 1
+        self._bind(node, variable, len(self.blocks) - 1)
+
+    def assign(self, variables: Sequence[Ref], nodes: Sequence[Node]) -> None:
+        """Gives variables new values, all at once."""
+        news = [(v, self._settled(self.value(n))) for v, n in zip(variables, nodes)]
+        self.blocks[-1].extend(loopir.Assign(v.name, e) for v, e in news if e != v)
+
+    def put(self, writes: Sequence[tuple[Var, E.Index, Node]], once: Int | None = None) -> None:
+        """Stores these elements, after everything has been read; where `once` is given, only where it is 0."""
+        news = [(var, address, self._settled(self.value(node))) for var, address, node in writes]
+        stores = []
+        for var, address, expr in news:
+            buffer = self.output(var)
+            stores.append(loopir.Store(buffer.name, self._address(address, buffer.name), expr))
+        if once is not None and stores:
+            stores = [loopir.When(((once, 0, 1),), tuple(stores))]
+        self.blocks[-1].extend(stores)
+
+    def _settled(self, expr: Scalar) -> Scalar:
+        """The expression as a name that no later assignment changes."""
+        if isinstance(expr, Lit) or (isinstance(expr, Ref) and expr.name not in self._variables):
+            return expr
+        name = self._fresh("v")
+        self.blocks[-1].append(loopir.Let(name, expr))
+        return Ref(name, expr.dtype)
 
     # -------------------------------------------------------------------------------------- statements
 
@@ -381,7 +457,7 @@ class Nest:
             return len(self.blocks) - 1
         found = self._depths.get(node)
         if found is None:
-            found = self._row_depth if node.kind == ROW else 0
+            found = self._row_depth if node.kind == ROW else self._held.get(node, 0)
             for index in (node.address, *(b[0] for b in node.bounds)):
                 if index is not None:
                     found = max([found, *(self._axis_depth[k] for k in self._axes(index))])
@@ -504,8 +580,13 @@ class Nest:
         for number, (atom, c) in enumerate(self._terms(index)):
             axis = isinstance(atom, E.Axis)
             label = f"{buffer}_s{self._last_of[atom.number]}" if axis else f"{buffer}_t{number}"
+            while self.integers.get(label, c) != c:
+                label += "_"
             stride = c if heuristics.static_stride(c) else self.integer(label, c)
             terms.append(loopir.mul(self._atom(atom), stride))
+        if self._whole and index.constant:
+            small = abs(index.constant) < heuristics.UNROLLED_ELEMENTS
+            terms.append(index.constant if small else self._constant(index.constant))
         return loopir.add(*terms)
 
     def _int(self, index: E.Index) -> Int:

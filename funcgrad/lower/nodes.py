@@ -20,7 +20,7 @@ from funcgrad.ir.graph import Atom, Literal, Var
 from funcgrad.lower import heuristics
 
 LOAD, CONST, ARGUMENT, OP = "load", "const", "argument", "op"
-OF_INDEX, GUARD, ROW = "of_index", "guard", "row"
+OF_INDEX, GUARD, ROW, HELD = "of_index", "guard", "row", "held"
 
 
 class Node:
@@ -28,7 +28,8 @@ class Node:
 
     load: `var` at `address` (an Index over the domain's axes). const: `value`. argument: a scalar `value`
     that is passed at run time. op: `code` on `args`. of_index: `address` as a scalar. guard: `bounds`, and
-    args (inside, outside). row: the reduced value of root `var`, known once for each row.
+    args (inside, outside). row: the reduced value of root `var`, known once for each row. held: what a variable
+    of control flow holds (unrolled.py); each such node is only itself.
     """
 
     __slots__ = ("address", "args", "bounds", "code", "dtype", "kind", "value", "var")
@@ -66,6 +67,7 @@ class Expander:
     `definition(var)` gives (expr, inputs) of a variable that may be substituted, or None; `stop(var, index)`
     is asked first and may give another node for it (a row's reduced value). A variable is substituted at no more
     different indices than `often(var)` says; where more are needed it is loaded, and is in `spread` afterwards.
+    `nodes` are those that other expanders have made, to be shared.
     """
 
     def __init__(
@@ -74,15 +76,16 @@ class Expander:
         definition: Callable[[Var], tuple[E.Expr, tuple[Atom, ...]] | None],
         stop: Stop = lambda var, index: None,
         often: Callable[[Var], float] = lambda var: math.inf,
+        nodes: dict[Any, Node] | None = None,
     ):
-        self.domain = tuple(domain)
+        self.domain = domain
         self.definition = definition
         self.stop = stop
         self.often = often
         self.expanded: set[Var] = set()
         self.spread: set[Var] = set()
         self._times: Counter[Var] = Counter()
-        self._nodes: dict[Any, Node] = {}
+        self._nodes: dict[Any, Node] = {} if nodes is None else nodes
         self._values: dict[Any, Node] = {}
 
     def value(self, atom: Atom, index: tuple[E.Index, ...]) -> Node:
@@ -133,7 +136,7 @@ class Expander:
             atom, c = index.terms[0]
             if c == 1 and isinstance(atom, E.Axis):
                 return axes[atom.number]
-        scalar = lambda e: e if isinstance(e, Node) else self.expr(e, inputs, axes)  # noqa: E731
+        scalar = lambda e: _as_index(e if isinstance(e, Node) else self.expr(e, inputs, axes))  # noqa: E731
         return E.simplify(E.map_index(index, axes, scalar), self.domain)
 
     def _guard(self, expr: E.Guard, inputs: tuple[Atom, ...], axes: dict[int, E.Index]) -> Node:
@@ -154,10 +157,9 @@ class Expander:
     def load(self, var: Var, index: tuple[E.Index, ...]) -> Node:
         """The element of `var` in memory, as a value to compute with."""
         address = E.simplify(flat_address(index, var.type.shape), self.domain)
-        node = self.node(LOAD, var.type.dtype, var=var, address=address)
-        return self._widen(node)
+        return self.widen(self.node(LOAD, var.type.dtype, var=var, address=address))
 
-    def _widen(self, node: Node) -> Node:
+    def widen(self, node: Node) -> Node:
         if is_half(node.dtype):
             return self.node(OP, np.dtype(np.float32), (node,), code="convert")
         return node
@@ -179,7 +181,7 @@ class Expander:
         if code == "convert":
             if args[0].dtype == dtype:
                 return args[0]
-            return self._widen(self.node(OP, dtype, args, code=code))
+            return self.widen(self.node(OP, dtype, args, code=code))
         if code == "bitcast":
             (source,) = args
             if dtype.itemsize == 2 and source.dtype.itemsize == 4:  # the bits of the 16-bit float itself
@@ -187,7 +189,7 @@ class Expander:
                     "a 16-bit float is widened by a convert"
                 )
                 source = source.args[0]
-            return self._widen(self.node(OP, dtype, (source,), code=code))
+            return self.widen(self.node(OP, dtype, (source,), code=code))
         if code in ("mul", "div") and args[1].kind == CONST and args[1].value == 1:
             return args[0]
         if code == "mul" and args[0].kind == CONST and args[0].value == 1:
@@ -219,6 +221,15 @@ class Expander:
         if found is None:
             found = self._nodes[key] = Node(kind, dtype, args, code, var, address, value, bounds)
         return found
+
+
+def _as_index(node: Node) -> Any:
+    """An integer scalar inside an index: the number or the index that it is, where it is one."""
+    if node.kind in (CONST, ARGUMENT):
+        return E.Const(node.value, node.dtype)
+    if node.kind == OF_INDEX and node.address is not None:
+        return E.FromIndex(node.address, node.dtype)
+    return node
 
 
 def flat_address(index: Sequence[E.Index], shape: Sequence[int]) -> E.Index:

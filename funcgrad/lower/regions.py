@@ -44,8 +44,8 @@ def region_step(
 def _scan(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lower: Lower, origin: Any):
     settings = dict(region.attributes)
     consts, carry = settings["consts"], settings["carry"]
-    literals, kept = _literals(inputs, range(consts))
-    body = lower(*_prepared(region.graphs[0], literals, consts))
+    literals, kept = literal_inputs(inputs, range(consts))
+    body = lower(*prepared(region.graphs[0], literals, consts))
     consts -= len(literals)
     placed, single = _carrying(body, consts, carry)
     scratch, buffers, arena = _scratch(outputs[:carry], single, [placed])
@@ -57,10 +57,10 @@ def _scan(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lo
 def _while(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lower: Lower, origin: Any):
     settings = dict(region.attributes)
     c, b = settings["cond_consts"], settings["body_consts"]
-    for_cond, kept_cond = _literals(inputs[:c], range(c))
-    for_body, kept_body = _literals(inputs[c : c + b], range(b))
-    cond = lower(*_prepared(region.graphs[0], for_cond, None))
-    body = lower(*_prepared(region.graphs[1], for_body, b))
+    for_cond, kept_cond = literal_inputs(inputs[:c], range(c))
+    for_body, kept_body = literal_inputs(inputs[c : c + b], range(b))
+    cond = lower(*prepared(region.graphs[0], for_cond, None))
+    body = lower(*prepared(region.graphs[1], for_body, b))
     placed, single = _carrying(body, len(kept_body), len(outputs))
     asked = place(cond)
     scratch, buffers, arena = _scratch(outputs, single, [asked, placed], ALIGNMENT)
@@ -86,12 +86,12 @@ def _tape(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lo
     own, own_pulled = settings["extras"]
     start = own + own_pulled + c
     shared = inputs[start : start + b]
-    for_cond, kept_cond = _literals(inputs[start - c : start], range(c))
-    for_known, kept_known = _literals((*inputs[:own], *shared), range(own + b))
-    for_pulled, kept_pulled = _literals((*inputs[own : own + own_pulled], *shared), range(own_pulled + b))
-    asked = lower(*_prepared(region.graphs[0], for_cond, None))
-    known = lower(*_prepared(region.graphs[1], for_known, own + b))
-    pulled = lower(*_prepared(region.graphs[2], for_pulled, own_pulled + b))
+    for_cond, kept_cond = literal_inputs(inputs[start - c : start], range(c))
+    for_known, kept_known = literal_inputs((*inputs[:own], *shared), range(own + b))
+    for_pulled, kept_pulled = literal_inputs((*inputs[own : own + own_pulled], *shared), range(own_pulled + b))
+    asked = lower(*prepared(region.graphs[0], for_cond, None))
+    known = lower(*prepared(region.graphs[1], for_known, own + b))
+    pulled = lower(*prepared(region.graphs[2], for_pulled, own_pulled + b))
     forward, single = _carrying(known, len(kept_known), carry)
     backward, single_pulled = _carrying(pulled, len(kept_pulled), len(outputs))
     asking = place(asked)
@@ -121,21 +121,21 @@ def _tape(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lo
 
 
 def _branch(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lower: Lower, origin: Any):
-    literals, kept = _literals(inputs, region.inlined)
+    literals, kept = literal_inputs(inputs, region.inlined)
     inner = {k - 1: v for k, v in literals.items()}
-    bodies = [lower(*_prepared(g, inner, None)) for g in region.graphs]
+    bodies = [lower(*prepared(g, inner, None)) for g in region.graphs]
     placed = tuple(map(place, bodies))
     scratch, _, arena = _scratch((), (), placed)
     return BranchStep(placed, tuple(kept), outputs, scratch, arena, **origin), bodies
 
 
-def _literals(inputs: Sequence[Atom], positions: Sequence[int]) -> tuple[dict[int, Literal], list[Any]]:
+def literal_inputs(inputs: Sequence[Atom], positions: Sequence[int]) -> tuple[dict[int, Literal], list[Any]]:
     """The literals at these positions, and the inputs without them."""
     found = {k: a for k in positions if isinstance(a := inputs[k], Literal)}
     return found, [a for k, a in enumerate(inputs) if k not in found]
 
 
-def _prepared(
+def prepared(
     graph: Graph, literals: dict[int, Literal], consts: int | None
 ) -> tuple[Graph, tuple[Var, ...]]:
     """The graph after the passes, with literals for some inputs; and the outputs that are copies.

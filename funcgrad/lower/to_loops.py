@@ -24,10 +24,12 @@ from funcgrad.lower.lowered import (
     Step,
     View,
 )
+from funcgrad.lower.loop_kernels import loop_kernel
 from funcgrad.lower.regions import region_step
 from funcgrad.lower.roots import Root, Roots
 from funcgrad.lower.schedule import Scheduler, scatter_step
 from funcgrad.lower.target import Target
+from funcgrad.lower.unrolled import NotUnrolled
 from funcgrad.records import replaced
 
 ROUNDS = 3
@@ -129,6 +131,10 @@ class _Lowering:
         assert isinstance(root.definition, E.Extern)
         inputs = tuple(self._storage(a) if isinstance(a, Var) else a for a in root.inputs)
         if isinstance(root.definition, E.Region):
+            try:
+                return [loop_kernel(root.definition, inputs, root.outputs, label, sources)]
+            except NotUnrolled as why:
+                self.reasons.append(f"{label} is not one kernel: {why}")
             body = lambda graph, copies: lower(graph, self.target, copies)  # noqa: E731
             step, reasons = region_step(root.definition, inputs, root.outputs, body, label, sources)
             self.reasons.extend(reasons)

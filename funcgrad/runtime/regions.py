@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 
 from funcgrad.ir.graph import Literal
 from funcgrad.kernels.cpu.program import Program
+from funcgrad.lower import heuristics
 from funcgrad.lower.lowered import BranchStep, RegionStep, ScanStep, TapeStep, WhileStep
 from funcgrad.lower.placement import Buffer, Operand, Place, Placement
 from funcgrad.records import replaced
-
-GUESSED_ITERATIONS = 100
-"""How often a while loop is taken to run where its work is predicted."""
 
 Append = Callable[[Placement], None]
 Copy = Callable[[Place, Place, int], None]
@@ -167,7 +165,7 @@ def _while(step: WhileStep, placement: Placement, program: Program, body: Append
     program.jump(top)
     program.patch(end)
     carries.settle()
-    return GUESSED_ITERATIONS
+    return heuristics.GUESSED_ITERATIONS
 
 
 def _unless(
@@ -218,7 +216,7 @@ def _tape(step: TapeStep, placement: Placement, program: Program, body: Append, 
     program.patch(end)
     pulled.settle()
     program.free(tape, _address("free"))
-    return GUESSED_ITERATIONS
+    return heuristics.GUESSED_ITERATIONS
 
 
 def _address(name: str) -> int:

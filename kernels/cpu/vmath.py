@@ -108,9 +108,10 @@ def _define(
     integers: Callable[..., Any] | None = None,
     complexes: Callable[..., Any] | None = None,
     result: Callable[[Any], Any] = lambda t: t,
+    parts: Callable[[Lane, Lane], Lane] | None = None,
 ) -> Any:
     """The function `name`. `floats` takes a builder and values; `integers` also the Numba type; `complexes`
-    is plain Python for Numba."""
+    is plain Python for Numba; `parts` is written in lanes, of the two parts of a complex number."""
 
     def typing_of(operands: Any) -> Any:
         operand = operands[0]
@@ -119,6 +120,9 @@ def _define(
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             if operand in _FLOATS and floats is not None:
                 return floats(builder, args)
+            if operand in _COMPLEX and parts is not None:
+                number = context.make_complex(builder, operand, value=args[0])
+                return parts(Lane(builder, number.real), Lane(builder, number.imag)).value
             if operand in _COMPLEX and complexes is not None:
                 return context.compile_internal(builder, complexes, signature, args)
             if integers is not None and isinstance(operand, types.Integer | types.Boolean):
@@ -229,8 +233,8 @@ abs = _define(
     1,
     _llvm("fabs"),
     _integer_abs,
-    lambda z: math.hypot(z.real, z.imag),
-    lambda t: t.underlying_float if isinstance(t, types.Complex) else t,
+    result=lambda t: t.underlying_float if isinstance(t, types.Complex) else t,
+    parts=vmath_special.magnitude,
 )
 
 
@@ -316,7 +320,13 @@ def select(typing, predicate, on_true, on_false):
     """`on_true` where `predicate`, both evaluated."""
 
     def codegen(context, builder, signature, args):
-        return builder.select(args[0], args[1], args[2])
+        if on_true not in _COMPLEX:
+            return builder.select(args[0], args[1], args[2])
+        kind = signature.return_type
+        chosen, a, b = (context.make_complex(builder, kind, value=v) for v in (None, *args[1:]))
+        chosen.real = builder.select(args[0], a.real, b.real)
+        chosen.imag = builder.select(args[0], a.imag, b.imag)
+        return chosen._getvalue()
 
     return on_true(types.boolean, on_true, on_true), codegen
 

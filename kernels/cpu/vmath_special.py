@@ -148,3 +148,21 @@ def digamma(kind: object, x: Lane) -> Lane:
     value = reflected.where(value - math.pi / reducible_tan(kind, (x - whole) * math.pi), value)
     value = (reflected & whole.equals(x)).where(math.nan, value)
     return x.equals(0.0).where(x.constant(-math.inf).copysign(-x), value)
+
+
+_SCALES = {F32: (2.0**60, 2.0**-66, 2.0**100), F64: (2.0**500, 2.0**-600, 2.0**700)}
+"""A size that is too large to be squared, where its inverse is too small; factors for such sizes."""
+
+
+def magnitude(x: Lane, y: Lane) -> Lane:
+    """sqrt(x*x + y*y) without overflow; infinite where either is, even beside a NaN."""
+    limit, down, up = _SCALES[x.type]
+    a, b = x.abs(), y.abs()
+    size = (a > b).where(a, b)
+    large, small = size > limit, size < 1 / limit
+    factor = large.where(x.constant(down), small.where(x.constant(up), x.constant(1.0)))
+    back = large.where(x.constant(1 / down), small.where(x.constant(1 / up), x.constant(1.0)))
+    a, b = a * factor, b * factor
+    result = (a * a + b * b).call("sqrt") * back
+    infinite = x.abs().equals(math.inf) | y.abs().equals(math.inf)
+    return infinite.where(x.constant(math.inf), result)

@@ -16,6 +16,7 @@ from funcgrad import dtypes
 from funcgrad.lower.loopir import (
     Accumulator,
     Apply,
+    Assign,
     Choose,
     Combine,
     CombineArg,
@@ -23,6 +24,7 @@ from funcgrad.lower.loopir import (
     IntOf,
     IntOp,
     Kernel,
+    LeaveUnless,
     Let,
     LetInt,
     Lit,
@@ -34,8 +36,11 @@ from funcgrad.lower.loopir import (
     Scalar,
     Statement,
     Store,
+    Switch,
     Update,
+    Variable,
     When,
+    While,
 )
 from funcgrad.lower.nodes import is_half
 
@@ -88,6 +93,12 @@ def _outline(body: Sequence[Statement], indent: str) -> Iterator[str]:
         if isinstance(s, Loop):
             yield f"{indent}{s.kind} {s.var}"
             yield from _outline(s.body, indent + "    ")
+        elif isinstance(s, While):
+            yield f"{indent}while"
+            yield from _outline(s.body, indent + "    ")
+        elif isinstance(s, Switch):
+            for body in s.bodies:
+                yield from _outline(body, indent)
         elif isinstance(s, When):
             yield from _outline(s.body, indent)
         elif isinstance(s, Store):
@@ -154,6 +165,18 @@ def _statements(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]
         elif isinstance(s, When):
             yield f"{indent}if {_bounds(s.bounds)}:"
             yield from _statements(s.body, indent + "    ", dict(acc))
+        elif isinstance(s, Variable):
+            yield f"{indent}{s.name} = {scalar(s.start)}"
+        elif isinstance(s, Assign):
+            yield f"{indent}{s.name} = {scalar(s.expr)}"
+        elif isinstance(s, While):
+            yield f"{indent}while True:"
+            yield from _statements(s.body, indent + "    ", dict(acc))
+        elif isinstance(s, LeaveUnless):
+            yield f"{indent}if not {scalar(s.condition)}:"
+            yield f"{indent}    break"
+        elif isinstance(s, Switch):
+            yield from _switch(s, indent, acc)
         else:
             bounds = [integer(s.start), integer(s.stop)]
             if s.step != 1:
@@ -162,6 +185,18 @@ def _statements(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]
                 bounds = bounds[1:]
             yield f"{indent}for {s.var} in range({', '.join(bounds)}):"
             yield from _statements(s.body, indent + "    ", acc)
+
+
+def _switch(s: Switch, indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:
+    last = len(s.bodies) - 1
+    for number, body in enumerate(s.bodies):
+        if last:
+            test = f"{'el' if number else ''}if {scalar(s.index)} <= {number}"
+            yield f"{indent}{'else' if number == last else test}:"
+        inner = indent + "    " * bool(last)
+        yield from _statements(body, inner, dict(acc))
+        if not body:
+            yield f"{inner}pass"
 
 
 def _bounds(bounds: Sequence[tuple[Int, Int, Int]]) -> str:

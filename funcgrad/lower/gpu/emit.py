@@ -24,6 +24,7 @@ from funcgrad.lower.loopir import (
     VECTOR,
     Accumulator,
     Apply,
+    Assign,
     Choose,
     Combine,
     CombineArg,
@@ -31,6 +32,7 @@ from funcgrad.lower.loopir import (
     IntOf,
     IntOp,
     Kernel,
+    LeaveUnless,
     Let,
     LetInt,
     Lit,
@@ -42,8 +44,11 @@ from funcgrad.lower.loopir import (
     Scalar,
     Statement,
     Store,
+    Switch,
     Update,
+    Variable,
     When,
+    While,
 )
 from funcgrad.lower.nest import identity
 from funcgrad.lower.nodes import is_half
@@ -195,7 +200,7 @@ def _shareable(body: Sequence[Statement], inside: bool) -> bool:
     """Whether all threads of a block can run `body` together: each outer statement is the same for all, and
     each vector and reduce loop can be split among them. `inside`: of a sequential loop or a condition."""
     for s in body:
-        if isinstance(s, (CombineArg, Update)) or (inside and isinstance(s, Store)):
+        if isinstance(s, (CombineArg, Update, Variable, Assign, While, Switch)) or (inside and isinstance(s, Store)):
             return False
         if isinstance(s, Choose) and any(True for _ in _loops((*s.inside_body, *s.outside_body))):
             return False
@@ -218,7 +223,9 @@ def _shareable(body: Sequence[Statement], inside: bool) -> bool:
 def _inner(s: Statement) -> tuple[Statement, ...]:
     if isinstance(s, Choose):
         return (*s.inside_body, *s.outside_body)
-    return s.body if isinstance(s, (Loop, When)) else ()
+    if isinstance(s, Switch):
+        return tuple(inner for body in s.bodies for inner in body)
+    return s.body if isinstance(s, (Loop, When, While)) else ()
 
 
 def _walk(body: Sequence[Statement]) -> Iterator[Statement]:
@@ -245,8 +252,14 @@ def _combined(body: Sequence[Statement]) -> dict[str, set[str]]:
 
 def _terms(s: Statement) -> tuple[Any, ...]:
     """The expressions of a statement itself, without those of its inner statements."""
-    if isinstance(s, (Let, Combine)):
+    if isinstance(s, (Let, Combine, Assign)):
         return (s.expr,)
+    if isinstance(s, Variable):
+        return (s.start,)
+    if isinstance(s, LeaveUnless):
+        return (s.condition,)
+    if isinstance(s, Switch):
+        return (s.index,)
     if isinstance(s, CombineArg):
         return (s.expr, s.position)
     if isinstance(s, LetInt):
@@ -345,6 +358,22 @@ class _Thread:
             yield f"{indent}if ({_bounds(s.bounds)}) {{"
             yield from self.statements(s.body, indent + "    ", dict(acc))
             yield f"{indent}}}"
+        elif isinstance(s, Variable):
+            yield f"{indent}{_type(s.start.dtype)} {s.name} = {scalar(s.start)};"
+        elif isinstance(s, Assign):
+            yield f"{indent}{s.name} = {scalar(s.expr)};"
+        elif isinstance(s, While):
+            yield f"{indent}while (true) {{"
+            yield from self.statements(s.body, indent + "    ", dict(acc))
+            yield f"{indent}}}"
+        elif isinstance(s, LeaveUnless):
+            yield f"{indent}if (!({scalar(s.condition)})) break;"
+        elif isinstance(s, Switch):
+            for number, body in enumerate(s.bodies):
+                test = "" if number == len(s.bodies) - 1 else f"if ({scalar(s.index)} <= {number}) "
+                yield f"{indent}{'else ' * bool(number)}{test}{{"
+                yield from self.statements(body, indent + "    ", dict(acc))
+                yield f"{indent}}}"
         else:
             yield from self.loop(s, indent, acc)
 
