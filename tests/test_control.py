@@ -404,7 +404,10 @@ def test_disable_jit_runs_python():
 
 def test_the_report_of_a_loop_shows_its_body():
     text = str(fg.jit(lambda x: lax.scan(lambda c, x: (jnp.sin(c) + x, c), 0.0, x)).lower(jnp.arange(4.0)))
-    assert "scan of 4 steps" in text and "body:" in text
+    assert "sequential i0 in 0..n0" in text
+    large = lambda c, x: (jnp.tanh(c @ c) + x, None)
+    text = str(fg.jit(lambda c, x: lax.scan(large, c, x)[0]).lower(jnp.ones((20, 20)), jnp.arange(4.0)))
+    assert "scan of 4 steps" in text and "body:" in text and "scan is not one kernel" in text
 
 
 # -------------------------------------------------------------------------------------------------- errors
@@ -479,7 +482,7 @@ def test_what_nobody_reads_is_left_out():
 def test_a_long_scan_runs_natively():
     f = fg.jit(lambda x: lax.scan(lambda c, _: (c * 0.999 + 0.001, None), x, None, length=200_000)[0])
     close(f(np.float64(0.0)), 1.0)
-    assert "repeat 200000" in str(f.lower(np.float64(0.0)).executable._program)  # one instruction
+    assert str(f.lower(np.float64(0.0)).executable._program).count("call") == 1
 
 
 @pytest.mark.parametrize("x", [0.5, np.full(3, 0.5, np.float32), np.full(100, 0.5, np.float32)])

@@ -31,12 +31,6 @@ MAX_DEPTH = 100
 MAX_BUFFERS = 40
 """Pointers of one kernel."""
 
-UNROLLED_ELEMENTS = 64
-"""Elements of one value, and of all that a loop without lanes carries, that may be variables of a kernel."""
-
-UNROLLED_CHOICES = 16
-"""Carried elements among which an index that is known only at run time may choose."""
-
 FEWEST_LANES = 8
 """Elements that never meet, of what a loop carries, from which on they are tried as lanes before scalars."""
 

@@ -21,10 +21,15 @@ from funcgrad.lower.unrolled import Block, Choice, Repeat, Unrolled, Write, unro
 
 
 def loop_kernel(
-    region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var], label: str, sources: tuple[str, ...]
+    region: E.Region,
+    inputs: Sequence[Atom],
+    outputs: Sequence[Var],
+    storage: Callable[[Var], Var],
+    label: str,
+    sources: tuple[str, ...],
 ) -> KernelStep:
     """The kernel of a region; NotUnrolled where it has to be several."""
-    unrolled = unroll(region, inputs, outputs)
+    unrolled = unroll(region, inputs, outputs, storage)
     writer = _Writer(unrolled)
     extent = writer.write()
     nest = writer.nest

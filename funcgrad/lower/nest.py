@@ -12,6 +12,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr as E
+from funcgrad.ir import small
 from funcgrad.ir.graph import Var
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.loopir import HI, LO, PARALLEL, Int, Lit, Name, Ref, Scalar
@@ -241,6 +242,7 @@ class Nest:
             del self._names[key]
         body = self.blocks.pop()
         self._at = len(self.blocks) - 1
+        self._depths.clear()
         return body
 
     # ------------------------------------------------------------------------------- variables and branches
@@ -261,7 +263,6 @@ class Nest:
         """Closes it; gives its statements."""
         body = self._pop()
         self._floor, self._at = before
-        self._depths.clear()
         return tuple(body)
 
     def variable(self, start: Node) -> Ref:
@@ -453,7 +454,9 @@ class Nest:
         """The loop, counted from outside, in which `node` is known."""
         if node.kind in (CONST, ARGUMENT):
             return 0
-        if node in self._parked:
+        if node in self._parked or (
+            node.kind == LOAD and node.var in self._outputs
+        ):  # what is written changes
             return len(self.blocks) - 1
         found = self._depths.get(node)
         if found is None:
@@ -585,8 +588,8 @@ class Nest:
             stride = c if heuristics.static_stride(c) else self.integer(label, c)
             terms.append(loopir.mul(self._atom(atom), stride))
         if self._whole and index.constant:
-            small = abs(index.constant) < heuristics.UNROLLED_ELEMENTS
-            terms.append(index.constant if small else self._constant(index.constant))
+            near = abs(index.constant) < small.FEW_ELEMENTS
+            terms.append(index.constant if near else self._constant(index.constant))
         return loopir.add(*terms)
 
     def _int(self, index: E.Index) -> Int:

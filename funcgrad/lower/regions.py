@@ -88,7 +88,9 @@ def _tape(region: E.Region, inputs: Sequence[Atom], outputs: tuple[Var, ...], lo
     shared = inputs[start : start + b]
     for_cond, kept_cond = literal_inputs(inputs[start - c : start], range(c))
     for_known, kept_known = literal_inputs((*inputs[:own], *shared), range(own + b))
-    for_pulled, kept_pulled = literal_inputs((*inputs[own : own + own_pulled], *shared), range(own_pulled + b))
+    for_pulled, kept_pulled = literal_inputs(
+        (*inputs[own : own + own_pulled], *shared), range(own_pulled + b)
+    )
     asked = lower(*prepared(region.graphs[0], for_cond, None))
     known = lower(*prepared(region.graphs[1], for_known, own + b))
     pulled = lower(*prepared(region.graphs[2], for_pulled, own_pulled + b))
@@ -135,9 +137,7 @@ def literal_inputs(inputs: Sequence[Atom], positions: Sequence[int]) -> tuple[di
     return found, [a for k, a in enumerate(inputs) if k not in found]
 
 
-def prepared(
-    graph: Graph, literals: dict[int, Literal], consts: int | None
-) -> tuple[Graph, tuple[Var, ...]]:
+def prepared(graph: Graph, literals: dict[int, Literal], consts: int | None) -> tuple[Graph, tuple[Var, ...]]:
     """The graph after the passes, with literals for some inputs; and the outputs that are copies.
 
     Outputs that are literals, inputs, or come twice are copied, so that each result is written where it belongs by

@@ -14,6 +14,7 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.fuse import OPAQUE, Fusion, Group
+from funcgrad.lower.loop_kernels import loop_kernel
 from funcgrad.lower.lowered import (
     AccumulateStep,
     CopyStep,
@@ -24,7 +25,6 @@ from funcgrad.lower.lowered import (
     Step,
     View,
 )
-from funcgrad.lower.loop_kernels import loop_kernel
 from funcgrad.lower.regions import region_step
 from funcgrad.lower.roots import Root, Roots
 from funcgrad.lower.schedule import Scheduler, scatter_step
@@ -132,7 +132,9 @@ class _Lowering:
         inputs = tuple(self._storage(a) if isinstance(a, Var) else a for a in root.inputs)
         if isinstance(root.definition, E.Region):
             try:
-                return [loop_kernel(root.definition, inputs, root.outputs, label, sources)]
+                return [
+                    loop_kernel(root.definition, root.inputs, root.outputs, self._storage, label, sources)
+                ]
             except NotUnrolled as why:
                 self.reasons.append(f"{label} is not one kernel: {why}")
             body = lambda graph, copies: lower(graph, self.target, copies)  # noqa: E731

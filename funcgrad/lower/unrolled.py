@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir import expr as E
+from funcgrad.ir import small
 from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Var
 from funcgrad.ir.types import ArrayType
@@ -119,8 +120,11 @@ def walk_items(block: Block) -> Iterator[Repeat | Choice]:
             yield from walk_items(one)
 
 
-def unroll(region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var]) -> Unrolled:
-    """The region as scalars; NotUnrolled says why it cannot be that."""
+def unroll(
+    region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var], storage: Callable[[Var], Var]
+) -> Unrolled:
+    """The region as scalars; NotUnrolled says why it cannot be that. `storage` gives the value whose memory holds an
+    input, perhaps under another shape."""
     if any(v.type.size == 0 for v in (*outputs, *(a for a in inputs if isinstance(a, Var)))):
         raise NotUnrolled("it works on empty values")
     if region.name not in ("scan", "while", "cond"):
@@ -128,7 +132,7 @@ def unroll(region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var]) -> 
     why = NotUnrolled("it works on large values")
     for lanes in _candidates(region, inputs, outputs):
         try:
-            return _Unroller(lanes, mapped=_is_map(region)).whole(region, inputs, outputs)
+            return _Unroller(lanes, mapped=_is_map(region)).whole(region, inputs, outputs, storage)
         except NotUnrolled as refusal:
             why = refusal
     raise why
@@ -138,7 +142,9 @@ def _is_map(region: E.Region) -> bool:
     return region.name == "scan" and dict(region.attributes)["carry"] == 0
 
 
-def _candidates(region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var]) -> Iterator[tuple[int, ...]]:
+def _candidates(
+    region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var]
+) -> Iterator[tuple[int, ...]]:
     """The extents of lanes that are worth a try, best first."""
     settings = dict(region.attributes)
     if _is_map(region):
@@ -148,11 +154,11 @@ def _candidates(region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var]
     if region.name == "cond" or not carried:
         carried = []
     largest = max((v.type.shape for v in carried), key=math.prod, default=())
-    few = sum(v.type.size for v in carried) <= heuristics.UNROLLED_ELEMENTS
+    few = sum(v.type.size for v in carried) <= small.FEW_ELEMENTS
     if few and math.prod(largest) < heuristics.FEWEST_LANES:
         yield ()
     for count in range(len(largest), 0, -1):
-        if math.prod(largest[:count]) > 1 and math.prod(largest[count:]) <= heuristics.UNROLLED_ELEMENTS:
+        if largest[count - 1] > 1 and math.prod(largest[count:]) <= small.FEW_ELEMENTS:
             yield largest[:count]
     if few and math.prod(largest) >= heuristics.FEWEST_LANES:
         yield ()
@@ -190,20 +196,22 @@ class _Unroller:
         if not lead or shape[: len(lead)] != self.lanes:
             lead = ()
         rest = shape[len(lead) :]
-        if math.prod(rest) > heuristics.UNROLLED_ELEMENTS:
+        if math.prod(rest) > small.FEW_ELEMENTS:
             raise NotUnrolled(f"a value of type {type} is too large for registers")
         return [(*lead, *map(E.Index, place)) for place in np.ndindex(*rest)]
 
     def check_size(self) -> None:
-        if sum(n.kind == OP for n in self.nodes.values()) > heuristics.MAX_OPERATIONS:
-            raise NotUnrolled(f"more than {heuristics.MAX_OPERATIONS} operations")
+        if sum(n.kind == OP for n in self.nodes.values()) > small.FEW_OPERATIONS:
+            raise NotUnrolled(f"more than {small.FEW_OPERATIONS} operations")
 
-    def whole(self, region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var]) -> Unrolled:
+    def whole(
+        self, region: E.Region, inputs: Sequence[Atom], outputs: Sequence[Var], storage: Callable[[Var], Var]
+    ) -> Unrolled:
         block = Block()
         scope = _Scope(self, {}, block)
         for atom in inputs:
             if isinstance(atom, Var):
-                scope.readers[atom] = scope.memory(atom)
+                scope.readers[atom] = scope.memory(storage(atom), atom.type.shape)
         writes: list[Write] = []
         places = [(var, ()) for var in outputs]
         found = scope.region(region, inputs, places, outermost=True)
@@ -222,8 +230,9 @@ class _Scope:
         self.expander = Expander(unroller.extents, self._definition, self._stop, nodes=unroller.nodes)
         self.maps: dict[Var, tuple[E.Expr, tuple[Atom, ...]]] = {}
 
-    def memory(self, var: Var) -> Reader:
-        return lambda index: self.expander.load(var, index)
+    def memory(self, var: Var, shape: tuple[int, ...]) -> Reader:
+        """A value of this shape in the memory of `var`."""
+        return lambda index: self.expander.widen(self._raw(var, shape, index))
 
     def value(self, atom: Atom, index: Index) -> Node:
         return self.expander.value(atom, index)
@@ -298,11 +307,13 @@ class _Scope:
         if isinstance(definition, E.Map):
             self.maps[var] = (definition.expr, inputs)
         elif isinstance(definition, E.Reduce):
-            if math.prod(definition.extents) > heuristics.UNROLLED_ELEMENTS:
-                raise NotUnrolled(f"{equation.primitive.name} is over {math.prod(definition.extents)} elements")
+            if math.prod(definition.extents) > small.FEW_ELEMENTS:
+                raise NotUnrolled(
+                    f"{equation.primitive.name} is over {math.prod(definition.extents)} elements"
+                )
             self.readers[var] = lambda index: self._reduced(var.type, definition, inputs, index)
         elif isinstance(definition, E.Scatter):
-            if math.prod(definition.extents) > heuristics.UNROLLED_ELEMENTS:
+            if math.prod(definition.extents) > small.FEW_ELEMENTS:
                 raise NotUnrolled(f"{equation.primitive.name} has {math.prod(definition.extents)} updates")
             self.readers[var] = lambda index: self._scattered(var.type, definition, inputs, index)
         else:
@@ -325,9 +336,7 @@ class _Scope:
                 continue
             better = expander.op("gt" if reduce.kind == "argmax" else "lt", (x, total), _BOOL)
             if x.dtype.kind == "f":
-                nan, good = (
-                    expander.op(code, (n, n), _BOOL) for code, n in (("ne", x), ("eq", total))
-                )
+                nan, good = (expander.op(code, (n, n), _BOOL) for code, n in (("ne", x), ("eq", total)))
                 better = expander.op("or", (better, expander.op("and", (nan, good), _BOOL)), _BOOL)
             total = expander.op("select", (better, x, total), x.dtype)
             place = expander.op("select", (better, here, place), type.dtype)
@@ -342,8 +351,14 @@ class _Scope:
             axes = dict(enumerate(map(E.Index, position)))
             hit = self._all(
                 [
-                    *((self._difference(ix, low), "ge") for ix, low, _ in self._bounds(scatter, inputs, axes)),
-                    *((self._difference(ix, high), "lt") for ix, _, high in self._bounds(scatter, inputs, axes)),
+                    *(
+                        (self._difference(ix, low), "ge")
+                        for ix, low, _ in self._bounds(scatter, inputs, axes)
+                    ),
+                    *(
+                        (self._difference(ix, high), "lt")
+                        for ix, _, high in self._bounds(scatter, inputs, axes)
+                    ),
                     *(
                         (self._difference(expander.index(t, inputs, axes), ix), "eq")
                         for t, ix in zip(scatter.target, index)
@@ -401,7 +416,7 @@ class _Scope:
         lanes = len(lead) if lead and next(iter(known))[: len(lead)] == lead else 0
         if index[:lanes] != lead[:lanes]:
             raise NotUnrolled("its lanes depend on each other")
-        if len(known) > heuristics.UNROLLED_CHOICES:
+        if len(known) > small.FEW_CHOICES:
             raise NotUnrolled(f"it picks one of {len(known)} carried elements at run time")
         result: Node | None = None
         for place, node in known.items():
@@ -466,10 +481,10 @@ class _Scope:
 
     def _of_lane(self, var: Var, elements: Sequence[Index]) -> Reader:
         """A carried value in memory, of which each lane reads its own elements."""
-        return self.held(var.type, [self._raw(var, ix) for ix in elements])
+        return self.held(var.type, [self._raw(var, var.type.shape, ix) for ix in elements])
 
-    def _raw(self, var: Var, index: Index) -> Node:
-        address = E.simplify(flat_address(index, var.type.shape), self.unroller.extents)
+    def _raw(self, var: Var, shape: tuple[int, ...], index: Index) -> Node:
+        address = E.simplify(flat_address(index, shape), self.unroller.extents)
         return self.expander.node(LOAD, var.type.dtype, var=var, address=address)
 
     def _close(
@@ -504,9 +519,7 @@ class _Scope:
         lane_axis = outermost and self.unroller.mapped
         axis = E.axis(0) if lane_axis else self.unroller.new_axis(length)
         now = E.Index(length - 1) - axis if settings["reverse"] else axis
-        loop, readers, in_memory = self._carried(
-            kept[consts : consts + carry], types, places, outermost
-        )
+        loop, readers, in_memory = self._carried(kept[consts : consts + carry], types, places, outermost)
         if not lane_axis:
             loop.axis = len(self.unroller.extents) - 1
         slices = [
@@ -561,7 +574,7 @@ class _Scope:
         types: list[ArrayType] = []
         for graph in region.graphs:
             graph, _ = prepared(graph, inner, None)
-            scope = self._inner(graph, [a for a in kept[1:]], ())
+            scope = self._inner(graph, list(kept[1:]), ())
             scope.run(graph, ())
             types = [a.type for a in graph.outputs]
             choice.blocks.append(scope.block)

@@ -1,7 +1,8 @@
 """The primitive `cond`: runs one of several graphs, chosen by an int32 that is limited to their number.
 
 Operands are (index, operands of every branch). All branches have the same types of inputs and outputs. Where
-the index is batched, all branches run and each example takes the outputs of its own.
+the index is batched, each example runs its own branch if that works on few numbers; else all branches run, and each
+example takes the outputs of its own.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from funcgrad.ir import expr
 from funcgrad.ir.effects import has_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
+from funcgrad.ir.small import is_small
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
 from funcgrad.prims.control_graphs import (
     Flags,
+    borrowed,
     check_operands,
     chosen,
     either,
@@ -30,12 +33,13 @@ from funcgrad.prims.control_graphs import (
     padded,
     pruned,
     pruned_equation,
+    where_rows,
 )
 from funcgrad.prims.control_scan import one_by_one
 from funcgrad.records import record
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
-from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+from funcgrad.trace.graph_trace import Derived, evaluate_graph, trace_to_graph
 from funcgrad.transforms.jvp import jvp_graph
 from funcgrad.transforms.partial import Split, partial_graph
 from funcgrad.transforms.transpose import transpose_graph
@@ -84,7 +88,8 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, branches: Branches)
 def _batch(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], *, branches: Branches):
     batched = tuple([a is not None for a in axes[1:]])
     index, *values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
-    if axes[0] is not None and any(map(has_effects, branches)):  # only those of the branch that is taken
+    if axes[0] is not None and (any(map(has_effects, branches)) or is_small(*branches)):
+        # only the effects of the branch that is taken; on few numbers a real branch in a kernel
         return one_by_one(cond_p, size, operands, axes, {"branches": branches})
     if axes[0] is not None:
         return _select_all(size, index, values, batched, branches)
@@ -96,19 +101,36 @@ def _batch(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], 
 
 
 def _select_all(size: AxisSize, index: Any, values: Sequence[Any], batched: Flags, branches: Branches):
-    """Every branch over the whole batch, and for each example the outputs of its own."""
+    """Every branch over the whole batch, and for each example the outputs of its own.
+
+    The examples that do not take a branch go through it with the operands of one that does, so that no branch runs on
+    operands that it is not meant for: such a loop may have no end, and a NaN times 0 is a NaN in a gradient.
+    """
+    index = ops.apply("clamp", np.int32(0), index, np.int32(len(branches) - 1))
+    shared = [x for x, b in zip(values, batched) if not b]
     found: list[Any] = []
-    for number in reversed(range(len(branches))):
-        derived = batch_graph(branches[number], size, batched, True)
-        outs = evaluate_graph(derived.graph, [*derived.constants, *values])
-        if not found:
-            found = outs
-            continue
-        here = ops.le(index, np.int32(number))
-        found = [
-            ops.select(ops.broadcast_in_dim(here, type_of(o).shape, (0,)), o, f) for o, f in zip(outs, found)
-        ]
+    for number, branch in enumerate(branches):
+        derived = batch_graph(branch, size, batched, True)
+        here = ops.eq(index, np.int32(number))
+        given = [borrowed(here, x) if b else x for x, b in zip(values, batched)]
+        if any(e.subgraphs() for e in branch.equations) or any(
+            dtypes.is_inexact(type_of(x).dtype) for x in shared
+        ):
+            outs = _if_taken(here, derived, given)
+        else:
+            outs = evaluate_graph(derived.graph, [*derived.constants, *given])
+        found = [where_rows(here, o, f) for o, f in zip(outs, found)] if found else outs
     return found, [0] * len(found)
+
+
+def _if_taken(here: Any, derived: Derived, values: Sequence[Any]) -> list[Any]:
+    """A batched branch, or zeros where no example takes it."""
+    graph = derived.graph
+    nothing = trace_to_graph(
+        lambda *_: [ops.zeros(a.type) for a in graph.outputs], graph.in_types, graph.name
+    ).graph
+    taken = ops.convert(ops.reduce_or(here, (0,)), np.dtype(np.int32))
+    return bind(cond_p, taken, *derived.constants, *values, branches=(nothing, graph))
 
 
 @record

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from funcgrad.errors import GraphError
 from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
@@ -17,6 +19,7 @@ from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.prims import calls
 from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
 from funcgrad.trace.graph_trace import Derived, evaluate_graph, has_tracers, trace_to_graph
 
 T = TypeVar("T")
@@ -221,3 +224,20 @@ def keep(graph: Graph, key: tuple[Any, ...], value: T, constants: Sequence[Any])
     if not has_tracers(constants):
         graph.memo[key] = value
     return value
+
+
+def where_rows(mask: Any, on_true: Any, on_false: Any) -> Any:
+    """A choice by a mask over the leading axis."""
+    shape = type_of(on_true).shape
+    return ops.select(ops.broadcast_in_dim(mask, shape, (0,)), on_true, on_false)
+
+
+def borrowed(mask: Any, x: Any) -> Any:
+    """`x`, in which rows where `mask` is false are those of the first row where it is true. No derivative goes to
+    what is borrowed. (Of a mask without a true row, the first row of `x`.)"""
+    shape = type_of(x).shape
+    first = ops.argmax(mask, 0, np.dtype(np.int32))
+    zero = np.int32(0)
+    row = ops.dynamic_slice(x, [first, *[zero] * (len(shape) - 1)], (1, *shape[1:]))
+    row = ops.apply("stop_gradient", ops.reshape(row, shape[1:]))
+    return where_rows(mask, x, ops.broadcast_in_dim(row, shape, tuple(range(1, len(shape)))))

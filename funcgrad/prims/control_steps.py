@@ -10,10 +10,9 @@ from typing import Any
 
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize
-from funcgrad.prims.control_graphs import Flags, parts, reordered
+from funcgrad.prims.control_graphs import Flags, borrowed, parts, reordered, where_rows
 from funcgrad.records import record
 from funcgrad.trace import ops
-from funcgrad.trace.core import type_of
 from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered, trace_to_graph
 from funcgrad.transforms.jvp import jvp_graph
 from funcgrad.transforms.vmap import batch_graph
@@ -91,23 +90,18 @@ def batched_loop(
 
 @remembered
 def _masked_step(body: Graph, cond: Graph, body_consts: int, cond_consts: int) -> Derived:
-    """(constants of body and cond; conditions, carries) -> (conditions, carries): one step of those that go on."""
+    """(constants of body and cond; conditions, carries) -> (conditions, carries): one step of those that go on. The
+    others take part in it with the carries of one that goes on (see `_select_all` in control_cond.py)."""
 
     def step(*values: Any) -> list[Any]:
         b_ops, c_ops, (going, *carried) = parts(values, body_consts, cond_consts)
-        news = evaluate_graph(body, [*b_ops, *carried])
-        kept = [_where(going, new, old) for new, old in zip(news, carried)]
+        news = evaluate_graph(body, [*b_ops, *(borrowed(going, x) for x in carried)])
+        kept = [where_rows(going, new, old) for new, old in zip(news, carried)]
         still = evaluate_graph(cond, [*c_ops, *kept])[0]
         return [ops.and_(going, still), *kept]
 
     types = [*body.in_types[:body_consts], *cond.in_types[:cond_consts]]
     return derive(step, [*types, cond.out_types[0], *body.in_types[body_consts:]], body.name, [])
-
-
-def _where(mask: Any, on_true: Any, on_false: Any) -> Any:
-    """A choice by a mask over the leading axis."""
-    shape = type_of(on_true).shape
-    return ops.select(ops.broadcast_in_dim(mask, shape, (0,)), on_true, on_false)
 
 
 def started(loop: BatchedLoop, c_ops: Sequence[Any], b_ops: Sequence[Any], init: Sequence[Any]) -> Any:

@@ -17,6 +17,7 @@ from funcgrad.ir import expr
 from funcgrad.ir.effects import has_effects, without_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
+from funcgrad.ir.small import is_small
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
 from funcgrad.prims.control_graphs import (
@@ -130,8 +131,8 @@ def _batch(
         move_batch_axis(x, 0 if was else None, 0, size) if m else x
         for x, was, m in zip(init, moving, loop.moving)
     ]
-    if loop.asked is not None and (has_effects(body) or has_effects(cond)):
-        # an example has effects only as long as it goes on
+    if loop.asked is not None and (has_effects(body) or has_effects(cond) or is_small(cond, body)):
+        # an example has effects only as long as it goes on; on few numbers it is a loop of its own in a kernel
         params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
         return one_by_one(while_p, size, operands, axes, params)
     c_ops, b_ops, init = started(loop, c_ops, b_ops, init)

@@ -200,7 +200,9 @@ def _shareable(body: Sequence[Statement], inside: bool) -> bool:
     """Whether all threads of a block can run `body` together: each outer statement is the same for all, and
     each vector and reduce loop can be split among them. `inside`: of a sequential loop or a condition."""
     for s in body:
-        if isinstance(s, (CombineArg, Update, Variable, Assign, While, Switch)) or (inside and isinstance(s, Store)):
+        if isinstance(s, (CombineArg, Update, Variable, Assign, While, Switch)) or (
+            inside and isinstance(s, Store)
+        ):
             return False
         if isinstance(s, Choose) and any(True for _ in _loops((*s.inside_body, *s.outside_body))):
             return False
