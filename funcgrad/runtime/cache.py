@@ -20,7 +20,7 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class _Cache:
     stats: Stats = field(default_factory=Stats)
     addresses: dict[str, int] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
+    driver: bytes | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
     warned: set[str] = field(default_factory=set)
 
@@ -103,29 +104,49 @@ def key_of(source: str) -> str:
     return hashlib.sha256(fingerprint() + source.encode()).hexdigest()
 
 
+def load_kernels(sources: Sequence[str]) -> list[int]:
+    """The addresses of the entry points of the kernels with these sources. Those that are not there yet are compiled,
+    side by side."""
+    keys = list(map(key_of, sources))
+    with _cache.lock:
+        missing: dict[str, str | None] = {}
+        for key, source in zip(keys, sources):
+            if key not in _cache.addresses and key not in missing:
+                code = _find(key)
+                if code is None:
+                    missing[key] = source
+                else:
+                    _cache.addresses[key] = _load(code, abi.ENTRY)
+        if missing and not _driver():
+            missing = {key_of(_DRIVER): None, **missing}
+        for key, code in _compile(missing):
+            if missing[key] is None:
+                _cache.driver = code
+            else:
+                _cache.addresses[key] = _load(code, abi.ENTRY)
+        return [_cache.addresses[key] for key in keys]
+
+
 def load_kernel(source: str) -> int:
     """The address of the entry point of the kernel with this source, compiled if it is not there yet."""
-    key = key_of(source)
-    with _cache.lock:
-        address = _cache.addresses.get(key)
-        if address is None:
-            code = _object(key, source, lambda: _compile(key, source))
-            address = _cache.addresses[key] = _load(code, abi.ENTRY)
-        return address
+    return load_kernels([source])[0]
 
 
 @functools.cache
 def load_driver() -> tuple[int, int]:
     """The addresses of the native driver's `enter` and `work`."""
-
-    def compile_driver() -> bytes:
-        from funcgrad.kernels.cpu import compiling
-
-        return compiling.compile_driver()
-
     with _cache.lock:
-        code = _object(key_of(_DRIVER), None, compile_driver)
+        code = _driver()
+        if code is None:
+            [(_, code)] = _compile({key_of(_DRIVER): None})
         return _load(code, "funcgrad_enter"), _load(code, "funcgrad_work")
+
+
+def _driver() -> bytes | None:
+    """The driver's code, if it is there; remembered."""
+    if _cache.driver is None:
+        _cache.driver = _find(key_of(_DRIVER))
+    return _cache.driver
 
 
 def _load(code: bytes, symbol: str) -> int:
@@ -135,32 +156,43 @@ def _load(code: bytes, symbol: str) -> int:
     return address
 
 
-def _object(key: str, source: str | None, make: Callable[[], bytes]) -> bytes:
-    """The object code of this key: from memory, from the folder, or made, and then kept."""
+def _find(key: str) -> bytes | None:
+    """The object code of this key from memory or from the folder."""
     code = _cache.objects.get(key) or _read(key)
-    if code is None:
-        start = time.perf_counter()
-        code = make()
-        _cache.stats.compiled += 1
-        _cache.stats.compile_seconds += time.perf_counter() - start
+    _cache.stats.loaded += code is not None
+    return code
+
+
+def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
+    """Compile and keep the kernels with these sources; None stands for the driver."""
+    if not missing:
+        return
+    start = time.perf_counter()
+    from funcgrad.kernels.cpu import compiling  # imports Numba, which takes its time
+
+    def lowering(key: str, source: str | None) -> Callable[[], list[str]]:
+        if source is None:
+            return compiling.lower_driver
+        return lambda: compiling.lower_kernel(_kernel(key, source))
+
+    objects = compiling.compile_all([lowering(key, source) for key, source in missing.items()])
+    for (key, source), code in zip(missing.items(), objects):
         checked = _MAGIC + hashlib.sha256(code).digest() + code
         if source is not None:
             _write(f"{key}.py", source.encode())
         if not _write(f"{key}.o", checked):
             _cache.objects[key] = code
-    else:
-        _cache.stats.loaded += 1
-    return code
+        _cache.stats.compiled += 1
+        yield key, code
+    _cache.stats.compile_seconds += time.perf_counter() - start
 
 
-def _compile(key: str, source: str) -> bytes:
-    """Run a kernel's source as a module, whose file is the one in the cache folder, and compile its kernel."""
-    from funcgrad.kernels.cpu import compiling  # imports Numba, which takes half a second
-
+def _kernel(key: str, source: str) -> abi.Kernel:
+    """Run a kernel's source as a module, whose file is the one in the cache folder."""
     module = types.ModuleType(f"funcgrad_kernel_{key[:16]}")
     module.__file__ = str(folder() / f"{key}.py")
     exec(compile(source, module.__file__, "exec"), module.__dict__)
-    return compiling.compile_kernel(module.kernel)
+    return module.kernel
 
 
 def _read(key: str) -> bytes | None:

@@ -72,6 +72,7 @@ class Executable:
         self.work = 0.0
         self._library_calls: list[LibraryCall] = []
         self._exits: list[int] = []
+        self._numbers: dict[str, int] = {}
         self._donated = donated
         self._assemble()
 
@@ -83,7 +84,8 @@ class Executable:
             self._append(assembled, step, placement)
         for handle in self._exits:
             assembled.patch(handle)
-        self._words = assembled.finish() if assembled.here > program.HEADER else None
+        addresses = cache.load_kernels(list(self._numbers))
+        self._words = assembled.finish(addresses) if assembled.here > program.HEADER else None
         self._program = assembled
         self._functions: list[tuple[Any, Any, Any]] = []
         self._shapes = [t.shape for t in placement.buffers]
@@ -98,6 +100,10 @@ class Executable:
             and _each_its_own(placement, self._out_types)
         )
 
+    def _kernel(self, source: str) -> int:
+        """The number that stands for a kernel in the program until all are there."""
+        return self._numbers.setdefault(source, -1 - len(self._numbers))
+
     def _append(self, assembled: program.Program, step: Any, placement: Placement) -> None:
         """Add one step to the program; `placement` says where its values are."""
         address = placement.address
@@ -108,9 +114,7 @@ class Executable:
             self.sources.append(text)
             values = [*step.integers, *map(_bits, step.scalars)]
             grain = heuristics.parallel_grain(step.extent, step.work, self._cores)
-            assembled.call(
-                cache.load_kernel(text), step.extent, grain, list(map(address, step.views)), values
-            )
+            assembled.call(self._kernel(text), step.extent, grain, list(map(address, step.views)), values)
             self.work += step.extent * step.work
         elif isinstance(step, GemmStep):
             short = dtypes.name(step.dtype)
@@ -135,7 +139,7 @@ class Executable:
                 step.dtype.itemsize,
                 (rows, columns),
             )
-            entry = cache.load_kernel(blas.source(short))
+            entry = self._kernel(blas.source(short))
             pointers = list(map(address, (step.lhs, step.rhs, step.out)))
             grain = 1 if blocks > 1 else heuristics.parallel_grain(batch, work, self._cores)
             if threads is not None:
@@ -171,7 +175,7 @@ class Executable:
         for text, extent, work, integers in calls:
             self.sources.append(text)
             grain = heuristics.parallel_grain(extent, work, self._cores)
-            assembled.call(cache.load_kernel(text), extent, grain, pointers, integers)
+            assembled.call(self._kernel(text), extent, grain, pointers, integers)
             self.work += extent * work
 
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
@@ -179,7 +183,7 @@ class Executable:
             return
         pointers = [(source.slot, source.offset), (target.slot, target.offset)]
         assembled.call(
-            cache.load_kernel(_COPY), size, heuristics.parallel_grain(size, 0.05, self._cores), pointers
+            self._kernel(_COPY), size, heuristics.parallel_grain(size, 0.05, self._cores), pointers
         )
         self.work += size * 0.05
 
