@@ -118,7 +118,7 @@ def load_kernels(sources: Sequence[str]) -> list[int]:
                 else:
                     _cache.addresses[key] = _load(code, abi.ENTRY)
         if missing and not _driver():
-            missing = {key_of(_DRIVER): None, **missing}
+            missing[key_of(_DRIVER)] = None  # the last: LLVM has enough to do while it is lowered
         for key, code in _compile(missing):
             if missing[key] is None:
                 _cache.driver = code

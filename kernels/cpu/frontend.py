@@ -29,6 +29,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.fastmathpass import rewrite_module
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.imputils import Registry
+from numba.core.ir import Del
 from numba.core.lowering import Lower
 from numba.core.target_extension import (
     CPU,
@@ -37,7 +38,7 @@ from numba.core.target_extension import (
     target_override,
     target_registry,
 )
-from numba.core.typed_passes import IRLegalization, NoPythonBackend, NopythonTypeInference
+from numba.core.typed_passes import NoPythonBackend, NopythonTypeInference
 from numba.core.typing import templates
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
@@ -219,6 +220,8 @@ class _Lowering(LoweringPass):
             noalias=state.flags.noalias,
             abi_tags=[state.flags.get_mangle_string()],
         )
+        for block in function.blocks.values():  # nothing here is counted, so nothing needs to be given up
+            block.body = [s for s in block.body if not isinstance(s, Del)]
         with context.push_code_library(state.library):
             lowering = _Lower(context, state.library, description, function, metadata=state.metadata)
             lowering.lower()
@@ -235,7 +238,6 @@ class _Pipeline(CompilerBase):
         manager.add_pass(FixupArgs, "fix up arguments")
         manager.add_pass(IRProcessing, "process IR")
         manager.add_pass(NopythonTypeInference, "infer types")
-        manager.add_pass(IRLegalization, "make the IR legal")
         manager.add_pass(_Lowering, "lower")
         manager.add_pass(NoPythonBackend, "finish")
         manager.finalize()
