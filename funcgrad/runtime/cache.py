@@ -21,34 +21,34 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from funcgrad.errors import CacheWarning
 from funcgrad.kernels.cpu import abi, loader
+from funcgrad.records import record
 
 _MAGIC = b"funcgrad object 1\n"
 _DRIVER = "driver"
 
 
-@dataclass
 class Stats:
     """What the cache has done in this process; times in seconds."""
 
-    compiled: int = 0
-    loaded: int = 0
-    compile_seconds: float = 0.0
-    load_seconds: float = 0.0
+    def __init__(self) -> None:
+        self.compiled = 0
+        self.loaded = 0
+        self.compile_seconds = 0.0
+        self.load_seconds = 0.0
 
 
-@dataclass
 class _Cache:
-    stats: Stats = field(default_factory=Stats)
-    addresses: dict[str, int] = field(default_factory=dict)
-    objects: dict[str, bytes] = field(default_factory=dict)
-    driver: bytes | None = None
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    warned: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.stats = Stats()
+        self.addresses: dict[str, int] = {}
+        self.objects: dict[str, bytes] = {}
+        self.driver: bytes | None = None
+        self.lock = threading.RLock()
+        self.warned: set[str] = set()
 
 
 _cache = _Cache()
@@ -237,7 +237,7 @@ def _warn(what: str) -> None:
         warnings.warn(CacheWarning(f"{what} (folder: {folder()})"), stacklevel=2)
 
 
-@dataclass(frozen=True)
+@record
 class Contents:
     """What the folder holds."""
 

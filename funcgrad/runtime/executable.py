@@ -36,11 +36,9 @@ from funcgrad.lower.placement import Buffer, Operand, Place, Placement, place
 from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
 from funcgrad.passes import pipeline
-from funcgrad.prims.calls import set_executor
 from funcgrad.runtime import buffers, cache, donation, regions
 from funcgrad.runtime.device import driver
 from funcgrad.runtime.library import LibraryCall
-from funcgrad.trace.core import data_of
 
 LONG_PROGRAM_NS = 20_000
 """Above this much predicted work a call lets other Python threads run."""
@@ -276,14 +274,6 @@ class Executable:
             results[number] = arrays[operand].reshape(self._shapes[number])
 
 
-def as_operands(values: Sequence[Any], types: Sequence[ArrayType]) -> list[Array]:
-    """What an executable takes: Arrays, which are views of what the user may change."""
-    return [
-        x if x.__class__ is Array else Array(np.asarray(data_of(x), t.dtype)[...], t)
-        for x, t in zip(values, types)
-    ]
-
-
 def _each_its_own(placement: Placement, out_types: Sequence[ArrayType]) -> bool:
     """Whether the results are the buffers, in order."""
     whole = [r.number if isinstance(r, Buffer) else -1 for r in placement.results]
@@ -305,10 +295,7 @@ def executable_for(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
     return known
 
 
-def _execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+def execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
     """What evaluates a `jit` equation that is met outside every transform."""
     results = executable_for(graph)([Array(np.asarray(a), t) for a, t in zip(arrays, graph.in_types)])
     return [r._data for r in results]
-
-
-set_executor(_execute)
