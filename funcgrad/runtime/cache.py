@@ -9,6 +9,7 @@ once, leave nothing half done. Where the folder cannot be used, one warning is g
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -29,6 +30,11 @@ from funcgrad.records import record
 
 _MAGIC = b"funcgrad object 1\n"
 _DRIVER = "driver"
+_WRITING = ".writing-"
+"""How the name of a file begins that is not whole yet."""
+_ABANDONED = 3600
+"""Seconds after which nobody writes such a file any more."""
+_DAY = 86400
 
 
 class Stats:
@@ -199,7 +205,9 @@ def _read(key: str) -> bytes | None:
     """The object code of this key from the folder; None where there is none, or where it is damaged."""
     path = folder() / f"{key}.o"
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read()
+            used = os.fstat(file.fileno()).st_mtime
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -210,6 +218,9 @@ def _read(key: str) -> bytes | None:
     if data[:head] != _MAGIC + hashlib.sha256(code).digest():
         _warn(f"a damaged kernel in the cache is compiled again: {path}")
         return None
+    if time.time() - used > _DAY:  # prune goes by it
+        with contextlib.suppress(OSError):
+            os.utime(path)
     return code
 
 
@@ -219,7 +230,7 @@ def _write(name: str, data: bytes) -> bool:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=_WRITING)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         os.replace(temporary, target)
@@ -246,17 +257,80 @@ class Contents:
     bytes: int
 
 
+@record
+class Entry:
+    """A kernel in the folder: its files, their bytes, and when it was last used (to a day), in seconds of the epoch."""
+
+    key: str
+    files: tuple[Path, ...]
+    bytes: int
+    used: float
+
+
+def entries() -> list[Entry]:
+    """The kernels in the folder, the one that was used longest ago first."""
+    found: dict[str, list[Path]] = {}
+    for path in folder().glob("*") if folder().is_dir() else ():
+        if path.suffix in (".py", ".o") and not path.name.startswith(_WRITING):
+            found.setdefault(path.stem, []).append(path)
+    made = []
+    for key, files in found.items():
+        stats = [s for s in map(_stat, files) if s is not None]  # another process may remove them
+        if stats:
+            size, used = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)
+            made.append(Entry(key, tuple(sorted(files)), size, used))
+    return sorted(made, key=lambda e: (e.used, e.key))
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def contents() -> Contents:
     """The number and size of what is in the folder."""
-    files = [p for p in folder().glob("*") if p.suffix in (".py", ".o")] if folder().is_dir() else []
-    return Contents(folder(), sum(p.suffix == ".o" for p in files), sum(p.stat().st_size for p in files))
+    return _contents(entries())
+
+
+def _contents(of: Sequence[Entry]) -> Contents:
+    return Contents(
+        folder(), sum(any(f.suffix == ".o" for f in e.files) for e in of), sum(e.bytes for e in of)
+    )
+
+
+def prune(unused_for: float | None = None, max_bytes: int | None = None) -> Contents:
+    """Remove kernels that were not used for so many seconds, and those unused for longest until the rest fits into
+    `max_bytes`; gives what was removed. What a process has loaded stays loaded; what it misses later it compiles
+    again."""
+    there, now = entries(), time.time()
+    left = sum(e.bytes for e in there)
+    removed = []
+    for entry in there:
+        if (unused_for is not None and now - entry.used > unused_for) or (
+            max_bytes is not None and left > max_bytes
+        ):
+            removed.append(entry)
+            left -= entry.bytes
+    _remove(removed)
+    for path in folder().glob(f"{_WRITING}*") if folder().is_dir() else ():
+        stat = _stat(path)
+        if stat is not None and now - stat.st_mtime > _ABANDONED:
+            path.unlink(missing_ok=True)
+    return _contents(removed)
 
 
 def clear() -> Contents:
     """Remove every kernel from the folder; gives what there was."""
-    before = contents()
-    if folder().is_dir():
-        for path in folder().glob("*"):
-            if path.suffix in (".py", ".o") or path.name.startswith(".writing-"):
-                path.unlink(missing_ok=True)
-    return before
+    there = entries()
+    _remove(there)
+    for path in folder().glob(f"{_WRITING}*") if folder().is_dir() else ():
+        path.unlink(missing_ok=True)
+    return _contents(there)
+
+
+def _remove(of: Sequence[Entry]) -> None:
+    for entry in of:
+        for path in entry.files:
+            path.unlink(missing_ok=True)
