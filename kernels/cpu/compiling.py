@@ -38,7 +38,7 @@ def lower_kernel(kernel: Kernel) -> Modules:
     modules, name = frontend.lower(kernel.function, types.void(*arguments), kernel.reassociate)
     if len(modules) == 1:
         modules[0] = modules[0].replace(_DEFINED, _INTERNAL)
-    modules[0] += _entry_ir(kernel, name)
+    modules[0] += "\n" + _entry_ir(kernel, name)
     return modules
 
 

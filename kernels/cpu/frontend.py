@@ -17,7 +17,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import _dynfunc
+from numba import _dynfunc, njit
 from numba.core import cgutils, types, typing
 from numba.core.codegen import CodeLibrary, JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler import Compiler, CompilerBase, Flags, _LowerResult, compile_extra
@@ -282,6 +282,9 @@ jit_registry[Kernels] = _jit
 def lower(function: Callable[..., Any], signature: Any, reassociate: bool) -> tuple[list[str], str]:
     """The modules of LLVM IR of a function, and its name there. It is called `i32 f(result*, exception**,
     arguments...)`; pointer arguments are declared not to overlap."""
+    used = map(function.__globals__.get, function.__code__.co_names)
+    if any(isinstance(value, Dispatcher) for value in used):
+        return _lower_by_numba(function, signature, reassociate)
     flags = Flags()
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
@@ -295,3 +298,24 @@ def lower(function: Callable[..., Any], signature: Any, reassociate: bool) -> tu
             *contexts, function, signature.args, signature.return_type, flags, {}, pipeline_class=_Pipeline
         )
     return result.library.modules(), result.fndesc.llvm_func_name
+
+
+class _NoAlias(Compiler):
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
+def _lower_by_numba(function: Callable[..., Any], signature: Any, reassociate: bool) -> tuple[list[str], str]:
+    """The same by `numba.njit`, for a function that calls somebody's own `numba.njit` functions, which may use all of
+    Numba."""
+    dispatcher = njit(
+        signature,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        error_model="numpy",
+        fastmath={"reassoc"} if reassociate else False,
+        pipeline_class=_NoAlias,
+    )(function)
+    [result] = dispatcher.overloads.values()
+    return [result.library.get_llvm_str()], result.fndesc.llvm_func_name
