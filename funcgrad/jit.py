@@ -9,23 +9,27 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from funcgrad import tree
 from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.config import config
 from funcgrad.errors import ArgumentError, UnhashableError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of
-from funcgrad.ir.graph import ClosedGraph
+from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.ir.types import ArrayType
-from funcgrad.prims.calls import jit_p
+from funcgrad.prims.calls import jit_p, set_executor
 from funcgrad.records import record
-from funcgrad.runtime.executable import Executable, as_operands, executable_for
-from funcgrad.runtime.report import Lowered
 from funcgrad.source import without_internal_frames
-from funcgrad.trace.core import EAGER, bind, is_operand, state, type_of
+from funcgrad.trace.core import EAGER, bind, data_of, is_operand, state, type_of
 from funcgrad.trace.graph_trace import has_tracers, trace_to_graph
 from funcgrad.tree import TreeDef
+
+if TYPE_CHECKING:  # a program that compiles nothing never loads the compiler
+    from funcgrad.runtime.executable import Executable
+    from funcgrad.runtime.report import Lowered
 
 
 @record
@@ -38,6 +42,23 @@ class Signature:
     statics: dict[Any, Any]
     settings: int
     axes: tuple[Any, ...]
+
+
+def as_operands(values: Sequence[Any], types: Sequence[ArrayType]) -> list[Array]:
+    """What an executable takes: Arrays, which are views of what the user may change."""
+    return [
+        x if x.__class__ is Array else Array(np.asarray(data_of(x), t.dtype)[...], t)
+        for x, t in zip(values, types)
+    ]
+
+
+def _execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+    from funcgrad.runtime.executable import execute
+
+    return execute(graph, arrays)
+
+
+set_executor(_execute)
 
 
 class Traced:
@@ -59,6 +80,8 @@ class Traced:
     def executable(self) -> Executable:
         if self._executable is None:
             shift = len(self.closed.constants)
+            from funcgrad.runtime.executable import executable_for
+
             self._constants = as_operands(self.closed.constants, self.closed.graph.in_types)
             self._executable = executable_for(self.closed.graph, tuple([d + shift for d in self.donated]))
         return self._executable
@@ -283,6 +306,8 @@ class Jitted:
         traced, _ = self._traced(args, kwargs)
         _, _, dynamic, named = self._without_statics(args, kwargs)
         compiled = Compiled(self._name, traced, tree.structure((dynamic, named)))
+        from funcgrad.runtime.report import Lowered
+
         return Lowered(traced.closed, traced.executable, compiled)
 
     @boundary

@@ -5,7 +5,6 @@ All of it is read from what the compiler reports (`jit(f).lower(...)`); nothing 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -316,6 +315,8 @@ def _bytes(count: int) -> str:
 
 def _log(f: Jitted) -> None:
     if len(f.signatures) > 1:
+        import logging
+
         logging.getLogger("funcgrad").warning(why_recompiled(f))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
+from funcgrad.records import entity
 from funcgrad.source import SourceLine
 
 
@@ -116,7 +117,7 @@ class Graph:
         return (Graph, (self.inputs, self.equations, self.outputs, self.name))
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class ClosedGraph:
     """A graph with values for its leading inputs: `constants` bind `graph.inputs[:len(constants)]`."""
 

@@ -52,6 +52,9 @@ RECOMPUTE_INDICES = 32
 RECOMPUTE_SHARED = 16
 """Cost above which a value that two kernels need is stored by one of them."""
 
+RECOMPUTE_ARRAYS = 3
+"""Arrays of its own size from which a value is computed that two kernels need, from which on it is stored by one."""
+
 PARK_COST = 10
 """Cost above which a row's element is kept between two passes over the row, in the row of a later output."""
 

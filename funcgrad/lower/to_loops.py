@@ -8,7 +8,7 @@ program that runs the steps are made from it elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Graph, Var
@@ -53,7 +53,7 @@ def lower(graph: Graph, target: Target | None = None, copies: Collection[Var] = 
 
 
 def _recomputed(roots: Roots, fusion: Fusion) -> list[Var]:
-    """Costly values that more than one kernel would compute: the last of each chain of them."""
+    """Values that more than one kernel would compute: at a cost (the last of each chain), or from many arrays."""
     users: dict[Var, set[int]] = {}
     for group in fusion.groups.values():
         for root in group.roots:
@@ -67,7 +67,28 @@ def _recomputed(roots: Roots, fusion: Fusion) -> list[Var]:
         and var not in roots.aliases
     }
     inner = {atom for var in costly for atom in roots.maps[var][1] if isinstance(atom, Var)}
-    return [var for var in costly if var not in inner]
+    last = {var for var in costly if var not in inner}
+    return [*last, *_gathered(roots, [v for v in users if len(users[v]) > 1 and v not in last], last)]
+
+
+def _gathered(roots: Roots, shared: Collection[Var], stored: Collection[Var]) -> Iterator[Var]:
+    """Those of the shared values whose elements need elements of too many arrays of their size; what is chosen counts
+    as one array from there on, so that of a long sum every few terms are stored."""
+    shared, stored = set(shared), set(stored)
+    arrays: dict[Var, set[Var]] = {}
+    for var in roots.maps:
+        if roots.is_root(var) or var in stored:
+            arrays[var] = {var}
+            continue
+        found: set[Var] = set()
+        for atom in roots.maps[var][1]:
+            if isinstance(atom, Var) and atom.type.size >= var.type.size:
+                found |= arrays.get(atom, {atom})
+        if var in shared and len(found) >= heuristics.RECOMPUTE_ARRAYS and var not in roots.aliases:
+            stored.add(var)
+            found = {var}
+            yield var
+        arrays[var] = found
 
 
 class _Lowering:

@@ -8,7 +8,6 @@ program comes by, in the order of the program. `pure_callback` may be left out o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,14 @@ from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, S
 from funcgrad.ir.primitive import AxisSize, Primitive, Sample
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.registry import library_call
+from funcgrad.records import entity
 from funcgrad.source import SourceLine
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, bind, current, is_operand, type_of
 from funcgrad.tree import TreeDef
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class HostCall:
     """`function(*args, **kwargs)` on flat arrays.
 
@@ -89,7 +89,7 @@ class HostCall:
         return array
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class OneByOne:
     """A call for each example of a batch in turn; `batched` says which operands have a leading batch axis."""
 

@@ -8,7 +8,6 @@ Under vmap all operands get leading batch axes; then the first example that fail
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,14 @@ from funcgrad.errors import CheckError, DTypeError, ShapeError
 from funcgrad.ir.primitive import AxisSize, Primitive, Sample
 from funcgrad.ir.types import ArrayType
 from funcgrad.prims.registry import library_call
+from funcgrad.records import entity
 from funcgrad.source import SourceLine
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.transforms.vmap import move_batch_axis
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Message:
     """The words of a check: `words(values)` gives them for NumPy arrays of its values."""
 

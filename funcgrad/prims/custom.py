@@ -8,7 +8,6 @@ primitive whose parameters are the graph of the function and the call object.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from funcgrad import dtypes
@@ -18,6 +17,7 @@ from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import call_type, interpret, replay_call
+from funcgrad.records import entity
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
@@ -40,7 +40,7 @@ def _stage(primitive: Callable[[], Primitive], call: Any, operands: Sequence[Any
     )
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class CustomJvp:
     """`function(*primals)` -> outs, and `rule(primals, tangents)` -> (outs, tangents); all flat."""
 
@@ -71,7 +71,7 @@ class CustomJvp:
         return CustomJvp(function, rule, self.name)
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class CustomVjp:
     """`function(*primals)` -> outs; `forward(*primals)` -> (outs, residuals); `backward(residuals, cotangents)`
     -> one cotangent (or Zero) per primal; all flat."""

@@ -9,6 +9,7 @@ once, leave nothing half done. Where the folder cannot be used, one warning is g
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -20,34 +21,40 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from funcgrad.errors import CacheWarning
 from funcgrad.kernels.cpu import abi, loader
+from funcgrad.records import record
 
 _MAGIC = b"funcgrad object 1\n"
 _DRIVER = "driver"
+_WRITING = ".writing-"
+"""How the name of a file begins that is not whole yet."""
+_ABANDONED = 3600
+"""Seconds after which nobody writes such a file any more."""
+_DAY = 86400
 
 
-@dataclass
 class Stats:
     """What the cache has done in this process; times in seconds."""
 
-    compiled: int = 0
-    loaded: int = 0
-    compile_seconds: float = 0.0
-    load_seconds: float = 0.0
+    def __init__(self) -> None:
+        self.compiled = 0
+        self.loaded = 0
+        self.compile_seconds = 0.0
+        self.load_seconds = 0.0
 
 
-@dataclass
 class _Cache:
-    stats: Stats = field(default_factory=Stats)
-    addresses: dict[str, int] = field(default_factory=dict)
-    objects: dict[str, bytes] = field(default_factory=dict)
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    warned: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.stats = Stats()
+        self.addresses: dict[str, int] = {}
+        self.objects: dict[str, bytes] = {}
+        self.driver: bytes | None = None
+        self.lock = threading.RLock()
+        self.warned: set[str] = set()
 
 
 _cache = _Cache()
@@ -103,29 +110,49 @@ def key_of(source: str) -> str:
     return hashlib.sha256(fingerprint() + source.encode()).hexdigest()
 
 
+def load_kernels(sources: Sequence[str]) -> list[int]:
+    """The addresses of the entry points of the kernels with these sources. Those that are not there yet are compiled,
+    side by side."""
+    keys = list(map(key_of, sources))
+    with _cache.lock:
+        missing: dict[str, str | None] = {}
+        for key, source in zip(keys, sources):
+            if key not in _cache.addresses and key not in missing:
+                code = _find(key)
+                if code is None:
+                    missing[key] = source
+                else:
+                    _cache.addresses[key] = _load(code, abi.ENTRY)
+        if missing and not _driver():
+            missing[key_of(_DRIVER)] = None  # the last: LLVM has enough to do while it is lowered
+        for key, code in _compile(missing):
+            if missing[key] is None:
+                _cache.driver = code
+            else:
+                _cache.addresses[key] = _load(code, abi.ENTRY)
+        return [_cache.addresses[key] for key in keys]
+
+
 def load_kernel(source: str) -> int:
     """The address of the entry point of the kernel with this source, compiled if it is not there yet."""
-    key = key_of(source)
-    with _cache.lock:
-        address = _cache.addresses.get(key)
-        if address is None:
-            code = _object(key, source, lambda: _compile(key, source))
-            address = _cache.addresses[key] = _load(code, abi.ENTRY)
-        return address
+    return load_kernels([source])[0]
 
 
 @functools.cache
 def load_driver() -> tuple[int, int]:
     """The addresses of the native driver's `enter` and `work`."""
-
-    def compile_driver() -> bytes:
-        from funcgrad.kernels.cpu import compiling
-
-        return compiling.compile_driver()
-
     with _cache.lock:
-        code = _object(key_of(_DRIVER), None, compile_driver)
+        code = _driver()
+        if code is None:
+            [(_, code)] = _compile({key_of(_DRIVER): None})
         return _load(code, "funcgrad_enter"), _load(code, "funcgrad_work")
+
+
+def _driver() -> bytes | None:
+    """The driver's code, if it is there; remembered."""
+    if _cache.driver is None:
+        _cache.driver = _find(key_of(_DRIVER))
+    return _cache.driver
 
 
 def _load(code: bytes, symbol: str) -> int:
@@ -135,39 +162,52 @@ def _load(code: bytes, symbol: str) -> int:
     return address
 
 
-def _object(key: str, source: str | None, make: Callable[[], bytes]) -> bytes:
-    """The object code of this key: from memory, from the folder, or made, and then kept."""
+def _find(key: str) -> bytes | None:
+    """The object code of this key from memory or from the folder."""
     code = _cache.objects.get(key) or _read(key)
-    if code is None:
-        start = time.perf_counter()
-        code = make()
-        _cache.stats.compiled += 1
-        _cache.stats.compile_seconds += time.perf_counter() - start
+    _cache.stats.loaded += code is not None
+    return code
+
+
+def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
+    """Compile and keep the kernels with these sources; None stands for the driver."""
+    if not missing:
+        return
+    start = time.perf_counter()
+    from funcgrad.kernels.cpu import compiling  # imports Numba, which takes its time
+
+    def lowering(key: str, source: str | None) -> Callable[[], list[str]]:
+        if source is None:
+            return compiling.lower_driver
+        return lambda: compiling.lower_kernel(_kernel(key, source))
+
+    objects = compiling.compile_all([lowering(key, source) for key, source in missing.items()])
+    for (key, source), code in zip(missing.items(), objects):
         checked = _MAGIC + hashlib.sha256(code).digest() + code
         if source is not None:
             _write(f"{key}.py", source.encode())
         if not _write(f"{key}.o", checked):
             _cache.objects[key] = code
-    else:
-        _cache.stats.loaded += 1
-    return code
+        _cache.stats.compiled += 1
+        yield key, code
+    _cache.stats.compile_seconds += time.perf_counter() - start
 
 
-def _compile(key: str, source: str) -> bytes:
-    """Run a kernel's source as a module, whose file is the one in the cache folder, and compile its kernel."""
-    from funcgrad.kernels.cpu import compiling  # imports Numba, which takes half a second
-
+def _kernel(key: str, source: str) -> abi.Kernel:
+    """Run a kernel's source as a module, whose file is the one in the cache folder."""
     module = types.ModuleType(f"funcgrad_kernel_{key[:16]}")
     module.__file__ = str(folder() / f"{key}.py")
     exec(compile(source, module.__file__, "exec"), module.__dict__)
-    return compiling.compile_kernel(module.kernel)
+    return module.kernel
 
 
 def _read(key: str) -> bytes | None:
     """The object code of this key from the folder; None where there is none, or where it is damaged."""
     path = folder() / f"{key}.o"
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read()
+            used = os.fstat(file.fileno()).st_mtime
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -178,6 +218,9 @@ def _read(key: str) -> bytes | None:
     if data[:head] != _MAGIC + hashlib.sha256(code).digest():
         _warn(f"a damaged kernel in the cache is compiled again: {path}")
         return None
+    if time.time() - used > _DAY:  # prune goes by it
+        with contextlib.suppress(OSError):
+            os.utime(path)
     return code
 
 
@@ -187,7 +230,7 @@ def _write(name: str, data: bytes) -> bool:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=_WRITING)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         os.replace(temporary, target)
@@ -205,7 +248,7 @@ def _warn(what: str) -> None:
         warnings.warn(CacheWarning(f"{what} (folder: {folder()})"), stacklevel=2)
 
 
-@dataclass(frozen=True)
+@record
 class Contents:
     """What the folder holds."""
 
@@ -214,17 +257,80 @@ class Contents:
     bytes: int
 
 
+@record
+class Entry:
+    """A kernel in the folder: its files, their bytes, and when it was last used (to a day), in seconds of the epoch."""
+
+    key: str
+    files: tuple[Path, ...]
+    bytes: int
+    used: float
+
+
+def entries() -> list[Entry]:
+    """The kernels in the folder, the one that was used longest ago first."""
+    found: dict[str, list[Path]] = {}
+    for path in folder().glob("*") if folder().is_dir() else ():
+        if path.suffix in (".py", ".o") and not path.name.startswith(_WRITING):
+            found.setdefault(path.stem, []).append(path)
+    made = []
+    for key, files in found.items():
+        stats = [s for s in map(_stat, files) if s is not None]  # another process may remove them
+        if stats:
+            size, used = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)
+            made.append(Entry(key, tuple(sorted(files)), size, used))
+    return sorted(made, key=lambda e: (e.used, e.key))
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def contents() -> Contents:
     """The number and size of what is in the folder."""
-    files = [p for p in folder().glob("*") if p.suffix in (".py", ".o")] if folder().is_dir() else []
-    return Contents(folder(), sum(p.suffix == ".o" for p in files), sum(p.stat().st_size for p in files))
+    return _contents(entries())
+
+
+def _contents(of: Sequence[Entry]) -> Contents:
+    return Contents(
+        folder(), sum(any(f.suffix == ".o" for f in e.files) for e in of), sum(e.bytes for e in of)
+    )
+
+
+def prune(unused_for: float | None = None, max_bytes: int | None = None) -> Contents:
+    """Remove kernels that were not used for so many seconds, and those unused for longest until the rest fits into
+    `max_bytes`; gives what was removed. What a process has loaded stays loaded; what it misses later it compiles
+    again."""
+    there, now = entries(), time.time()
+    left = sum(e.bytes for e in there)
+    removed = []
+    for entry in there:
+        if (unused_for is not None and now - entry.used > unused_for) or (
+            max_bytes is not None and left > max_bytes
+        ):
+            removed.append(entry)
+            left -= entry.bytes
+    _remove(removed)
+    for path in folder().glob(f"{_WRITING}*") if folder().is_dir() else ():
+        stat = _stat(path)
+        if stat is not None and now - stat.st_mtime > _ABANDONED:
+            path.unlink(missing_ok=True)
+    return _contents(removed)
 
 
 def clear() -> Contents:
     """Remove every kernel from the folder; gives what there was."""
-    before = contents()
-    if folder().is_dir():
-        for path in folder().glob("*"):
-            if path.suffix in (".py", ".o") or path.name.startswith(".writing-"):
-                path.unlink(missing_ok=True)
-    return before
+    there = entries()
+    _remove(there)
+    for path in folder().glob(f"{_WRITING}*") if folder().is_dir() else ():
+        path.unlink(missing_ok=True)
+    return _contents(there)
+
+
+def _remove(of: Sequence[Entry]) -> None:
+    for entry in of:
+        for path in entry.files:
+            path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import threading
 from array import array
 from typing import Any
 
@@ -28,12 +29,12 @@ class _MethodDef(ctypes.Structure):
 
 
 class Driver:
-    """The native driver of this process."""
+    """The native driver of this process. Its code is loaded, and its threads start, for the first program."""
 
     def __init__(self) -> None:
         self._check_layout()
-        enter, self._work = load_driver()
-        self._method = _MethodDef(b"run", enter, _METH_FASTCALL, None)
+        self._work = 0
+        self._loading = threading.Lock()
         self._pool_cell = np.zeros(1, np.int64)
         self._pools: list[pool.Pool] = []
         api = ctypes.pythonapi
@@ -49,6 +50,8 @@ class Driver:
     def function(self, words: array, frame_size: int, arena_slot: int, arena: int, long: bool) -> Any:
         """A Python function that runs the program `words` on the operands' and results' ndarrays, and gives the
         status. A `long` one lets other Python threads run meanwhile. One call at a time may use it."""
+        if not self._work:
+            self._load()
         save, restore, to_int = self._python
         bound = np.zeros(program.FRAME + frame_size, np.int64)
         bound[program.PROGRAM] = words.buffer_info()[0]
@@ -58,6 +61,15 @@ class Driver:
         bound[program.TO_INT] = to_int
         bound[program.FRAME + arena_slot] = arena
         return self._new_function(ctypes.addressof(self._method), bound, None)
+
+    def _load(self) -> None:
+        with self._loading:
+            if self._work:
+                return
+            enter, work = load_driver()
+            self._method = _MethodDef(b"run", enter, _METH_FASTCALL, None)
+            self._work = work
+            self.restart()
 
     @staticmethod
     def _check_layout() -> None:
@@ -79,7 +91,8 @@ class Driver:
 
     def restart(self) -> None:
         """Start the pool's threads, also in the child of a fork, where the parent's are not."""
-        self.pool.start(self._work)
+        if self._work:
+            self.pool.start(self._work)
         self._pool_cell[0] = self.pool.address
 
 

@@ -36,11 +36,9 @@ from funcgrad.lower.placement import Buffer, Operand, Place, Placement, place
 from funcgrad.lower.target import Target
 from funcgrad.lower.to_loops import lower
 from funcgrad.passes import pipeline
-from funcgrad.prims.calls import set_executor
 from funcgrad.runtime import buffers, cache, donation, regions
 from funcgrad.runtime.device import driver
 from funcgrad.runtime.library import LibraryCall
-from funcgrad.trace.core import data_of
 
 LONG_PROGRAM_NS = 20_000
 """Above this much predicted work a call lets other Python threads run."""
@@ -72,6 +70,7 @@ class Executable:
         self.work = 0.0
         self._library_calls: list[LibraryCall] = []
         self._exits: list[int] = []
+        self._numbers: dict[str, int] = {}
         self._donated = donated
         self._assemble()
 
@@ -83,7 +82,8 @@ class Executable:
             self._append(assembled, step, placement)
         for handle in self._exits:
             assembled.patch(handle)
-        self._words = assembled.finish() if assembled.here > program.HEADER else None
+        addresses = cache.load_kernels(list(self._numbers))
+        self._words = assembled.finish(addresses) if assembled.here > program.HEADER else None
         self._program = assembled
         self._functions: list[tuple[Any, Any, Any]] = []
         self._shapes = [t.shape for t in placement.buffers]
@@ -98,6 +98,10 @@ class Executable:
             and _each_its_own(placement, self._out_types)
         )
 
+    def _kernel(self, source: str) -> int:
+        """The number that stands for a kernel in the program until all are there."""
+        return self._numbers.setdefault(source, -1 - len(self._numbers))
+
     def _append(self, assembled: program.Program, step: Any, placement: Placement) -> None:
         """Add one step to the program; `placement` says where its values are."""
         address = placement.address
@@ -108,9 +112,7 @@ class Executable:
             self.sources.append(text)
             values = [*step.integers, *map(_bits, step.scalars)]
             grain = heuristics.parallel_grain(step.extent, step.work, self._cores)
-            assembled.call(
-                cache.load_kernel(text), step.extent, grain, list(map(address, step.views)), values
-            )
+            assembled.call(self._kernel(text), step.extent, grain, list(map(address, step.views)), values)
             self.work += step.extent * step.work
         elif isinstance(step, GemmStep):
             short = dtypes.name(step.dtype)
@@ -135,7 +137,7 @@ class Executable:
                 step.dtype.itemsize,
                 (rows, columns),
             )
-            entry = cache.load_kernel(blas.source(short))
+            entry = self._kernel(blas.source(short))
             pointers = list(map(address, (step.lhs, step.rhs, step.out)))
             grain = 1 if blocks > 1 else heuristics.parallel_grain(batch, work, self._cores)
             if threads is not None:
@@ -171,7 +173,7 @@ class Executable:
         for text, extent, work, integers in calls:
             self.sources.append(text)
             grain = heuristics.parallel_grain(extent, work, self._cores)
-            assembled.call(cache.load_kernel(text), extent, grain, pointers, integers)
+            assembled.call(self._kernel(text), extent, grain, pointers, integers)
             self.work += extent * work
 
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
@@ -179,7 +181,7 @@ class Executable:
             return
         pointers = [(source.slot, source.offset), (target.slot, target.offset)]
         assembled.call(
-            cache.load_kernel(_COPY), size, heuristics.parallel_grain(size, 0.05, self._cores), pointers
+            self._kernel(_COPY), size, heuristics.parallel_grain(size, 0.05, self._cores), pointers
         )
         self.work += size * 0.05
 
@@ -272,14 +274,6 @@ class Executable:
             results[number] = arrays[operand].reshape(self._shapes[number])
 
 
-def as_operands(values: Sequence[Any], types: Sequence[ArrayType]) -> list[Array]:
-    """What an executable takes: Arrays, which are views of what the user may change."""
-    return [
-        x if x.__class__ is Array else Array(np.asarray(data_of(x), t.dtype)[...], t)
-        for x, t in zip(values, types)
-    ]
-
-
 def _each_its_own(placement: Placement, out_types: Sequence[ArrayType]) -> bool:
     """Whether the results are the buffers, in order."""
     whole = [r.number if isinstance(r, Buffer) else -1 for r in placement.results]
@@ -301,10 +295,7 @@ def executable_for(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
     return known
 
 
-def _execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+def execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
     """What evaluates a `jit` equation that is met outside every transform."""
     results = executable_for(graph)([Array(np.asarray(a), t) for a, t in zip(arrays, graph.in_types)])
     return [r._data for r in results]
-
-
-set_executor(_execute)

@@ -17,7 +17,7 @@ claimed, never for threads that have not started: when another process holds a c
 
 from __future__ import annotations
 
-import numba
+from numba.extending import register_jitable
 
 from .native import (
     ask,
@@ -90,7 +90,7 @@ _PIECE = (1 << 32) - 1
 _CLOSED = 1 << 31
 _SPINS = 40000
 
-_native = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_native = register_jitable(error_model="numpy")
 
 
 @_native
@@ -266,7 +266,7 @@ def run(program, frame, pool):
             tape, size = frame + 8 * load(at + 24), load(at + 32)
             used = load(tape + 16)
             if used + size > load(tape + 8):
-                capacity = max(2 * load(tape + 8), used + size, FIRST_TAPE)
+                capacity = max(max(2 * load(tape + 8), used + size), FIRST_TAPE)
                 moved = resize(load(at + 40), load(tape), capacity)
                 if moved == 0:
                     return OUT_OF_MEMORY

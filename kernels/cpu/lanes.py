@@ -11,7 +11,8 @@ import platform
 from typing import Any
 
 from llvmlite import ir
-from numba.core.registry import cpu_target
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -26,7 +27,9 @@ converts, which on many machines would not be a vector instruction in float64.""
 _ROUNDING_BITS = {F32: 0x4B400000, F64: 0x4338000000000000}
 
 
-_FEATURES = cpu_target.target_context.codegen()._get_host_cpu_features().split(",")
+FEATURES = config.CPU_FEATURES or get_host_cpu_features()
+"""The processor's features, as LLVM writes them; what Numba compiles for."""
+_FEATURES = FEATURES.split(",")
 HAS_FMA = "+fma" in _FEATURES or platform.machine().lower() in ("arm64", "aarch64")
 """Has the machine that Numba compiles for a fused multiply-add?"""
 VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16

@@ -137,7 +137,8 @@ class Program:
         pointers: Sequence[tuple[int, int]],
         values: Sequence[int] = (),
     ) -> None:
-        """Call the kernel at address `entry` over `0..extent`, in pieces of `grain` or more."""
+        """Call the kernel at address `entry` over `0..extent`, in pieces of `grain` or more. An `entry` of -1, -2, ...
+        is the first, second, ... of the kernels that `finish` is given."""
         self._widest = max(self._widest, len(pointers) + len(values))
         flat = [word for pair in pointers for word in pair]
         self._emit(CALL, entry, extent, max(grain, 1), len(pointers), len(values), *flat, *values)
@@ -212,7 +213,14 @@ class Program:
         """Let the jump with this handle go to the next instruction."""
         self.words[handle] = self.here
 
-    def finish(self) -> array.array:
+    def finish(self, kernels: Sequence[int] = ()) -> array.array:
+        """The words, with the addresses of `kernels` where calls have named them by number."""
+        at = HEADER
+        while at < len(self.words):
+            entry = at + {CALL: 2, REPEAT: 3}.get(self.words[at], 0)
+            if entry != at and self.words[entry] < 0:
+                self.words[entry] = kernels[-1 - self.words[entry]]
+            at += self.words[at + 1]
         self._emit(HALT)
         self.words[ARGUMENTS] = self.slots
         return self.words

@@ -23,13 +23,17 @@ def source_of(expression: str, count: int) -> str:
     )
 
 
-@functools.cache
-def compiled(expression: str, dtypes: tuple[str, ...], reassociate: bool = False) -> bytes:
-    """The object code of a kernel; the last of the dtypes is that of the result."""
+def declared(expression: str, dtypes: tuple[str, ...], reassociate: bool = False) -> abi.Kernel:
+    """A kernel of an expression; the last of the dtypes is that of the result."""
     namespace = {"vm": vm, "np": np}
     exec(source_of(expression, len(dtypes) - 1), namespace)
-    declare = abi.kernel(buffers=dtypes, reassociate=reassociate)
-    return compiling.compile_kernel(declare(namespace["kernel"]))
+    return abi.kernel(buffers=dtypes, reassociate=reassociate)(namespace["kernel"])
+
+
+@functools.cache
+def compiled(expression: str, dtypes: tuple[str, ...], reassociate: bool = False) -> bytes:
+    """The object code of such a kernel."""
+    return compiling.generate(compiling.lower_kernel(declared(expression, dtypes, reassociate)))
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from funcgrad.kernels.cpu import vmath as vm
 from scipy import special
 
 sys.path.insert(0, str(Path(__file__).parent))
-from native import compiled, run
+from native import compiled, declared, run, short
 
 FLOATS = [np.float32, np.float64]
 EXTENDED = np.finfo(np.longdouble).nmant >= 63
@@ -350,22 +350,11 @@ VECTORIZED = sorted(set(vm.BOUNDS) - {"pow", "atan2"})
 @pytest.mark.parametrize("name", VECTORIZED)
 def test_loops_are_vectorized(name, dtype):
     """The optimised IR stores whole vectors of results."""
-    import llvmlite.binding as llvm
     from funcgrad.kernels.cpu import compiling
-    from numba.core import types
 
-    element = getattr(types, np.dtype(dtype).name)
-    pointer = types.CPointer(element)
-
-    namespace = {"vm": vm}
-    exec(
-        f"def kernel(lo, hi, x, out):\n    for i in range(lo, hi):\n        out[i] = vm.{name}(x[i])\n",
-        namespace,
+    body = str(
+        compiling.optimised(compiling.lower_kernel(declared(f"vm.{name}(x)", (short(np.dtype(dtype)),) * 2)))
     )
-    text, function = compiling.compile_function(
-        namespace["kernel"], types.void(types.int64, types.int64, pointer, pointer)
-    )
-    body = str(llvm.parse_assembly(text).get_function(function))
     stored = [line for line in body.splitlines() if line.lstrip().startswith("store <")]
     assert any(
         np.dtype(dtype).name.replace("float64", "double").replace("float32", "float") in s for s in stored

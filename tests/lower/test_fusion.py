@@ -215,3 +215,18 @@ def test_kernels_do_not_depend_on_sizes(program):
 def test_the_transpose_of_a_product_is_a_product():
     lowered = check(lambda a, b: ops.transpose(P.matmul(a, b), (1, 0)), draw(20, 30), draw(30, 25), kernels=0)
     assert [type(s) for s in lowered.steps] == [GemmStep]
+
+
+@pytest.mark.parametrize("layers", [4, 9])
+def test_equal_layers_of_a_residual_stream_share_their_kernels(layers):
+    """What earlier layers have added is stored every few terms, so that no kernel gathers all of it."""
+
+    def stream(x, y, weights):
+        for k in range(layers):
+            x = ops.add(x, P.matmul(P.softmax(x), weights))
+            x = ops.add(x, y) if k == 0 else x
+        return x
+
+    lowered = check(stream, draw(16, 32), draw(16, 32), draw(32, 32), tolerance=2e-4)
+    texts = {emit(s.kernel) for s in lowered.steps if isinstance(s, KernelStep)}
+    assert len(texts) <= 5
