@@ -38,7 +38,7 @@ class GraphTracer(Tracer):
     __slots__ = ("known_as",)
 
     def __init__(self, trace: GraphTrace, known_as: Atom, source: SourceLine | None):
-        self.trace = trace
+        self.made_by = trace
         self.known_as = known_as
         self.source = source
 
@@ -62,7 +62,7 @@ class GraphTrace(Trace):
 
     def atom(self, value: Any) -> Atom:
         """The variable or literal that stands for `value` in this graph."""
-        if value.__class__ is GraphTracer and value.trace is self:
+        if value.__class__ is GraphTracer and value.made_by is self:
             return value.known_as
         if value.__class__ in _SCALAR_KINDS:
             return Literal(value, type_of(value))
