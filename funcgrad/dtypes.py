@@ -138,7 +138,10 @@ def as_dtype(dtype: Any) -> np.dtype:
         )
     except TypeError:
         raise DTypeError(
-            f"{dtype!r} is not a dtype", hint=f"use one of {', '.join(d.name for d in ALL)}"
+            f"{dtype!r} is not a dtype",
+            hint="a number here is the place of the dtype: give other arguments by name, and a shape as one tuple"
+            if isinstance(dtype, int | float)
+            else f"use one of {', '.join(d.name for d in ALL)}",
         ) from None
     if result not in _ALL and result != float0:
         raise DTypeError(

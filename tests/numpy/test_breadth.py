@@ -248,6 +248,10 @@ def test_roll_by_shifts_that_are_traced():
 def test_mistakes_are_told():
     with pytest.raises(ConcretizationError, match="number of repeats"):
         fg.jit(lambda n: fnp.repeat(X, n))(2)
+    with pytest.raises(ArgumentError, match="num is an integer"):
+        fnp.linspace(0, 1, 2.5)
+    with pytest.raises(ArgumentError, match="donate_argnums counts"):
+        fg.jit(fnp.sin, donate_argnums="x")
     with pytest.raises(ShapeError, match="needs at least two samples"):
         fnp.gradient(X[:1])
     with pytest.raises(ShapeError, match="core axis n"):
