@@ -225,11 +225,6 @@ def promote_dtypes(*dtypes: np.dtype) -> np.dtype:
     return promote(*((d, False) for d in dtypes))[0]
 
 
-def can_cast_implicitly(source: np.dtype, target: np.dtype) -> bool:
-    """Whether promotion alone turns `source` into `target`."""
-    return _JOIN[source, target] == target
-
-
 def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
     """Whether a Python number, of dtype `scalar` by default, can stand where `dtype` is needed."""
     return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype

@@ -24,6 +24,7 @@ def logpdf(x: Any, mean: Any, cov: Any, allow_singular: None = None) -> Any:
     that of numbers, for each element of x. The result is of the common float dtype, and NaN where `cov` is not
     positive definite. Raises ShapeError where the lengths differ.
 
+    >>> import numpy as np
     >>> logpdf(np.zeros(2), np.zeros(2), np.eye(2)).item()
     -1.8378770664093453
     """
