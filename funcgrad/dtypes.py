@@ -139,9 +139,12 @@ def as_dtype(dtype: Any) -> np.dtype:
     except TypeError:
         raise DTypeError(
             f"{dtype!r} is not a dtype",
-            hint="a number here is the place of the dtype: give other arguments by name, and a shape as one tuple"
-            if isinstance(dtype, int | float)
-            else f"use one of {', '.join(d.name for d in ALL)}",
+            hint=f"use one of {', '.join(d.name for d in ALL)}"
+            + (
+                "; give other arguments by name, and a shape as one tuple"
+                if isinstance(dtype, int | float)
+                else ""
+            ),
         ) from None
     if result not in _ALL and result != float0:
         raise DTypeError(
