@@ -80,6 +80,11 @@ __getattr__ = _unknown_names(
         "cross_entropy": "it from funcgrad.nn.log_softmax and funcgrad.nn.one_hot",
         "pmap": "vmap, or jit: one process drives one device",
         "tensor": "funcgrad.numpy.array",
+        "tree_map": "funcgrad.tree.map",
+        "tree_leaves": "funcgrad.tree.leaves",
+        "tree_flatten": "funcgrad.tree.flatten",
+        "tree_unflatten": "funcgrad.tree.unflatten",
+        "tree_structure": "funcgrad.tree.structure",
         "no_grad": "funcgrad.lax.stop_gradient(x): derivatives are taken only where grad asks for them",
     },
 )

@@ -166,7 +166,7 @@ def vjp(fun: F, *primals: Any, has_aux: bool = False) -> Any:
 def _plain_aux(aux: Any) -> Any:
     """Auxiliary output without this transform's tracers: primal values only."""
     return tree.map(
-        lambda x: as_array(x.primal) if x.__class__ is JvpTracer and not x.trace.alive else x, aux
+        lambda x: as_array(x.primal) if x.__class__ is JvpTracer and not x.made_by.alive else x, aux
     )
 
 

@@ -138,7 +138,13 @@ def as_dtype(dtype: Any) -> np.dtype:
         )
     except TypeError:
         raise DTypeError(
-            f"{dtype!r} is not a dtype", hint=f"use one of {', '.join(d.name for d in ALL)}"
+            f"{dtype!r} is not a dtype",
+            hint=f"use one of {', '.join(d.name for d in ALL)}"
+            + (
+                "; give other arguments by name, and a shape as one tuple"
+                if isinstance(dtype, int | float)
+                else ""
+            ),
         ) from None
     if result not in _ALL and result != float0:
         raise DTypeError(
@@ -220,11 +226,6 @@ def promote(*types: tuple[np.dtype, bool]) -> tuple[np.dtype, bool]:
 def promote_dtypes(*dtypes: np.dtype) -> np.dtype:
     """The dtype to which strong values of `dtypes` promote together."""
     return promote(*((d, False) for d in dtypes))[0]
-
-
-def can_cast_implicitly(source: np.dtype, target: np.dtype) -> bool:
-    """Whether promotion alone turns `source` into `target`."""
-    return _JOIN[source, target] == target
 
 
 def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:

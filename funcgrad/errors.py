@@ -59,6 +59,10 @@ class ArgumentError(FuncgradError, TypeError, ValueError):
     """A wrong argument of a transform or function: argnums, in_axes, statics, tree structure."""
 
 
+class TreeError(FuncgradError, ValueError):
+    """Trees whose structures do not fit together, or a class that cannot be a node."""
+
+
 class ConcretizationError(FuncgradError, TypeError):
     """A traced value was used where Python needs its value now (bool, int, index, NumPy array)."""
 

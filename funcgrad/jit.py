@@ -175,6 +175,11 @@ class Jitted:
         keywords = any(p.kind is p.VAR_KEYWORD for p in parameters)
         numbers, names = set(), set(argnames)
         for number in argnums:
+            if not isinstance(number, int):
+                raise ArgumentError(
+                    f"{what}_argnums counts positional parameters, got {number!r}",
+                    hint=f"give integers, or names by {what}_argnames",
+                )
             normal = number + len(positional) if number < 0 else number
             if not 0 <= normal < len(positional) and not variadic:
                 raise ArgumentError(

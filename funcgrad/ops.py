@@ -44,7 +44,10 @@ def _segment(
         if not dtypes.is_integer(ids.dtype):
             raise DTypeError(f"ops.{name} takes integer segment_ids, got {ids}", hint="use x.astype(int)")
         if ids.ndim != 1 or not t.ndim or t.shape[0] != ids.shape[0]:
-            raise ShapeError(f"ops.{name} takes one segment id for each row of {t}, got {ids}")
+            raise ShapeError(
+                f"ops.{name} takes one segment id for each row of {t}, got {ids}",
+                hint="segment_ids is a vector as long as the first axis of the data",
+            )
         if bucket_size is not None:
             raise ArgumentError(f"ops.{name} has no buckets", hint="leave bucket_size out")
         if num_segments is None:

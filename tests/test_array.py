@@ -12,7 +12,9 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
+from funcgrad.array import ArrayMethods
 from funcgrad.errors import ArgumentError, DTypeError, FuncgradError, ImmutableError, UnhashableError
+from funcgrad.trace.core import Tracer
 
 DTYPES = [d.name for d in fg.dtypes.ALL]
 
@@ -313,3 +315,25 @@ def test_subclasses_of_python_numbers_are_numbers(run):
 def test_lengths_are_plain_integers_after_vmap():
     keys = fg.random.split(fg.random.PRNGKey(0), 7)
     assert all(type(n) is int for n in fg.vmap(lambda k: fg.random.split(k, 11))(keys).shape)
+
+
+# ------------------------------------------------------------------------------------------ traced arrays
+def test_nothing_of_a_tracer_hides_a_method_of_arrays():
+    def kinds(cls):
+        return [cls, *(k for sub in cls.__subclasses__() for k in kinds(sub))]
+
+    methods = {name for name in dir(ArrayMethods) if not name.startswith("_")}
+    assert "var" in methods
+    for kind in kinds(Tracer):
+        assert not methods & set(kind.__slots__), kind
+
+
+@pytest.mark.parametrize(
+    "name", ["sum", "mean", "var", "std", "min", "max", "any", "prod", "cumsum", "ravel"]
+)
+def test_traced_arrays_have_the_methods_of_arrays(name):
+    x = sample()
+    expected = np.asarray(getattr(x, name)())
+    np.testing.assert_allclose(np.asarray(fg.jit(lambda x: getattr(x, name)())(x)), expected)
+    _, (rows,) = fg.lax.scan(lambda c, x: (c, (getattr(x, name)(),)), 0.0, x[None])
+    np.testing.assert_allclose(np.asarray(rows[0]), expected)

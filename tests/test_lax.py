@@ -296,3 +296,14 @@ def test_wrong_arguments_are_explained(name):
     call, kind, words = WRONG[name]
     with pytest.raises(kind, match=words):
         call()
+
+
+def test_reduced_precision():
+    x = np.array([1.001, 70000.0, 0.1], np.float32)
+    for bits, dtype in (((8, 7), "bfloat16"), ((5, 10), "float16"), ((11, 52), "float32")):
+        expected = fg.numpy.asarray(x).astype(dtype).astype("float32")
+        np.testing.assert_array_equal(np.asarray(lax.reduce_precision(x, *bits)), np.asarray(expected))
+    half = lax.reduce_precision(np.float16(1.001), 8, 7)
+    assert half.dtype == np.float16 and float(half) == 1.0
+    with pytest.raises(ArgumentError, match="exponent"):
+        lax.reduce_precision(x, 4, 3)

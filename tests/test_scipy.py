@@ -11,6 +11,7 @@ import funcgrad as fg
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.scipy import special, stats
+from funcgrad.testing import check_grads
 
 UNIT = np.array([1e-9, 0.02, 0.1, 0.45, 0.6, 0.97])
 REAL = np.array([-7.5, -2.3, -0.4, 0.3, 1.7, 8.2])
@@ -192,6 +193,30 @@ def test_distributions_of_vectors_and_statistics():
         np.asarray(stats.poisson.entropy(mu)), scipy.stats.poisson.entropy(mu), rtol=1e-5
     )
     np.testing.assert_allclose(np.asarray(stats.sem(Z)), scipy.stats.sem(Z))
+
+
+def test_multivariate_normal():
+    rng = np.random.default_rng(0)
+    for x_shape, batch in (((3,), ()), ((5, 3), ()), ((2, 5, 3), ()), ((3,), (4,)), ((5, 4, 3), (4,))):
+        half = rng.normal(size=(*batch, 3, 3))
+        x, mean, cov = rng.normal(size=x_shape), rng.normal(size=3), half @ half.swapaxes(-1, -2) + np.eye(3)
+        result = np.asarray(stats.multivariate_normal.logpdf(x, mean, cov))
+        points = np.broadcast_to(x, (*result.shape, 3))
+        covariances = np.broadcast_to(cov, (*result.shape, 3, 3))
+        for i in np.ndindex(result.shape):
+            expected = scipy.stats.multivariate_normal.logpdf(points[i], mean, covariances[i])
+            np.testing.assert_allclose(result[i], expected)
+    check_grads(lambda m, c: stats.multivariate_normal.logpdf(x[0, 0], m, c @ c.T), (mean, half[0]), order=1)
+    expected = scipy.stats.multivariate_normal.pdf([1.0, 2.0], np.zeros(2), 0.5)
+    np.testing.assert_allclose(
+        stats.multivariate_normal.pdf(np.array([1.0, 2.0]), np.zeros(2), 0.5), expected
+    )
+    np.testing.assert_allclose(
+        stats.multivariate_normal.logpdf(np.array([1.0, 2.0]), 0.5, 2.0),
+        scipy.stats.norm.logpdf([1.0, 2.0], 0.5, np.sqrt(2.0)),
+    )
+    with pytest.raises(ShapeError, match="mean of length n"):
+        stats.multivariate_normal.logpdf(np.zeros(3), np.zeros(2), np.eye(2))
 
 
 def test_log_densities_have_gradients_in_their_parameters():

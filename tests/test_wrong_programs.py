@@ -26,6 +26,7 @@ from funcgrad.errors import (
     LeakedTracerError,
     NotDifferentiableError,
     ShapeError,
+    TreeError,
     UnhashableError,
     UnknownNameError,
 )
@@ -713,6 +714,47 @@ def test_map_over_trees_that_differ():
     assert "fix: give both dicts the same keys" in str(info.value)
 
 
+# ---------------------------------------------------------------------------------------------- trees, arguments
+@wrong(TreeError, "function", "dict", fix="the function comes first")
+def tree_map_with_its_arguments_swapped():
+    fg.tree.map({"a": 1}, lambda x: x)  # here
+
+
+@wrong(ArgumentError, "(carry, x)", "takes (c)", fix="function of (carry, x)")
+def scan_with_a_body_of_one_argument():
+    lax.scan(lambda c: (c, c), 0.0, V3)  # here
+
+
+@wrong(ArgumentError, "(i, carry)", "takes (x)", fix="function of (i, carry)")
+def loop_without_its_counter():
+    lax.fori_loop(0, 3, lambda x: x, 0.0)  # here
+
+
+@wrong(ArgumentError, "false_fun", "0 arguments", "takes (x)", fix="function of ()")
+def branch_that_wants_an_operand():
+    lax.cond(True, lambda: 1.0, lambda x: x)  # here
+
+
+@wrong(ArgumentError, "random.normal", "key", fix="random.key(0)")
+def random_numbers_without_a_key():
+    fg.random.normal((3, 4))  # here
+
+
+@wrong(DTypeError, "0.0 is not a dtype", fix="by name")
+def bounds_in_the_place_of_the_dtype():
+    fg.random.uniform(fg.random.key(0), (3,), 0.0, 1.0)  # here
+
+
+@wrong(ShapeError, "arange takes numbers", "f32[2,3]", fix="arange(len(x))")
+def range_over_an_array():
+    jnp.arange(M23)  # here
+
+
+@wrong(ShapeError, "convolution", "f32[2,3]", fix="x[None, None]")
+def convolution_of_a_bare_image():
+    lax.conv(M23, M23, (1, 1), "SAME")  # here
+
+
 # ---------------------------------------------------------------------------------------------- names
 @wrong(UnknownNameError, "'consine'", fix="funcgrad.numpy.cos")
 def name_misspelt_in_numpy():
@@ -732,6 +774,16 @@ def name_misspelt_in_funcgrad():
 @wrong(UnknownNameError, "'relus'", fix="relu")
 def name_misspelt_in_nn():
     fg.nn.relus  # noqa: B018  # here
+
+
+@wrong(UnknownNameError, "'tree_map'", fix="funcgrad.tree.map")
+def the_old_name_of_tree_map():
+    fg.tree_map(lambda x: x, V3)  # here
+
+
+@wrong(UnknownNameError, "'append'", "f32[3]", fix="append(x, values)")
+def append_as_to_a_list():
+    V3.append(4)  # here
 
 
 @wrong(UnknownNameError, "'unsqueeze'", "f32[3]", fix="expand_dims")

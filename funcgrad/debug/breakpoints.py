@@ -24,7 +24,7 @@ CONTEXT = 5
 
 def _can_be_handed_on(value: Any) -> bool:
     try:
-        return all(x.trace.alive for x in tree.leaves(value) if isinstance(x, Tracer))
+        return all(x.made_by.alive for x in tree.leaves(value) if isinstance(x, Tracer))
     except Exception:  # a container of the user's that is not as a tree should be
         return False
 

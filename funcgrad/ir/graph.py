@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.records import entity
@@ -142,8 +140,3 @@ class ClosedGraph:
     eqns = property(lambda self: self.graph.equations)
     in_avals = property(lambda self: list(self.in_types))
     out_avals = property(lambda self: list(self.out_types))
-
-
-def literal_type(value: Any) -> ArrayType:
-    """The type of a NumPy scalar as a strong 0-d value."""
-    return ArrayType((), np.asarray(value).dtype)

@@ -68,7 +68,7 @@ def scan(
     >>> fg.lax.scan(lambda c, x: (c + x, c), 0.0, fg.numpy.arange(3.0))[0]
     Array(3., dtype=float32)
     """
-    check_function("scan", "f", f)
+    check_function("scan", "f", f, ("carry", "x"))
     x_leaves, x_tree = operands_of("scan", f, xs)
     length = _scan_length(xs, length)
     carry = Carry("scan", "carry", init, f)
@@ -174,8 +174,8 @@ def while_loop(cond_fun: F, body_fun: F, init_val: Any) -> Any:
     >>> fg.lax.while_loop(lambda n: n < 100, lambda n: n * 3, 1)
     Array(243, dtype=int64, weak_type=True)
     """
-    check_function("while_loop", "cond_fun", cond_fun)
-    check_function("while_loop", "body_fun", body_fun)
+    check_function("while_loop", "cond_fun", cond_fun, ("carry",))
+    check_function("while_loop", "body_fun", body_fun, ("carry",))
     return _while("while_loop", cond_fun, body_fun, body_fun, init_val)
 
 
@@ -235,7 +235,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int
     >>> fg.lax.fori_loop(0, 5, lambda i, total: total + i, 0)
     Array(10, dtype=int64, weak_type=True)
     """
-    check_function("fori_loop", "body_fun", body_fun)
+    check_function("fori_loop", "body_fun", body_fun, ("i", "carry"))
     for name, bound in (("lower", lower), ("upper", upper)):
         if not is_operand(bound) or type_of(bound).shape or not dtypes.is_integer(type_of(bound).dtype):
             found = str(type_of(bound)) if is_operand(bound) else repr(bound)
@@ -312,8 +312,9 @@ def cond(
         if operands:
             raise ArgumentError("cond: give operands by position or as operand=, not both")
         operands = (operand,)
-    check_function("cond", "true_fun", true_fun)
-    check_function("cond", "false_fun", false_fun)
+    takes = [f"operands[{i}]" for i in range(len(operands))]
+    check_function("cond", "true_fun", true_fun, takes)
+    check_function("cond", "false_fun", false_fun, takes)
     if is_operand(pred) and not type_of(pred).shape and dtypes.is_integer(type_of(pred).dtype):
         pred = ops.ne(pred, 0) if isinstance(pred, Tracer) else bool(data_of(pred) != 0)
     _check_predicate("cond", "pred", pred)

@@ -165,6 +165,7 @@ def conv_general_dilated(
     return ops.transpose(out, tuple(np.argsort(numbers.out_spec).tolist()))
 
 
+@boundary
 def conv(
     lhs: Any,
     rhs: Any,
@@ -179,6 +180,7 @@ def conv(
     )
 
 
+@boundary
 def conv_with_general_padding(
     lhs: Any,
     rhs: Any,

@@ -302,7 +302,10 @@ def _starts(t: Any, indices: Any, function: str) -> list[Any]:
         count = indices.shape[0]
         indices = [ops.reshape(ops.slice_in_dim(indices, i, i + 1), ()) for i in range(count)]
     if len(indices) != t.ndim:
-        raise ArgumentError(f"lax.{function}: {len(indices)} start indices for the {t.ndim} axes of {t}")
+        raise ArgumentError(
+            f"lax.{function}: {len(indices)} start indices for the {t.ndim} axes of {t}",
+            hint="give one start for each axis; lax.dynamic_slice_in_dim takes one axis",
+        )
     starts = []
     for x, n in zip(indices, t.shape):
         _require_index(x, function)

@@ -10,7 +10,7 @@ import numpy as np
 
 from funcgrad import dtypes, tree
 from funcgrad.array import Array, ArrayMethods
-from funcgrad.errors import ArgumentError, DTypeError, boundary
+from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.ir.types import array_type
 from funcgrad.numpy.promotion import cast, result_dtype
 from funcgrad.trace import ops
@@ -215,6 +215,12 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
                 "use a static length: arange(n) * step + start with a Python n",
             )
     given = [x for x in (start, stop, step) if x is not None]
+    for what in given:
+        if type_of(what).shape:
+            raise ShapeError(
+                f"arange takes numbers, got {type_of(what)}",
+                hint="arange(len(x)) numbers the rows of x; vmap makes a range for each element",
+            )
     if dtype is None:
         dtype = result_dtype(*[type_of(x) for x in given])[0]
     values = [np.asarray(x)[()] if isinstance(x, Array) else x for x in (start, stop, step)]
@@ -236,6 +242,13 @@ def linspace(
     axis: int = 0,
 ) -> Any:
     """`num` numbers evenly spaced from `start` to `stop`, which is included where `endpoint`."""
+    try:
+        num = operator.index(num)
+    except TypeError:
+        raise ArgumentError(
+            f"linspace: num is an integer, got {num!r:.80}",
+            hint="num counts the points: linspace(start, stop, 5); steps of a given size are for arange",
+        ) from None
     common, _ = result_dtype(type_of(start), type_of(stop))
     inexact = common if dtypes.is_inexact(common) else dtypes.default_float()
     wanted = dtypes.as_dtype(dtype) if dtype is not None else inexact

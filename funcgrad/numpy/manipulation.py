@@ -19,7 +19,7 @@ from funcgrad.numpy.indexing import get
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, result_dtype
 from funcgrad.numpy.reductions import canonical_axes
 from funcgrad.trace import ops
-from funcgrad.trace.core import type_of
+from funcgrad.trace.core import Tracer, type_of
 
 
 def _axis(name: str, axis: int, ndim: int, x: Any) -> int:
@@ -395,12 +395,30 @@ def tile(A: Any, reps: Any) -> Any:
 
 @boundary
 def repeat(a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None) -> Any:
-    """Each element of `a` repeated, along an axis (of the flat array by default)."""
+    """Each element of `a` repeated, along an axis (of the flat array by default).
+
+    `repeats` is one count, or one for each element of the axis. With `total_repeat_length` the result has that
+    length: it is cut, or goes on with the last element; then the counts may be traced. Without it a traced
+    count raises ConcretizationError, since the length would depend on it.
+
+    >>> repeat(np.array([1, 2, 3]), np.array([2, 0, 1]), total_repeat_length=5)
+    Array([1, 1, 3, 3, 3], dtype=int64)
+    """
     x = asarray(a)
     if axis is None:
         x, axis = ravel(x), 0
     number = _axis("repeat", axis, type_of(x).ndim, x)
     length = type_of(x).shape[number]
+    if total_repeat_length is not None:
+        total = operator.index(total_repeat_length)
+        counts = ops.broadcast_to(asarray(repeats), (length,))
+        ends = get(counts, slice(-1)).cumsum()
+        passed: Any = asarray(np.zeros(total, np.int64))
+        return _at_positions(x, passed.at[ends].add(1, mode="drop").cumsum(), number)
+    if isinstance(repeats, Tracer):
+        repeats = repeats.concrete(
+            "the number of repeats", "give the length of the result: repeat(..., total_repeat_length=n)"
+        )
     if np.ndim(repeats) == 0:
         count = operator.index(repeats)
         shape = list(type_of(x).shape)
@@ -409,11 +427,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length
         shape[number] *= count
         return ops.reshape(spread, shape)
     counts = np.broadcast_to(np.asarray(repeats), (length,))
-    from_rows = np.repeat(np.arange(length), counts)
-    if total_repeat_length is not None:
-        extra = total_repeat_length - len(from_rows)
-        from_rows = np.pad(from_rows, (0, max(extra, 0)), mode="edge")[:total_repeat_length]
-    return _at_positions(x, from_rows, number)
+    return _at_positions(x, np.repeat(np.arange(length), counts), number)
 
 
 @boundary
@@ -442,6 +456,13 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     if axis is None:
         return ops.reshape(roll(ravel(x), shift, 0), type_of(x).shape)
     axes = canonical_axes("roll", axis, x)
+    if isinstance(shift, Tracer):
+        by_axis = ops.broadcast_to(shift, (len(axes),))
+        for i, number in enumerate(axes):
+            length = type_of(x).shape[number]
+            if length:
+                x = _at_positions(x, (np.arange(length) - get(by_axis, i)) % length, number)
+        return x
     shifts = [operator.index(s) for s in np.broadcast_to(np.asarray(shift), (len(axes),)).tolist()]
     for number, by in zip(axes, shifts):
         length = type_of(x).shape[number]
@@ -467,7 +488,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     return flip(swapaxes(m, i, j), i) if k == 1 else swapaxes(flip(m, i), i, j)
 
 
-def _at_positions(x: Any, positions: np.ndarray, axis: int) -> Any:
+def _at_positions(x: Any, positions: Any, axis: int) -> Any:
     return get(x, (slice(None),) * axis + (positions,))
 
 

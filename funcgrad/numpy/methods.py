@@ -173,6 +173,7 @@ FOREIGN = {
     "backward": "funcgrad.grad(f)(x): derivatives are of functions",
     "cpu": "x: it is on the CPU",
     "cuda": "x: there are arrays on the CPU only",
+    "append": "funcgrad.numpy.append(x, values), which gives a new array",
     "detach": "funcgrad.lax.stop_gradient(x), or numpy.asarray(x) outside of derivatives",
     "expand": "funcgrad.numpy.broadcast_to(x, shape)",
     "fill": "funcgrad.numpy.full_like(x, value): arrays do not change in place",

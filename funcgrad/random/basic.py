@@ -71,6 +71,11 @@ def _stack(high: Any, low: Any) -> Any:
 
 def _words(key: Any, function: str) -> tuple[Any, Any]:
     """The two words of a key."""
+    if isinstance(key, tuple | list):
+        raise ArgumentError(
+            f"random.{function} takes a key before its other arguments, got {key!r:.80}",
+            hint=f"write random.{function}(key, ...), where key = random.key(0)",
+        )
     (t,) = check_arrays(f"random.{function}", key)
     if t.dtype != dtypes.uint32 or t.shape != (2,):
         hint = "make a key with random.key(seed)"

@@ -51,8 +51,8 @@ class Trace:
 class Tracer(ArrayMethods):
     """A value inside a traced function. It has a type; whether it has a value at hand depends on the trace."""
 
-    __slots__ = ("source", "trace")
-    trace: Trace
+    __slots__ = ("made_by", "source")
+    made_by: Trace
     source: SourceLine | None
 
     def concrete(self, wanted: str, hint: str) -> Array:
@@ -173,7 +173,7 @@ class current:
 
 def check_alive(tracer: Tracer) -> None:
     """Raise LeakedTracerError for a value whose traced function has returned."""
-    if not tracer.trace.alive:
+    if not tracer.made_by.alive:
         made = f"; it was computed at {tracer.source}" if tracer.source else ""
         raise LeakedTracerError(
             f"a traced value of type {tracer.type} is used after the function that made it has returned{made}",

@@ -35,16 +35,16 @@ from funcgrad.trace.core import (
 class GraphTracer(Tracer):
     """A value of a graph under construction: a variable, known by its type only."""
 
-    __slots__ = ("var",)
+    __slots__ = ("known_as",)
 
-    def __init__(self, trace: GraphTrace, var: Atom, source: SourceLine | None):
-        self.trace = trace
-        self.var = var
+    def __init__(self, trace: GraphTrace, known_as: Atom, source: SourceLine | None):
+        self.made_by = trace
+        self.known_as = known_as
         self.source = source
 
     @property
     def type(self) -> ArrayType:
-        return self.var.type
+        return self.known_as.type
 
 
 class GraphTrace(Trace):
@@ -62,8 +62,8 @@ class GraphTrace(Trace):
 
     def atom(self, value: Any) -> Atom:
         """The variable or literal that stands for `value` in this graph."""
-        if value.__class__ is GraphTracer and value.trace is self:
-            return value.var
+        if value.__class__ is GraphTracer and value.made_by is self:
+            return value.known_as
         if value.__class__ in _SCALAR_KINDS:
             return Literal(value, type_of(value))
         if isinstance(value, np.generic) and value.dtype != dtypes.float0:
@@ -102,7 +102,7 @@ class GraphTrace(Trace):
         """The finished graph from the `inputs` (tracers) to `outputs` (values)."""
         out_atoms = tuple(self.atom(x) for x in outputs)
         constants = tuple(self.constants.values())
-        in_vars = tuple(v for v, _, _ in constants) + tuple(t.var for t in inputs)
+        in_vars = tuple(v for v, _, _ in constants) + tuple(t.known_as for t in inputs)
         graph = Graph(in_vars, tuple(self.equations), out_atoms, name)
         if config.verify:
             verify(graph)

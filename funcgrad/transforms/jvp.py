@@ -34,7 +34,7 @@ class JvpTracer(Tracer):
     __slots__ = ("known_type", "primal", "tangent")
 
     def __init__(self, trace: JvpTrace, primal: Any, tangent: Any):
-        self.trace = trace
+        self.made_by = trace
         self.primal = primal
         self.tangent = tangent
         self.source = None
@@ -69,14 +69,14 @@ class JvpTrace(Trace):
         """Primals and tangents of the operands; None where no operand has a tangent."""
         found = False
         for x in operands:
-            if x.__class__ is JvpTracer and x.trace is self:
+            if x.__class__ is JvpTracer and x.made_by is self:
                 found = True
                 break
         if not found:
             return None
         primals, tangents = [], []
         for x in operands:
-            if x.__class__ is JvpTracer and x.trace is self:
+            if x.__class__ is JvpTracer and x.made_by is self:
                 primals.append(x.primal)
                 tangents.append(x.tangent)
             else:
@@ -140,7 +140,7 @@ def unwrap_outputs(trace: JvpTrace, outputs: Sequence[Any]) -> tuple[list[Any], 
     """Primals and tangents of a traced function's outputs."""
     primals, tangents = [], []
     for out in outputs:
-        if out.__class__ is JvpTracer and out.trace is trace:
+        if out.__class__ is JvpTracer and out.made_by is trace:
             primals.append(out.primal)
             tangents.append(out.tangent)
         else:

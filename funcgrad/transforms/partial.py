@@ -28,11 +28,11 @@ class SplitTrace(GraphTrace):
         self.parent = parent
 
     def is_unknown(self, value: Any) -> bool:
-        return value.__class__ is GraphTracer and value.trace is self
+        return value.__class__ is GraphTracer and value.made_by is self
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         for x in operands:
-            if x.__class__ is GraphTracer and x.trace is self:
+            if x.__class__ is GraphTracer and x.made_by is self:
                 break
         else:
             before = state.trace

@@ -24,7 +24,7 @@ class BatchTracer(Tracer):
     __slots__ = ("axis", "known_type", "value")
 
     def __init__(self, trace: BatchTrace, value: Any, axis: int):
-        self.trace = trace
+        self.made_by = trace
         self.value = value
         self.axis = axis
         self.source = user_line(2)
@@ -48,7 +48,7 @@ class BatchTrace(Trace):
         """The values of the operands and their batch axes."""
         values, axes = [], []
         for x in operands:
-            own = x.__class__ is BatchTracer and x.trace is self
+            own = x.__class__ is BatchTracer and x.made_by is self
             values.append(x.value if own else x)
             axes.append(x.axis if own else None)
         return values, axes

@@ -9,6 +9,7 @@ Never looks at what a leaf is, and imports nothing of funcgrad. `registry.py` sa
 `treedef.py` takes trees apart, `functions.py` holds the rest.
 """
 
+from funcgrad.errors import TreeError
 from funcgrad.tree.functions import (
     all,
     all_leaves,
@@ -35,7 +36,6 @@ from funcgrad.tree.registry import (
     FlattenedIndexKey,
     GetAttrKey,
     SequenceKey,
-    TreeError,
     keystr,
     register_dataclass,
     register_pytree_node,

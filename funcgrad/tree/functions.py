@@ -10,7 +10,8 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from funcgrad.tree.registry import TUPLE, KeyPath, TreeError, kind_of
+from funcgrad.errors import TreeError, boundary
+from funcgrad.tree.registry import TUPLE, KeyPath, kind_of
 from funcgrad.tree.treedef import LEAF, IsLeaf, TreeDef, flatten, flatten_paths, flatten_up_to, plain_node
 
 # this module defines `map` and `all` for its users
@@ -69,12 +70,18 @@ def treedef_tuple(treedefs: Iterable[TreeDef]) -> TreeDef:
     return plain_node(TUPLE, list(treedefs))
 
 
+@boundary
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
     """Apply `f` to each leaf: `map(add, (1, 2), (3, 4))` is `(4, 6)`.
 
     The structure of `tree` must be a prefix of that of each further tree; `f` gets their subtrees at the
     leaves of `tree`. Raises `TreeError` with the path where they differ.
     """
+    if not callable(f):
+        raise TreeError(
+            f"tree.map: the first argument has to be a function, got {type(f).__name__}",
+            hint="write tree.map(f, tree): the function comes first",
+        )
     items, treedef = flatten(tree, is_leaf)
     others = [
         flatten_up_to(treedef, other, f"tree.map: tree number {i}") for i, other in enumerate(rest, start=2)
@@ -94,6 +101,7 @@ def reduce(
     return functools.reduce(function, leaves(tree, is_leaf), initializer)
 
 
+@boundary
 def reduce_associative(
     operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = _MISSING, is_leaf: IsLeaf = None
 ) -> Any:
@@ -101,7 +109,7 @@ def reduce_associative(
     items = leaves(tree, is_leaf)
     if not items:
         if identity is _MISSING:
-            raise TreeError("reduce_associative: a tree without leaves\n  fix: give identity=")
+            raise TreeError("reduce_associative: a tree without leaves", hint="give identity=")
         return identity
     while len(items) > 1:
         pairs = [operation(a, b) for a, b in zip(items[::2], items[1::2])]
@@ -114,6 +122,7 @@ def all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
     return _all(leaves(tree, is_leaf))
 
 
+@boundary
 def transpose(outer_treedef: TreeDef, inner_treedef: TreeDef | None, pytree_to_transpose: Any) -> Any:
     """Turn a tree of trees inside out: from `outer` of `inner` to `inner` of `outer`.
 
@@ -124,7 +133,7 @@ def transpose(outer_treedef: TreeDef, inner_treedef: TreeDef | None, pytree_to_t
     if inner_treedef is None and subtrees:
         inner_treedef = structure(subtrees[0])
     if inner_treedef is None or not subtrees or inner_treedef.num_leaves == 0:
-        raise TreeError("tree.transpose: a structure has no leaves\n  fix: both need at least one leaf")
+        raise TreeError("tree.transpose: a structure has no leaves", hint="both need at least one leaf")
     columns = [
         flatten_up_to(inner_treedef, subtree, f"tree.transpose: subtree {i}")
         for i, subtree in enumerate(subtrees)
@@ -132,6 +141,7 @@ def transpose(outer_treedef: TreeDef, inner_treedef: TreeDef | None, pytree_to_t
     return inner_treedef.unflatten([outer_treedef.unflatten(row) for row in zip(*columns)])
 
 
+@boundary
 def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
     """Each leaf of `prefix_tree`, as often as `full_tree` has leaves below it.
 
@@ -144,6 +154,7 @@ def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -
     return out
 
 
+@boundary
 def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
     """The leaves of `prefix_tree`, repeated into the structure of `full_tree`."""
     return structure(full_tree).unflatten(broadcast_prefix(prefix_tree, full_tree, is_leaf))
@@ -173,6 +184,7 @@ def leaves_with_path(
     return flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
 
 
+@boundary
 def map_with_path(
     f: Callable[..., Any],
     tree: Any,

@@ -11,6 +11,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from funcgrad.errors import TreeError
+
 if TYPE_CHECKING:
     from funcgrad.tree.treedef import TreeDef
 
@@ -19,10 +21,6 @@ KeyPath = tuple[Any, ...]
 
 # Tables that only save time are emptied when they reach this length.
 TABLE_LIMIT = 10_000
-
-
-class TreeError(ValueError):
-    """Trees whose structures do not fit together, or a class that cannot be a node."""
 
 
 # ---------------------------------------------------------------------------------------------- key paths
@@ -153,14 +151,14 @@ def kind_of(type_: type) -> Kind | None:
 def _add_kind(kind: Kind) -> None:
     if not isinstance(kind.type, type):
         raise TreeError(
-            f"only a class can be a node type, not {kind.type!r}\n"
-            "  fix: pass the class itself, not an instance"
+            f"only a class can be a node type, not {kind.type!r}",
+            hint="pass the class itself, not an instance",
         )
     known = KINDS.get(kind.type)
     if known is not None and (kind.type in (tuple, list) or not known.plain):
         raise TreeError(
-            f"{kind.type.__qualname__} is already a node type\n"
-            "  fix: register each class once (a notebook cell that is run again must define the class again)"
+            f"{kind.type.__qualname__} is already a node type",
+            hint="register each class once (a notebook cell that is run again must define the class again)",
         )
     KINDS[kind.type] = kind
     LEAF_TYPES.discard(kind.type)
@@ -200,8 +198,8 @@ def register_pytree_node(
         if type(result) is not tuple or len(result) != 2:
             raise TreeError(
                 f"the flatten function of {nodetype.__qualname__} must return (children, aux_data), "
-                f"got {type(result).__name__}\n"
-                "  fix: return a pair, the first of which is a tuple of children"
+                f"got {type(result).__name__}",
+                hint="return a pair, the first of which is a tuple of children",
             )
         return result
 
@@ -301,8 +299,8 @@ def _dataclass_fields(
     if fields is None:
         if data is None or meta is None:
             raise TreeError(
-                f"{nodetype.__qualname__} is not a dataclass\n"
-                "  fix: decorate it with @dataclasses.dataclass first, or give data_fields and meta_fields"
+                f"{nodetype.__qualname__} is not a dataclass",
+                hint="decorate it with @dataclasses.dataclass first, or give data_fields and meta_fields",
             )
         return tuple(data), tuple(meta)
     fields = [field for field in dataclasses.fields(nodetype) if field.init and field.name not in drop]
@@ -315,8 +313,8 @@ def _dataclass_fields(
     if missing or extra or twice:
         raise TreeError(
             f"register_dataclass({nodetype.__qualname__}): data_fields and meta_fields must name each field "
-            f"of __init__ once; missing {sorted(missing)}, unknown {sorted(extra)}, in both {sorted(twice)}\n"
-            "  fix: correct the lists, or name a field that has a default in drop_fields"
+            f"of __init__ once; missing {sorted(missing)}, unknown {sorted(extra)}, in both {sorted(twice)}",
+            hint="correct the lists, or name a field that has a default in drop_fields",
         )
     return tuple(data), tuple(meta)
 

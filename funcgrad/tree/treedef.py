@@ -12,6 +12,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
+from funcgrad.errors import TreeError, UnhashableError
 from funcgrad.tree.registry import (
     DICT,
     KINDS,
@@ -21,7 +22,6 @@ from funcgrad.tree.registry import (
     DictKey,
     KeyPath,
     Kind,
-    TreeError,
     keystr,
     kind_of,
 )
@@ -67,8 +67,8 @@ class TreeDef:
         if len(leaves) != self.num_leaves:
             few = "few" if len(leaves) < self.num_leaves else "many"
             raise TreeError(
-                f"too {few} leaves for {_short(self)}: it has {self.num_leaves}, got {len(leaves)}\n"
-                "  fix: pass one leaf for each * of the structure, in the order that flatten gives"
+                f"too {few} leaves for {_short(self)}: it has {self.num_leaves}, got {len(leaves)}",
+                hint="pass one leaf for each * of the structure, in the order that flatten gives",
             )
         kind = self._kind
         if kind is None:
@@ -111,10 +111,10 @@ class TreeDef:
             except TypeError as error:
                 if self._kind is None or _hashable(self._meta):
                     raise
-                raise TypeError(
-                    f"the metadata of {self._kind.type.__qualname__} cannot be hashed: {error}\n"
-                    "  fix: make arrays and lists children (data fields); metadata is compared and hashed "
-                    "when a function is compiled"
+                raise UnhashableError(
+                    f"the metadata of {self._kind.type.__qualname__} cannot be hashed: {error}",
+                    hint="make arrays and lists children (data fields); metadata is compared and hashed "
+                    "when a function is compiled",
                 ) from None
         return self._hash
 
@@ -140,8 +140,8 @@ def _restore(type_: type, meta: Any, children: tuple[TreeDef, ...]) -> TreeDef:
     kind = kind_of(type_)
     if kind is None:
         raise TreeError(
-            f"a structure names {type_.__qualname__}, which is not a node type here\n"
-            "  fix: import the module that registers it before loading"
+            f"a structure names {type_.__qualname__}, which is not a node type here",
+            hint="import the module that registers it before loading",
         )
     return _node(kind, meta, children)
 
@@ -398,8 +398,8 @@ def _mismatch(treedef: TreeDef, tree: Any, who: str) -> TreeError:
     return TreeError(
         f"{who} does not have the structure that is asked{at}: {reason}\n"
         f"  expected: {_short(treedef)}\n"
-        f"  got:      {_short(flatten(tree)[1])}\n"
-        f"  fix: {fix}"
+        f"  got:      {_short(flatten(tree)[1])}",
+        hint=fix,
     )
 
 

@@ -204,13 +204,6 @@ class Lane:
     def copysign(self, other: Lane) -> Lane:
         return self.call("copysign", other)
 
-    def number_max(self, other: Any) -> Lane:
-        """The larger; of a number and NaN, the number."""
-        return self.call("maxnum", other)
-
-    def number_min(self, other: Any) -> Lane:
-        return self.call("minnum", other)
-
     def polynomial(self, coefficients: Any) -> Lane:
         """The sum of coefficients[k] * self**k, by Horner's rule."""
         result = self.constant(coefficients[-1])

@@ -227,7 +227,31 @@ def test_saved_arrays_come_back(tmp_path):
         assert fnp.array_str(fnp.array([1 / 3])) == "[0.33]"
 
 
+@pytest.mark.parametrize("counts", [[2, 1, 0], [2, 0, 0], [0, 0, 0], [0, 3, 2]])
+@pytest.mark.parametrize("total", [0, 2, 6])
+def test_repeat_to_a_length_with_counts_that_are_traced(counts, total):
+    def repeat(c):
+        return fnp.repeat(fnp.arange(3), c, total_repeat_length=total)
+
+    expected = np.repeat(np.arange(3), counts)[:total]
+    expected = np.append(expected, np.full(total - len(expected), 2))
+    np.testing.assert_array_equal(np.asarray(repeat(np.array(counts))), expected)
+    np.testing.assert_array_equal(np.asarray(fg.jit(repeat)(np.array(counts))), expected)
+
+
+def test_roll_by_shifts_that_are_traced():
+    for shift, axis in ((2, None), (-7, (0, 1)), (np.array([1, -3]), (0, 1)), (5, 1)):
+        result = fg.jit(lambda s: fnp.roll(X, s, axis))(shift)  # noqa: B023
+        np.testing.assert_array_equal(np.asarray(result), np.roll(X, shift, axis))
+
+
 def test_mistakes_are_told():
+    with pytest.raises(ConcretizationError, match="number of repeats"):
+        fg.jit(lambda n: fnp.repeat(X, n))(2)
+    with pytest.raises(ArgumentError, match="num is an integer"):
+        fnp.linspace(0, 1, 2.5)
+    with pytest.raises(ArgumentError, match="donate_argnums counts"):
+        fg.jit(fnp.sin, donate_argnums="x")
     with pytest.raises(ShapeError, match="needs at least two samples"):
         fnp.gradient(X[:1])
     with pytest.raises(ShapeError, match="core axis n"):

@@ -1,0 +1,33 @@
+"""The examples in docstrings run, and print what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "funcgrad").rglob("*.py")
+    if path.stem != "__main__" and ">>>" in path.read_text(encoding="utf-8")
+)
+
+
+class WithWrapped(doctest.DocTestFinder):
+    """Finds the examples of decorated functions too, and only those of the module itself."""
+
+    def _from_module(self, module, object):
+        return getattr(object, "__module__", module.__name__) == module.__name__
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_run(name):
+    module = importlib.import_module(name)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    for example in WithWrapped(exclude_empty=True).find(module, name, module):
+        runner.run(example, out=sys.stderr.write)
+    assert runner.tries and not runner.failures
