@@ -66,7 +66,7 @@ class Inputs:
 
     float32 = torch.float32
     asarray = staticmethod(lambda x: torch.from_numpy(np.array(x)))
-    zeros = staticmethod(torch.zeros)
+    zeros = staticmethod(lambda shape, dtype=None: torch.zeros(shape, dtype=dtype))
     zeros_like = staticmethod(torch.zeros_like)
     tree_map = staticmethod(pytree.tree_map)
 
