@@ -1,83 +1,103 @@
-"""Measures funcgrad against JAX: `python -m tests.benchmarks [workload ...] [--rounds N] [--cold]`.
+"""Measures funcgrad against its peers: `python -m tests.benchmarks [workload ...] [--against jax,torch]`.
 
-Each measurement is a fresh process; the frameworks take turns. Prints, per workload, the median run time and
-the time to the first result of each, and the ratio JAX / funcgrad (above 1: funcgrad is faster). With --cold
-funcgrad's first round starts from an empty kernel cache; the later rounds are warm.
+Peers are jax, jax-cache (JAX with its persistent compilation cache), torch (eager) and torch.compile. Each
+measurement is a fresh process; the frameworks take turns. The first round starts from empty caches (cold), the
+later ones find what it left there (warm). Prints a Markdown table: for each column funcgrad's figure, each peer's,
+and the peer's over funcgrad's (above 1: funcgrad is better). Times to the first result include the import.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
+from tests.benchmarks import report
 from tests.benchmarks.workloads import WORKLOADS
 
-FRAMEWORKS = ("funcgrad", "jax")
+PEERS = ("jax", "jax-cache", "torch", "torch.compile")
 
 
-def measure(framework: str, name: str, cache: str) -> dict:
-    """One fresh process."""
-    environment = {**os.environ, "FUNCGRAD_CACHE_DIR": cache, "JAX_PLATFORMS": "cpu"}
+def measure(framework: str, name: str, caches: str) -> dict | None:
+    """One fresh process; None where the framework could not run the workload."""
+    environment = {**os.environ, "FUNCGRAD_CACHE_DIR": f"{caches}/funcgrad", "JAX_PLATFORMS": "cpu"}
+    environment["TORCHINDUCTOR_CACHE_DIR"] = f"{caches}/inductor"
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs; so may a checkout be
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    if framework == "jax-cache":
+        environment["JAX_COMPILATION_CACHE_DIR"] = f"{caches}/jax"
+        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        environment["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     command = [sys.executable, "-m", "tests.benchmarks.child", framework, name]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    except subprocess.TimeoutExpired:
+        print(f"{framework} took too long on {name}", file=sys.stderr)
+        return None
     if done.returncode:
-        raise RuntimeError(f"{framework} failed on {name}:\n{done.stderr[-3000:]}")
+        print(f"{framework} failed on {name}:\n{done.stderr[-2000:]}", file=sys.stderr)
+        return None
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def agree(a: list[float], b: list[float]) -> bool:
-    return len(a) == len(b) and all(math.isclose(x, y, rel_tol=2e-3, abs_tol=1e-4) for x, y in zip(a, b))
+def can_run(framework: str, name: str) -> bool:
+    """Whether the framework has a program for the workload."""
+    if not framework.startswith("torch"):
+        return True
+    from tests.benchmarks.torch_programs import PROGRAMS
+
+    return name in PROGRAMS and (framework == "torch" or PROGRAMS[name].compiles)
 
 
-def show(seconds: float) -> str:
-    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"
+def measure_all(name: str, frameworks: list[str], rounds: int, caches: str) -> report.Rounds:
+    """`rounds` warm rounds of one workload after a first, cold one; a framework that fails once is left out."""
+    measured: report.Rounds = {f: [] for f in frameworks if can_run(f, name)}
+    for _ in range(rounds + 1):
+        for framework in list(measured):
+            got = measure(framework, name, caches)
+            if got is not None:
+                measured[framework].append(got)
+            elif framework == "funcgrad":
+                raise SystemExit(1)
+            else:
+                del measured[framework]
+    return measured
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("workloads", nargs="*", help="names (default: all)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cold", action="store_true", help="begin with an empty kernel cache")
+    parser.add_argument("workloads", nargs="*", metavar="workload", help="names (default: all)")
+    parser.add_argument("--against", default="jax", help=f"peers, of {','.join(PEERS)} (default: jax)")
+    parser.add_argument("--rounds", type=int, default=3, help="warm rounds (default: 3)")
+    parser.add_argument("--table", type=Path, help="write the Markdown table here too")
+    parser.add_argument("--chart", type=Path, help="write a bar chart here (.svg or .png)")
     options = parser.parse_args()
     names = options.workloads or list(WORKLOADS)
-    ratios = []
-    print(
-        f"{'workload':20} {'funcgrad':>11} {'jax':>11} {'ratio':>6} "
-        "| first result, warm: fg, jax, ratio | cold fg | agree"
-    )
-    with tempfile.TemporaryDirectory() as fresh:
-        cache = fresh if options.cold else os.environ.get("FUNCGRAD_CACHE_DIR", fresh)
-        for name in names:
-            rounds: dict[str, list[dict]] = {f: [] for f in FRAMEWORKS}
-            for _ in range(options.rounds + 1):
-                for framework in FRAMEWORKS:
-                    rounds[framework].append(measure(framework, name, cache))
-            cold = rounds["funcgrad"][0]["first_with_import"]
-
-            def middle(framework: str, key: str, rounds: dict = rounds) -> float:
-                return statistics.median(r[key] for r in rounds[framework][1:])
-
-            run = [middle(f, "run") for f in FRAMEWORKS]
-            first = [middle(f, "first_with_import") for f in FRAMEWORKS]
-            ratio = run[1] / run[0]
-            ratios.append(ratio)
-            same = agree(rounds["funcgrad"][0]["checksums"], rounds["jax"][0]["checksums"])
-            line = f"{name:20} {show(run[0]):>11} {show(run[1]):>11} {ratio:6.2f} | "
-            line += f"{show(first[0])}, {show(first[1])}, {first[1] / first[0]:.2f} | {show(cold)} | {same}"
-            if "new_batch" in rounds["funcgrad"][0]:
-                new = [middle(f, "new_batch") for f in FRAMEWORKS]
-                line += f" | new batch {show(new[0])}, {show(new[1])}"
-            print(line, flush=True)
-    print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}")
+    peers = [peer for peer in options.against.split(",") if peer]
+    for unknown in {*names} - {*WORKLOADS}:
+        parser.error(f"no workload {unknown}; there are {', '.join(WORKLOADS)}")
+    for unknown in {*peers} - {*PEERS}:
+        parser.error(f"no peer {unknown}; there are {', '.join(PEERS)}")
+    measured: dict[str, report.Rounds] = {}
+    lines = [report.header()]
+    print(lines[0])
+    for name in names:
+        with tempfile.TemporaryDirectory() as caches:
+            measured[name] = measure_all(name, ["funcgrad", *peers], max(1, options.rounds), caches)
+        lines.append(report.line(name, measured[name], WORKLOADS[name].chaotic))
+        print(lines[-1], flush=True)
+    lines.append(report.means(measured))
+    print(lines[-1])
+    if options.table:
+        options.table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if options.chart:
+        report.chart(measured, options.chart)
 
 
 if __name__ == "__main__":

@@ -6,52 +6,97 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE = 10.0  # seconds in which a workload is repeated
+
+
+def from_shared(name: str, framework: str) -> tuple[Callable, Any, Callable, Callable, Callable | None]:
+    """The workload in funcgrad or JAX: what to call, its arguments, how to wait for them and for results, their
+    leaves, and what resizes the arguments."""
+    if framework == "funcgrad":
+        import funcgrad as fw
+        import funcgrad.numpy as fnp
+    else:
+        import jax as fw
+        import jax.numpy as fnp
+    note_imported()
+    from tests.benchmarks.workloads import WORKLOADS
+
+    chosen = WORKLOADS[name]
+    call, args = chosen.make(fw, fnp)
+    resize = chosen.resize
+    resized = None if resize is None else lambda args: resize(fnp, args)
+    return call, args, fw.block_until_ready, fw.tree_util.tree_leaves, resized
+
+
+def from_torch(name: str, framework: str) -> tuple[Callable, Any, Callable, Callable, Callable | None]:
+    """The same of the workload's PyTorch program, compiled or not."""
+    import torch
+
+    note_imported()
+    from tests.benchmarks.torch_programs import PROGRAMS
+    from tests.benchmarks.torch_programs.registry import Inputs
+    from tests.benchmarks.workloads import WORKLOADS
+
+    chosen = WORKLOADS[name]
+    args = chosen.make(Inputs(), Inputs())[1]
+    run = PROGRAMS[name].run
+    call = torch.compile(run) if framework == "torch.compile" else run
+    resize = chosen.resize
+    resized = None if resize is None else lambda args: resize(Inputs(), args)
+    return call, args, lambda tree: tree, leaves, resized
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The leaves of a tree in the order of `jax.tree_util`: dictionaries by sorted key."""
+    if isinstance(tree, dict):
+        return [leaf for key in sorted(tree) for leaf in leaves(tree[key])]
+    if isinstance(tree, (list, tuple)):
+        return [leaf for child in tree for leaf in leaves(child)]
+    return [tree]
+
+
+clock = {"start": time.perf_counter(), "imported": 0.0}
+
+
+def note_imported() -> None:
+    """Note that the framework has been imported."""
+    clock["imported"] = time.perf_counter()
 
 
 def main(framework: str, name: str) -> None:
-    start = time.perf_counter()
-    if framework == "jax":
-        import jax as fw
-        import jax.numpy as fnp
-    else:
-        import funcgrad as fw
-        import funcgrad.numpy as fnp
-    imported = time.perf_counter()
+    clock["start"] = time.perf_counter()
+    adapter = from_torch if framework.startswith("torch") else from_shared
+    call, args, wait, flatten, resize = adapter(name, framework)
+    imported = clock["imported"] - clock["start"]
+    wait(args)
     import numpy as np
 
     from tests.benchmarks.workloads import WORKLOADS
 
-    workload = WORKLOADS[name]
-    made = time.perf_counter()
-    call, args = workload.make(fw, fnp)
-    fw.block_until_ready(args)
     ready = time.perf_counter()
-    out = fw.block_until_ready(call(*args))
-    first = time.perf_counter()
-    for _ in range(3):
-        fw.block_until_ready(call(*args))
-    times = []
-    for _ in range(workload.repeat):
+    out = wait(call(*args))
+    first = time.perf_counter() - ready
+    for _ in range(3 if first < 1 else 1):
+        wait(call(*args))
+    times: list[float] = []
+    while len(times) < WORKLOADS[name].repeat and sum(times) < PATIENCE:
         before = time.perf_counter()
-        fw.block_until_ready(call(*args))
+        wait(call(*args))
         times.append(time.perf_counter() - before)
-    leaves = fw.tree_util.tree_leaves(out)
-    sums = [float(np.abs(np.asarray(x, np.float64)).sum()) for x in leaves]
     result = {
-        "import": imported - start,
-        "first": first - ready,
-        "first_with_import": (imported - start) + (first - ready),
-        "make": ready - made,
+        "first": imported + first,
         "run": sorted(times)[len(times) // 2],
-        "best": min(times),
-        "checksums": sums,
+        "checksums": [float(np.abs(np.asarray(x)).sum(dtype=np.float64)) for x in flatten(out)],
     }
-    if workload.resize is not None:
-        args = workload.resize(fnp, args)
+    if resize is not None:
+        args = resize(args)
         before = time.perf_counter()
-        fw.block_until_ready(call(*args))
-        result["new_batch"] = time.perf_counter() - before
-    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        wait(call(*args))
+        result["new_shape"] = time.perf_counter() - before
+    result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(result))
 
 

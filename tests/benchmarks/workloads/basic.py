@@ -22,6 +22,11 @@ def dispatch_10(fw, jnp):
     return fw.jit(lambda *xs: [x + 1 for x in xs]), tuple(jnp.asarray(_normal(4)) for _ in range(10))
 
 
+@workload(repeat=300)
+def dispatch_100(fw, jnp):
+    return fw.jit(lambda *xs: [x + 1 for x in xs]), tuple(jnp.asarray(_normal(4)) for _ in range(100))
+
+
 @workload(repeat=2000)
 def eager_add(fw, jnp):
     return lambda x: x + 1, (jnp.asarray(_normal(4)),)
@@ -92,6 +97,11 @@ def softmax_grad(fw, jnp):
 
 
 @workload()
+def softmax_columns(fw, jnp):
+    return fw.jit(lambda x: fw.nn.softmax(x, axis=0)), (jnp.asarray(_normal(4096, 1024)),)
+
+
+@workload()
 def layernorm(fw, jnp):
     args = (_normal(4096, 1024), _normal(1024), _normal(1024))
     return fw.jit(_layernorm(jnp)), tuple(map(jnp.asarray, args))
@@ -113,6 +123,11 @@ def sum_all(fw, jnp):
 @workload()
 def sum_rows(fw, jnp):
     return fw.jit(lambda x: x.sum(axis=0)), (jnp.asarray(_normal(4096, 1024)),)
+
+
+@workload()
+def sum_columns(fw, jnp):
+    return fw.jit(lambda x: x.sum(axis=1)), (jnp.asarray(_normal(4096, 1024)),)
 
 
 # Multi-layer perceptrons.
@@ -152,13 +167,19 @@ def _mlp_batch(jnp, sizes, batch):
     return jnp.asarray(x), jnp.asarray(y)
 
 
-_LARGE, _SMALL = (784, 512, 512, 10), (32, 64, 64, 10)
+_LARGE, _MEDIUM, _SMALL = (784, 512, 512, 10), (128, 256, 256, 10), (32, 64, 64, 10)
 
 
 @workload(repeat=50, resize=lambda jnp, args: (args[0], *_mlp_batch(jnp, _LARGE, 96)))
 def mlp_large(fw, jnp):
     step, params = _mlp_step(fw, jnp, _LARGE)
     return step, (params, *_mlp_batch(jnp, _LARGE, 128))
+
+
+@workload(repeat=100, resize=lambda jnp, args: (args[0], *_mlp_batch(jnp, _MEDIUM, 48)))
+def mlp_medium(fw, jnp):
+    step, params = _mlp_step(fw, jnp, _MEDIUM)
+    return step, (params, *_mlp_batch(jnp, _MEDIUM, 64))
 
 
 @workload(repeat=500, resize=lambda jnp, args: (args[0], *_mlp_batch(jnp, _SMALL, 24)))

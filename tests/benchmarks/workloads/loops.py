@@ -25,7 +25,7 @@ def _lorenz(fw, jnp, steps):
     return solve
 
 
-@workload()
+@workload(chaotic=True)
 def lorenz(fw, jnp):
     return fw.jit(_lorenz(fw, jnp, 10_000)), (jnp.asarray(np.ones(3, np.float32)),)
 

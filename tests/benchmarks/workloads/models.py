@@ -133,6 +133,12 @@ def cnn_forward(fw, jnp):
     return fw.jit(forward), (params, x)
 
 
+@workload(repeat=10)
+def cnn_forward_nhwc(fw, jnp):
+    forward, _, params, x, _ = _cnn(fw, jnp, "NHWC")
+    return fw.jit(forward), (params, x)
+
+
 @workload(repeat=7)
 def cnn_train(fw, jnp):
     _, step, *args = _cnn(fw, jnp, "NCHW")

@@ -52,6 +52,11 @@ def logsumexp(fw, jnp):
     return fw.jit(lambda x: fw.nn.logsumexp(x, axis=-1)), (jnp.asarray(normal(4096, 1024)),)
 
 
+@workload()
+def logsumexp_grad(fw, jnp):
+    return fw.jit(fw.grad(lambda x: fw.nn.logsumexp(x, axis=-1).sum())), (jnp.asarray(normal(4096, 1024)),)
+
+
 def _batchnorm(jnp, x, scale, bias):
     mean, var = jnp.mean(x, axis=0), jnp.var(x, axis=0)
     return (x - mean) / jnp.sqrt(var + 1e-5) * scale + bias
@@ -84,6 +89,11 @@ def variance_rows(fw, jnp):
 @workload()
 def variance_grad(fw, jnp):
     return fw.jit(fw.grad(lambda x: jnp.var(x, axis=1).sum())), (jnp.asarray(normal(4096, 1024)),)
+
+
+@workload()
+def variance_columns_grad(fw, jnp):
+    return fw.jit(fw.grad(lambda x: jnp.var(x, axis=0).sum())), (jnp.asarray(normal(4096, 1024)),)
 
 
 _SIZES = (32, 64, 64, 10)

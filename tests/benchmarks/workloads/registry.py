@@ -17,20 +17,23 @@ WORKLOADS: dict[str, Workload] = {}
 
 class Workload:
     """A named workload, run `repeat` times for its median; `resize(jnp, args)` makes the arguments of another batch
-    size."""
+    size; of a `chaotic` one the results cannot be compared."""
 
-    def __init__(self, make: Callable[..., Any], repeat: int, resize: Callable[..., Any] | None):
+    def __init__(
+        self, make: Callable[..., Any], repeat: int, resize: Callable[..., Any] | None, chaotic: bool
+    ):
         self.make = make
         self.repeat = repeat
         self.resize = resize
+        self.chaotic = chaotic
         self.name = make.__name__
 
 
-def workload(repeat: int = 20, resize: Callable[..., Any] | None = None):
+def workload(repeat: int = 20, resize: Callable[..., Any] | None = None, chaotic: bool = False):
     """Register a workload."""
 
     def register(make: Callable[..., Any]) -> Callable[..., Any]:
-        WORKLOADS[make.__name__] = Workload(make, repeat, resize)
+        WORKLOADS[make.__name__] = Workload(make, repeat, resize, chaotic)
         return make
 
     return register
