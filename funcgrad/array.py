@@ -145,7 +145,12 @@ class Array(ArrayMethods):
     ):
         if self._data.dtype == dtypes.bfloat16:
             raise BufferError("bfloat16 arrays do not leave by DLPack; convert to float32 first")
-        data = self._data if max_version is None and not copy else self.__array__()
+        data = self._data if not copy else self._data.copy()
+        if max_version is not None and tuple(max_version) >= (1, 0):
+            data = data.view()
+            data.flags.writeable = False
+        elif not data.flags.writeable:  # the protocol before 1.0 has no word for read-only memory
+            data = np.asarray(_Writeable(data))
         return data.__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -288,6 +293,14 @@ class Array(ArrayMethods):
     def clone(self) -> Array:
         """The same values in memory of their own, which stays when this array is donated."""
         return Array(self._data.copy(), self._type)
+
+
+class _Writeable:
+    """Read-only memory, as NumPy sees it, without the mark that it is."""
+
+    def __init__(self, data: np.ndarray):
+        self.data = data
+        self.__array_interface__ = data.__array_interface__ | {"data": (data.ctypes.data, False)}
 
 
 class Donated:

@@ -214,6 +214,7 @@ from funcgrad.numpy.manipulation import (
     vsplit,
     vstack,
 )
+from funcgrad.numpy.namespace import __array_namespace_info__
 from funcgrad.numpy.numbers import fabs, frexp, gcd, iscomplex, isreal, lcm, ldexp, modf, spacing
 from funcgrad.numpy.polynomials import (
     poly,
@@ -375,6 +376,7 @@ from funcgrad.numpy.ufuncs import (
 )
 from funcgrad.numpy.windows import bartlett, blackman, hamming, hanning, i0, kaiser
 
+__array_api_version__ = "2025.12"
 pi, e, euler_gamma, inf, nan = _np.pi, _np.e, _np.euler_gamma, _np.inf, _np.nan
 newaxis = None
 
@@ -421,7 +423,8 @@ __getattr__ = _unknown_names(
 
 # fmt: off
 __all__ = [
-    "ComplexWarning", "abs", "absolute", "acos", "acosh", "add", "all", "allclose", "amax", "amin",
+    "ComplexWarning", "__array_api_version__", "__array_namespace_info__",
+    "abs", "absolute", "acos", "acosh", "add", "all", "allclose", "amax", "amin",
     "angle", "any", "append", "apply_along_axis", "apply_over_axes", "arange", "arccos", "arccosh",
     "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argpartition", "argsort",
     "argwhere", "around", "array", "array_equal", "array_equiv", "array_repr", "array_split", "array_str",

@@ -46,8 +46,16 @@ def canonical_shape(shape: Any) -> tuple[int, ...]:
     return result
 
 
+def check_device(device: Any) -> None:
+    """Raise ArgumentError where `device` is no device of this machine."""
+    if device not in (None, "cpu"):
+        raise ArgumentError(f"there is no device {device!r}", hint="the devices are: 'cpu'")
+
+
 @boundary
-def array(object: Any, dtype: Any = None, copy: bool = True, order: str = "K", ndmin: int = 0) -> Array:
+def array(
+    object: Any, dtype: Any = None, copy: bool = True, order: str = "K", ndmin: int = 0, *, device: Any = None
+) -> Array:
     """An array of the given data: numbers, nested lists of numbers or arrays, NumPy arrays, traced values.
 
     Python floats become the default float (float32), ints the default int (int64); NumPy data keeps its dtype.
@@ -56,6 +64,7 @@ def array(object: Any, dtype: Any = None, copy: bool = True, order: str = "K", n
     >>> fnp.array([1.0, 2.0])
     Array([1., 2.], dtype=float32)
     """
+    check_device(device)
     result = _array(object, None if dtype is None else dtypes.as_dtype(dtype), copy)
     missing = ndmin - type_of(result).ndim
     return ops.reshape(result, (1,) * missing + type_of(result).shape) if missing > 0 else result
@@ -134,11 +143,22 @@ def _from_sequence(value: Any, dtype: np.dtype | None) -> Any:
     return Array(data.astype(dtype, order="C"))
 
 
-def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None) -> Array:
-    """`a` as an array; itself where it is one of that dtype already."""
-    if a.__class__ is Array and dtype is None and not copy:
+def asarray(
+    a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, device: Any = None
+) -> Array:
+    """`a` as an array; itself where it is one of that dtype already.
+
+    With `copy=False` ValueError is raised where only a copy would do: for numbers and lists, and for another dtype.
+    """
+    if a.__class__ is Array and dtype is None and not copy and device is None:
         return a
-    return array(a, dtype)
+    if copy is False and not (
+        isinstance(a, ArrayMethods) and (dtype is None or type_of(a).dtype == dtypes.as_dtype(dtype))
+    ):
+        raise ValueError(
+            f"asarray: {type(a).__name__} cannot become an array of dtype {dtype} without a copy"
+        )
+    return array(a, dtype, device=device)
 
 
 @boundary
@@ -147,15 +167,15 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
 
     With `copy` an array of its own.
     """
-    if device not in (None, "cpu"):
-        raise ArgumentError(f"there is no device {device!r}", hint="the devices are: 'cpu'")
+    check_device(device)
     data = np.from_dlpack(x)
     return array(data) if copy else Array(data, type_of(data))
 
 
 @boundary
-def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Array:
+def full(shape: Shape, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Array:
     """An array of `shape` filled with a number, or with an array that broadcasts to it."""
+    check_device(device)
     shape = canonical_shape(shape)
     value = asarray(fill_value, dtype)
     return _materialized(ops.broadcast_to(value, shape))
@@ -169,45 +189,49 @@ def _materialized(x: Any) -> Any:
 
 
 @boundary
-def zeros(shape: Shape, dtype: Any = None) -> Array:
+def zeros(shape: Shape, dtype: Any = None, *, device: Any = None) -> Array:
     """An array of zeros; of the default float where no dtype is given."""
-    return full(shape, 0, dtypes.default_float() if dtype is None else dtype)
+    return full(shape, 0, dtypes.default_float() if dtype is None else dtype, device=device)
 
 
 @boundary
-def ones(shape: Shape, dtype: Any = None) -> Array:
+def ones(shape: Shape, dtype: Any = None, *, device: Any = None) -> Array:
     """An array of ones; of the default float where no dtype is given."""
-    return full(shape, 1, dtypes.default_float() if dtype is None else dtype)
+    return full(shape, 1, dtypes.default_float() if dtype is None else dtype, device=device)
 
 
 empty = zeros
 
 
 @boundary
-def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Shape | None = None) -> Array:
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None
+) -> Array:
     """An array filled with a value, of the shape and dtype of `a` where they are not given."""
     t = type_of(a)
-    return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype)
+    wanted = t.dtype if dtype is None else dtype
+    return full(t.shape if shape is None else shape, fill_value, wanted, device=device)
 
 
 @boundary
-def zeros_like(a: Any, dtype: Any = None, shape: Shape | None = None) -> Array:
+def zeros_like(a: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None) -> Array:
     """Zeros of the shape and dtype of `a`."""
-    return full_like(a, 0, dtype, shape)
+    return full_like(a, 0, dtype, shape, device=device)
 
 
 @boundary
-def ones_like(a: Any, dtype: Any = None, shape: Shape | None = None) -> Array:
+def ones_like(a: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None) -> Array:
     """Ones of the shape and dtype of `a`."""
-    return full_like(a, 1, dtype, shape)
+    return full_like(a, 1, dtype, shape, device=device)
 
 
 empty_like = zeros_like
 
 
 @boundary
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Array:
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None) -> Array:
     """Numbers from `start` (0) up to, without, `stop`, by `step` (1). Integers where all three are."""
+    check_device(device)
     for what in (start, stop, step):
         if isinstance(what, Tracer):
             what.concrete(
@@ -240,8 +264,11 @@ def linspace(
     retstep: bool = False,
     dtype: Any = None,
     axis: int = 0,
+    *,
+    device: Any = None,
 ) -> Any:
     """`num` numbers evenly spaced from `start` to `stop`, which is included where `endpoint`."""
+    check_device(device)
     try:
         num = operator.index(num)
     except TypeError:
@@ -291,8 +318,9 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
 
 
 @boundary
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Array:
     """Ones on the k-th diagonal of an N x M matrix, zeros elsewhere."""
+    check_device(device)
     wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
     return Array(np.eye(N, M, k).astype(wanted))
 
@@ -343,7 +371,7 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
 
 
 @boundary
-def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list[Any]:
+def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> tuple[Any, ...]:
     """Coordinate matrices from coordinate vectors."""
     if indexing not in ("xy", "ij"):
         raise ArgumentError(f"indexing of meshgrid is 'xy' or 'ij', got {indexing!r}")
@@ -360,7 +388,7 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = 
         own[place] = shape[place]
         spread = ops.reshape(vector, own)
         result.append(spread if sparse else ops.broadcast_to(spread, shape))
-    return result
+    return tuple(result)
 
 
 @boundary
@@ -385,6 +413,7 @@ def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0
 
 
 @boundary
-def astype(x: Any, dtype: Any, /, *, copy: bool = False) -> Array:
+def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> Array:
     """`x` in another dtype. Complex numbers lose their imaginary parts; floats round towards zero to integers."""
+    check_device(device)
     return ops.convert(asarray(x), dtypes.as_dtype(dtype))

@@ -11,7 +11,7 @@ from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import isnan, where
 from funcgrad.numpy.manipulation import concatenate, ravel
 from funcgrad.numpy.promotion import check_arrays
-from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.numpy.reductions import canonical_axes, sum_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -52,6 +52,9 @@ def _with_initial(name: str, function: Callable[..., Any], start: int) -> Callab
             if type_of(x).ndim != 1:
                 canonical_axes(name, 1 if type_of(x).ndim == 0 else None, x)
             axis = 0
+        given = type_of(x).dtype
+        if dtype is None and not dtypes.is_inexact(given):
+            dtype = sum_dtype(given)
         out = function(x, axis=axis, dtype=dtype)
         if not include_initial:
             return out

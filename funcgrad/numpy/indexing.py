@@ -83,6 +83,37 @@ class _Mask:
             )
 
 
+def _is_truth_value(entry: Any) -> bool:
+    if isinstance(entry, bool | np.bool_):
+        return True
+    return _is_array(entry) and dtypes.is_bool(type_of(entry).dtype) and not type_of(entry).shape
+
+
+def _without_truth_values(x: Any, index: Any) -> tuple[Any, Any]:
+    """`x` with an axis of length 1 for each boolean without axes in `index`, and that boolean as an index of it."""
+    given = index if isinstance(index, tuple) else (index,)
+    if not any(map(_is_truth_value, given)):
+        return x, index
+    t, entries, new, place = type_of(x), [], [], 0
+    used = [0 if _is_truth_value(e) else sum(map(_axes_used, _entry(t, e))) for e in given]
+    for k, entry in enumerate(given):
+        if entry is Ellipsis:
+            place = max(t.ndim + len(new) - sum(used[k + 1 :]), place)
+        if not _is_truth_value(entry):
+            entries.append(entry)
+            place += used[k]
+            continue
+        if isinstance(entry, Tracer):
+            entry = entry.concrete(
+                "a boolean index, whose number of elements depends on its values,",
+                "use funcgrad.numpy.where(mask, x, 0), or reduce with where=mask",
+            )
+        entries.append(np.arange(int(bool(entry))))
+        new.append(place)
+        place += 1
+    return ops.expand_dims(x, tuple(new)), tuple(entries)
+
+
 def _axes_used(entry: Any) -> int:
     if entry is None or entry is Ellipsis:
         return 0
@@ -98,8 +129,7 @@ def _entry(t: Any, entry: Any) -> list[Any]:
                 "a boolean index, whose number of elements depends on its values,",
                 "use funcgrad.numpy.where(mask, x, 0), or reduce with where=mask",
             )
-        mask = np.asarray(entry)
-        return [None, np.arange(int(mask))] if not mask.ndim else [_Mask(mask)]
+        return [_Mask(np.asarray(entry))]
     if isinstance(entry, np.integer):
         return [int(entry)]
     if _is_array(entry):
@@ -220,6 +250,7 @@ def get(
 ) -> Any:
     """x[index]. `mode` says what happens out of bounds: clip (the default), fill (with `fill_value`)."""
     how = _mode(mode, True)
+    x, index = _without_truth_values(x, index)
     plan = _plan(type_of(x), index)
     advanced = any(_is_array(e) for e in plan)
     entries = [np.asarray(e) if advanced and isinstance(e, int) else e for e in plan]
@@ -452,8 +483,12 @@ def scatter(
 ) -> Any:
     """`x` with `values` put (added, ...) at `index`; values broadcast to the shape of x[index]."""
     how = _mode(mode, False)
-    t = type_of(x)
     check_arrays("at[...]", values)
+    wider, index = _without_truth_values(x, index)
+    if wider is not x:
+        changed = scatter(kind, wider, index, values, mode, unique_indices, indices_are_sorted)
+        return ops.reshape(changed, type_of(x).shape)
+    t = type_of(x)
     plan = _plan(t, index)
     values = cast(values, t.dtype)
     advanced = any(_is_array(e) for e in plan)

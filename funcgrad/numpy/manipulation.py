@@ -188,11 +188,11 @@ def broadcast_to(array: Any, shape: Any) -> Any:
 
 
 @boundary
-def broadcast_arrays(*args: Any) -> list[Any]:
+def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
     """The arrays in their common shape."""
     arrays = [asarray(a) for a in args]
     shape = broadcast_shapes(*[type_of(a).shape for a in arrays])
-    return [ops.broadcast_to(a, shape) for a in arrays]
+    return tuple([ops.broadcast_to(a, shape) for a in arrays])
 
 
 def _promoted(name: str, arrays: Any, dtype: Any = None) -> list[Any]:

@@ -14,6 +14,7 @@ from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.promotion import broadcast_shapes, promote
 from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.numpy.reductions import sum as sum_
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
 
@@ -118,6 +119,12 @@ def vdot(a: Any, b: Any) -> Any:
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """The sum of products along an axis, that of the first operand conjugated; other axes broadcast."""
     x, y, _ = _operands("vecdot", x1, x2, None)
+    (p,), (q,) = (canonical_axes("vecdot", axis, v) for v in (x, y))
+    if type_of(x).shape[p] != type_of(y).shape[q]:
+        raise ShapeError(
+            f"vecdot along axis {axis}: {type_of(x)} and {type_of(y)} differ in length there",
+            hint="an axis that is summed over does not broadcast; use (x1 * x2).sum(axis) where it should",
+        )
     shape = broadcast_shapes(type_of(x).shape, type_of(y).shape)
     x, y = ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
     if dtypes.is_complex(type_of(x).dtype):
@@ -310,8 +317,7 @@ def _contract(x: Any, ix: str, y: Any, iy: str, needed: set[str], preferred: Any
 @boundary
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
     """The sum along a diagonal."""
-    from_diagonal = diagonal(a, offset, axis1, axis2)
-    return ops.reduce_sum(from_diagonal, (type_of(from_diagonal).ndim - 1,))
+    return sum_(diagonal(a, offset, axis1, axis2), -1, dtype)
 
 
 @boundary
@@ -322,7 +328,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     order = [d for d in range(type_of(x).ndim) if d not in (i, j)] + [i, j]
     x = ops.transpose(x, order)
     *lead, rows, columns = type_of(x).shape
-    down, right = max(-offset, 0), max(offset, 0)
+    down, right = min(max(-offset, 0), rows), min(max(offset, 0), columns)
     length = max(min(rows - down, columns - right), 0)
     x = ops.slice_in_dim(x, down, down + length, axis=len(lead))
     x = ops.slice_in_dim(x, right, right + length, axis=len(lead) + 1)

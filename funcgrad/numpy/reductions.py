@@ -58,7 +58,7 @@ def _restore(result: Any, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
     return ops.reshape(result, shape)
 
 
-def _sum_dtype(dtype: np.dtype) -> np.dtype:
+def sum_dtype(dtype: np.dtype) -> np.dtype:
     """Booleans and small integers add up in the default integer."""
     if dtypes.is_bool(dtype):
         return dtypes.default_int()
@@ -166,10 +166,10 @@ _COMMON = (
 )
 
 sum = _reduction(
-    "sum", ops.reduce_sum, ops.add, lambda d: 0, _sum_dtype, "The sum of elements." + _COMMON, np.sum
+    "sum", ops.reduce_sum, ops.add, lambda d: 0, sum_dtype, "The sum of elements." + _COMMON, np.sum
 )
 prod = _reduction(
-    "prod", ops.reduce_prod, ops.mul, lambda d: 1, _sum_dtype, "The product of elements." + _COMMON, np.prod
+    "prod", ops.reduce_prod, ops.mul, lambda d: 1, sum_dtype, "The product of elements." + _COMMON, np.prod
 )
 max = amax = _reduction(
     "max",

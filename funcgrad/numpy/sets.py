@@ -7,7 +7,7 @@ How many elements a set has depends on their values. With `size=` the result has
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -124,25 +124,49 @@ def _unique_traced(ar: Any, size: int, fill_value: Any, equal_nan: bool) -> list
     return [values, index, inverse, counts]
 
 
+class UniqueCounts(NamedTuple):
+    """What `unique_counts` gives."""
+
+    values: Any
+    counts: Any
+
+
+class UniqueInverse(NamedTuple):
+    """What `unique_inverse` gives."""
+
+    values: Any
+    inverse_indices: Any
+
+
+class UniqueAll(NamedTuple):
+    """What `unique_all` gives."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+# The four functions of the Array API count every NaN for itself, unlike `unique`.
 def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
-    """The different elements of `x`, sorted."""
-    return unique(x, size=size, fill_value=fill_value)
+    """The different elements of `x`, sorted; every NaN is one of its own."""
+    return unique(x, equal_nan=False, size=size, fill_value=fill_value)
 
 
-def unique_counts(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
-    """The different elements of `x`, and how often each is found."""
-    return unique(x, return_counts=True, size=size, fill_value=fill_value)
+def unique_counts(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueCounts:
+    """The different elements of `x` as `.values`, and how often each is found as `.counts`."""
+    return UniqueCounts(*unique(x, return_counts=True, equal_nan=False, size=size, fill_value=fill_value))
 
 
-def unique_inverse(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
-    """The different elements of `x`, and which of them each element is."""
-    return unique(x, return_inverse=True, size=size, fill_value=fill_value)
+def unique_inverse(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueInverse:
+    """The different elements of `x` as `.values`, and which of them each element is as `.inverse_indices`."""
+    return UniqueInverse(*unique(x, return_inverse=True, equal_nan=False, size=size, fill_value=fill_value))
 
 
-def unique_all(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
-    """The different elements of `x`, where each is first found, which of them each element is, how often each is
-    found."""
-    return unique(x, True, True, True, size=size, fill_value=fill_value)
+def unique_all(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueAll:
+    """The different elements of `x` as `.values`, where each is first found as `.indices`, which of them each element
+    is as `.inverse_indices`, how often each is found as `.counts`."""
+    return UniqueAll(*unique(x, True, True, True, equal_nan=False, size=size, fill_value=fill_value))
 
 
 @boundary

@@ -51,10 +51,22 @@ def _evaluate_log1p(xp: Any, x: Any) -> Any:
 
 
 _log1p = numpy_ufunc("log1p")
+_expm1 = numpy_ufunc("expm1")
+
+
+def _evaluate_expm1(xp: Any, x: Any) -> Any:
+    """NumPy leaves out C99's special cases of complex exp(x) - 1, which exp has."""
+    result = _expm1(xp, x)
+    if dtypes.is_complex(x.dtype):
+        special = ~xp.isfinite(x)
+        if special.any():
+            return xp.where(special, xp.exp(x) - 1, result).astype(x.dtype)
+    return result
+
 
 exp_p = _define("exp", lambda g, out, x: mul(g, out))
 exp2_p = _define("exp2", lambda g, out, x: mul(g, mul(out, math.log(2))))
-expm1_p = _define("expm1", lambda g, out, x: mul(g, add(out, 1)))
+expm1_p = _define("expm1", lambda g, out, x: mul(g, add(out, 1)), evaluate=_evaluate_expm1)
 log_p = _define("log", lambda g, out, x: div(g, x), positive=True)
 log1p_p = _define("log1p", lambda g, out, x: div(g, add(x, 1)), evaluate=_evaluate_log1p, low=-0.5)
 sin_p = _define("sin", lambda g, out, x: mul(g, ops.cos(x)))
