@@ -301,20 +301,27 @@ def linspace(
 
 @boundary
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Array:
-    """`num` numbers from `base**start` to `base**stop`, evenly spaced in their logarithm."""
-    return asarray(base ** linspace(start, stop, num, endpoint), dtype)
+    """`num` numbers from `base**start` to `base**stop`, evenly spaced in their logarithm, along a new `axis`."""
+    return asarray(base ** linspace(start, stop, num, endpoint, axis=axis), dtype)
 
 
 @boundary
-def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Array:
-    """`num` numbers from `start` to `stop` in geometric progression."""
-    return Array(
-        np.geomspace(np.asarray(start), np.asarray(stop), num, endpoint).astype(
-            dtypes.as_dtype(dtype or float)
-        )
-    )
+def geomspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Array:
+    """`num` numbers from `start` to `stop` in geometric progression, along a new `axis`."""
+    common, _ = result_dtype(type_of(start), type_of(stop))
+    inexact = common if dtypes.is_inexact(common) else dtypes.default_float()
+    values = np.geomspace(np.asarray(start), np.asarray(stop), num, endpoint, axis=axis)
+    return Array(values.astype(inexact if dtype is None else dtypes.as_dtype(dtype)))
 
 
 @boundary

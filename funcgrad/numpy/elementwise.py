@@ -115,10 +115,24 @@ def float_power(x1: Any, x2: Any, /) -> Any:
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
+    if dtypes.is_complex(type_of(x).dtype):
+        return _logaddexp_complex(x, y)
     high, distance = ops.max_(x, y), ops.sub(x, y)
     unknown = ops.ne(distance, distance)  # both infinite, or NaN
     safe = ops.select(unknown, 0, ops.neg(ops.abs_(distance)))
     return ops.select(unknown, ops.add(x, y), ops.add(high, ops.log1p(ops.exp(safe))))
+
+
+def _logaddexp_complex(x: Any, y: Any) -> Any:
+    first = ops.ge(ops.real(x), ops.real(y))
+    high, low = ops.select(first, x, y), ops.select(first, y, x)
+    nothing = ops.eq(ops.real(high), -math.inf)  # log(0 + 0)
+    safe = ops.select(nothing, 0, ops.sub(low, high))
+    out = ops.add(high, ops.log1p(ops.exp(safe)))
+    angle = ops.imag(out)  # of the principal value, in (-pi, pi]
+    turns = ops.ceil(ops.div(ops.sub(angle, math.pi), 2 * math.pi))
+    out = ops.complex_(ops.real(out), ops.sub(angle, ops.mul(turns, 2 * math.pi)))
+    return ops.select(nothing, high, out)
 
 
 def _logaddexp2(x: Any, y: Any) -> Any:
@@ -141,7 +155,9 @@ log10 = unary(
 def _sinc(x: Any) -> Any:
     zero = ops.eq(x, 0)
     scaled = ops.mul(ops.select(zero, 1, x), math.pi)
-    series = ops.sub(1, ops.mul(ops.square(ops.mul(x, math.pi)), 1 / 6))
+    square, series = ops.square(ops.mul(ops.select(zero, x, 0), math.pi)), 1.0
+    for n in (8, 6, 4, 2):  # so that derivatives up to the eighth are right at 0
+        series = ops.sub(1, ops.mul(ops.mul(square, 1 / (n * (n + 1))), series))
     return ops.select(zero, series, ops.div(ops.sin(scaled), scaled))
 
 

@@ -13,6 +13,7 @@ from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import concatenate, ravel
 from funcgrad.numpy.promotion import broadcast_shapes, check_arrays
 from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.numpy.searching import nonzero
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 
@@ -121,8 +122,24 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 
 
 @boundary
-def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
-    """The elements (along `axis`, the slices) of `a` where `condition`, which has to be known."""
+def compress(
+    condition: Any,
+    a: Any,
+    axis: int | None = None,
+    out: None = None,
+    *,
+    size: int | None = None,
+    fill_value: Any = 0,
+) -> Any:
+    """The elements (along `axis`, the slices) of `a` where `condition`, which has to be known unless `size` is given.
+
+    With `size` there are as many, cut or padded with `fill_value`, and it works under jit.
+    """
+    if size is not None:
+        x = ravel(a) if axis is None else asarray(a)
+        (number,) = canonical_axes("compress", axis or 0, x)
+        (places,) = nonzero(condition, size=size, fill_value=type_of(x).shape[number])
+        return take(x, places, number, mode="fill", fill_value=fill_value)
     if isinstance(condition, Tracer):
         condition.concrete("compress, whose length depends on its condition,", "use where or a mask")
     mask = np.asarray(condition)
@@ -132,6 +149,6 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
 
 
 @boundary
-def extract(condition: Any, arr: Any) -> Any:
-    """The elements of `arr` where `condition`, which has to be known, in a flat array."""
-    return compress(ravel(condition), ravel(arr))
+def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: Any = 0) -> Any:
+    """The elements of `arr` where `condition` in a flat array; `size` and `fill_value` as for `compress`."""
+    return compress(ravel(condition), ravel(arr), size=size, fill_value=fill_value)

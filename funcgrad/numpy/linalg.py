@@ -482,7 +482,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 @boundary
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """The cross product of 3-vectors along `axis`."""
-    return products.cross(x1, x2, axis)
+    return products.cross(x1, x2, axis=axis)
 
 
 @boundary

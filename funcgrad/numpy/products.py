@@ -116,9 +116,11 @@ def vdot(a: Any, b: Any) -> Any:
 
 
 @boundary
-def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+def vecdot(
+    x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None
+) -> Any:
     """The sum of products along an axis, that of the first operand conjugated; other axes broadcast."""
-    x, y, _ = _operands("vecdot", x1, x2, None)
+    x, y, wanted = _operands("vecdot", x1, x2, preferred_element_type)
     (p,), (q,) = (canonical_axes("vecdot", axis, v) for v in (x, y))
     if type_of(x).shape[p] != type_of(y).shape[q]:
         raise ShapeError(
@@ -129,6 +131,8 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     x, y = ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
     if dtypes.is_complex(type_of(x).dtype):
         x = ops.conj(x)
+    if wanted is not None:
+        x, y = ops.convert(x, wanted), ops.convert(y, wanted)
     return ops.reduce_sum(ops.mul(x, y), canonical_axes("vecdot", axis, x))
 
 
@@ -164,9 +168,26 @@ def kron(a: Any, b: Any) -> Any:
 
 
 @boundary
-def cross(a: Any, b: Any, axis: int = -1) -> Any:
-    """The cross product of vectors of length 3 (or 2, which gives its only component) along an axis."""
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """The cross product of vectors of length 3 (or 2, which gives its only component).
+
+    Args:
+        axisa, axisb, axisc: which axis of `a`, of `b` and of the result has the components.
+        axis: all three in one.
+
+    Raises ShapeError where the vectors have another length.
+    """
     x, y, _ = _operands("cross", a, b, None)
+    if axis is None and (axisa, axisb, axisc) != (-1, -1, -1):
+        (first,), (second,) = canonical_axes("cross", axisa, x), canonical_axes("cross", axisb, y)
+        x = ops.moveaxis(x, first, type_of(x).ndim - 1)
+        y = ops.moveaxis(y, second, type_of(y).ndim - 1)
+        result = cross(x, y)
+        if type_of(x).shape[-1] == 2:
+            return result
+        (last,) = canonical_axes("cross", axisc, result)
+        return ops.moveaxis(result, type_of(result).ndim - 1, last)
+    axis = -1 if axis is None else axis
     shape = broadcast_shapes(type_of(x).shape, type_of(y).shape)
     x, y = ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
     (d,) = canonical_axes("cross", axis, x)
@@ -367,23 +388,25 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 
 @boundary
-def matvec(x1: Any, x2: Any, /) -> Any:
+def matvec(x1: Any, x2: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """Products of matrices [..., m, n] and vectors [..., n]."""
     x, y = _operands("matvec", x1, x2, None)[:2]
     if type_of(x).ndim < 2 or type_of(y).ndim < 1:
         raise ShapeError(f"matvec takes a matrix and a vector, got {type_of(x)} and {type_of(y)}")
-    out = matmul(x, ops.expand_dims(y, (type_of(y).ndim,)))
+    column = ops.expand_dims(y, (type_of(y).ndim,))
+    out = matmul(x, column, precision=precision, preferred_element_type=preferred_element_type)
     return ops.reshape(out, type_of(out).shape[:-1])
 
 
 @boundary
-def vecmat(x1: Any, x2: Any, /) -> Any:
+def vecmat(x1: Any, x2: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """Products of vectors [..., n], conjugated, and matrices [..., n, m]."""
     x, y = _operands("vecmat", x1, x2, None)[:2]
     if type_of(x).ndim < 1 or type_of(y).ndim < 2:
         raise ShapeError(f"vecmat takes a vector and a matrix, got {type_of(x)} and {type_of(y)}")
     x = ops.conj(x) if dtypes.is_complex(type_of(x).dtype) else x
-    out = matmul(ops.expand_dims(x, (type_of(x).ndim - 1,)), y)
+    row = ops.expand_dims(x, (type_of(x).ndim - 1,))
+    out = matmul(row, y, precision=precision, preferred_element_type=preferred_element_type)
     return ops.reshape(out, (*type_of(out).shape[:-2], type_of(out).shape[-1]))
 
 

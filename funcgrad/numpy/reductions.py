@@ -266,11 +266,12 @@ def average(
         return (result, total) if returned else result
     w = ops.convert(_as_array("average", weights), type_of(x).dtype)
     if type_of(w).shape != type_of(x).shape:
-        if len(axes) != 1 or type_of(w).shape != (type_of(x).shape[axes[0]],):
+        if type_of(w).shape != tuple([type_of(x).shape[d] for d in axes]):
             raise ShapeError(
                 f"average of {type_of(x)} over axis {axis} with weights {type_of(w)}: lengths differ"
             )
-        w = ops.broadcast_in_dim(w, type_of(x).shape, axes)
+        order = sorted(range(len(axes)), key=axes.__getitem__)
+        w = ops.broadcast_in_dim(ops.transpose(w, order), type_of(x).shape, sorted(axes))
     total = ops.reduce_sum(w, axes)
     result = _restore(ops.div(ops.reduce_sum(ops.mul(x, w), axes), total), x, axes, keepdims)
     return (result, _restore(total, x, axes, keepdims)) if returned else result
@@ -286,14 +287,21 @@ def var(
     keepdims: bool = False,
     *,
     where: Any = None,
+    mean: Any = None,
     correction: float | None = None,
 ) -> Any:
-    """The variance: the mean squared distance from the mean, divided by n - ddof (`correction` is its other name)."""
+    """The variance: the mean squared distance from the mean, divided by n - ddof (`correction` is its other name).
+
+    `mean`, where it is known already, has an axis of length 1 where one is summed over.
+    """
     x = _inexact("var", a, dtype)
     axes = canonical_axes("var", axis, x)
     ddof = ddof if correction is None else correction
     count = _count(x, axes, where)
-    center = _restore(_divide(ops.reduce_sum(_masked(x, where, 0), axes), count), x, axes, True)
+    if mean is None:
+        center = _restore(_divide(ops.reduce_sum(_masked(x, where, 0), axes), count), x, axes, True)
+    else:
+        center = ops.convert(_as_array("var", mean), type_of(x).dtype)
     distance = ops.sub(x, ops.broadcast_to(center, type_of(x).shape))
     if dtypes.is_complex(type_of(x).dtype):
         squared = ops.real(ops.mul(distance, ops.conj(distance)))
@@ -317,10 +325,11 @@ def std(
     keepdims: bool = False,
     *,
     where: Any = None,
+    mean: Any = None,
     correction: float | None = None,
 ) -> Any:
     """The standard deviation: the square root of the variance; arguments as for `var`."""
-    return ops.sqrt(var(a, axis, dtype, None, ddof, keepdims, where=where, correction=correction))
+    return ops.sqrt(var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
 def _position(name: str, operation: Callable[..., Any], doc: str):

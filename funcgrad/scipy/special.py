@@ -93,7 +93,7 @@ def _x_log(
 
     @custom_jvp
     def safe(x: Any, y: Any) -> Any:
-        zero = ops.eq(x, 0.0)
+        zero = ops.and_(ops.eq(x, 0.0), ops.eq(y, y))  # a NaN stays one
         return ops.select(zero, 0.0, ops.mul(x, log(ops.select(zero, 1.0, y))))
 
     @safe.defjvp
@@ -112,8 +112,10 @@ def _x_log(
     return function
 
 
-xlogy = _x_log("xlogy", ops.log, lambda y: y, "x * log(y), and 0 where x is 0.")
-xlog1py = _x_log("xlog1py", ops.log1p, lambda y: ops.add(y, 1.0), "x * log(1 + y), and 0 where x is 0.")
+xlogy = _x_log("xlogy", ops.log, lambda y: y, "x * log(y); 0 where x is 0 and y is no NaN.")
+xlog1py = _x_log(
+    "xlog1py", ops.log1p, lambda y: ops.add(y, 1.0), "x * log(1 + y); 0 where x is 0 and y is no NaN."
+)
 
 
 @boundary
