@@ -14,12 +14,7 @@ _STANDARD = tuple(d for d in _dtypes.ALL if d != _dtypes.bfloat16 and d != _dtyp
 
 
 class NamespaceInfo:
-    """The inspection functions of the Array API; made by `funcgrad.numpy.__array_namespace_info__()`.
-
-    >>> import funcgrad.numpy as fnp
-    >>> fnp.__array_namespace_info__().default_dtypes()["real floating"]
-    dtype('float32')
-    """
+    """The inspection functions of the Array API; made by `funcgrad.numpy.__array_namespace_info__()`."""
 
     __module__ = "funcgrad.numpy"
 
@@ -52,5 +47,10 @@ class NamespaceInfo:
 
 
 def __array_namespace_info__() -> NamespaceInfo:
-    """The namespace's devices, dtypes and abilities, by the functions that the Array API names."""
+    """The namespace's devices, dtypes and abilities, by the functions that the Array API names.
+
+    >>> import funcgrad.numpy as fnp
+    >>> fnp.__array_namespace_info__().default_dtypes()["real floating"]
+    dtype('float32')
+    """
     return NamespaceInfo()
