@@ -1,0 +1,201 @@
+"""Control flow on few numbers as one kernel: against Python loops, in registers, by lanes, and per example."""
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+import funcgrad.numpy as jnp
+from funcgrad import lax
+from funcgrad.lower.lowered import KernelStep, RegionStep
+
+RNG = np.random.default_rng(0)
+
+
+def steps_of(f, *args):
+    steps = fg.jit(f).lower(*args).executable.lowered.steps
+    return sum(isinstance(s, KernelStep) for s in steps), sum(isinstance(s, RegionStep) for s in steps)
+
+
+def is_one_kernel(f, *args):
+    return steps_of(f, *args)[1] == 0
+
+
+def rotate(state, x):
+    a, b = state
+    a = a + 0.1 * jnp.stack([a[1], a[2], a[0]]) * x
+    return (a, b + a.sum()), a[0] * b
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_scan_with_its_carry_in_registers(reverse):
+    start, xs = (RNG.standard_normal(3), np.float64(0.5)), RNG.standard_normal(7)
+
+    def f(start, xs):
+        return lax.scan(rotate, start, xs, reverse=reverse)
+
+    (a, b), ys = fg.jit(f)(start, xs)
+    want_a, want_b, want = start[0].copy(), start[1], np.zeros(7)
+    for i in reversed(range(7)) if reverse else range(7):
+        want_a = want_a + 0.1 * np.roll(want_a, -1) * xs[i]
+        want[i] = want_a[0] * want_b
+        want_b = want_b + want_a.sum()
+    np.testing.assert_allclose(a, want_a, 1e-12)
+    np.testing.assert_allclose(b, want_b, 1e-12)
+    np.testing.assert_allclose(ys, want, 1e-12)
+    assert is_one_kernel(f, start, xs)
+
+
+def test_carries_that_change_places():
+    def f(a, b):
+        return lax.fori_loop(0, 5, lambda i, s: (s[1], s[0] + i), (a, b))
+
+    a, b = 1, 10
+    for i in range(5):
+        a, b = b, a + i
+    assert [int(x) for x in fg.jit(f)(1, 10)] == [a, b]
+
+
+@pytest.mark.parametrize("shape", [(5,), (300,), (40, 30), (64, 1), (600, 3)])
+def test_a_loop_over_lanes(shape):
+    x, w = RNG.standard_normal(shape), RNG.standard_normal(shape[-1])
+
+    def f(x, w):
+        def step(state, _):
+            n, z, total = state
+            z = jnp.where(jnp.abs(z) < 4, z * z * 0.3 + w, z)
+            return (n + 1, z, total + z), n
+
+        return lax.scan(step, (0, x, jnp.zeros_like(x)), None, length=6)
+
+    (n, z, total), numbers = fg.jit(f)(x, w)
+    want, wanted_total = x.copy(), np.zeros(shape)
+    for _ in range(6):
+        want = np.where(np.abs(want) < 4, want * want * 0.3 + w, want)
+        wanted_total += want
+    np.testing.assert_allclose(z, want, 1e-10)
+    np.testing.assert_allclose(total, wanted_total, 1e-10)
+    assert int(n) == 6 and numbers.tolist() == list(range(6))
+    assert is_one_kernel(f, x, w)
+
+
+def test_a_loop_whose_lanes_meet_is_not_one_kernel():
+    x = RNG.standard_normal(300)
+
+    def f(x):
+        return lax.fori_loop(0, 3, lambda i, x: x - x.mean(), x)
+
+    np.testing.assert_allclose(fg.jit(f)(x), x - x.mean(), 1e-9, 1e-12)
+    assert not is_one_kernel(f, x)
+    assert "is not one kernel" in str(fg.jit(f).lower(x))
+
+
+def test_each_example_runs_its_own_number_of_iterations():
+    def collatz(n):
+        def step(s):
+            return (jnp.where(s[0] % 2 == 0, s[0] // 2, 3 * s[0] + 1), s[1] + 1)
+
+        return lax.while_loop(lambda s: s[0] != 1, step, (n, 0))[1]
+
+    def python(n):
+        count = 0
+        while n != 1:
+            n, count = (n // 2 if n % 2 == 0 else 3 * n + 1), count + 1
+        return count
+
+    numbers = np.arange(1, 200)
+    assert fg.jit(fg.vmap(collatz))(numbers).tolist() == [python(int(n)) for n in numbers]
+    assert is_one_kernel(fg.vmap(collatz), numbers)
+
+
+def test_each_example_takes_its_own_branch():
+    branches = [lambda x: x, lambda x: lax.fori_loop(0, 3, lambda i, y: y * x, x), jnp.sqrt]
+    f = fg.vmap(lambda i, x: lax.switch(i, branches, x))
+    i, x = np.array([0, 1, 2, 7, -3]), np.array([-1.0, 2.0, 9.0, 16.0, -5.0])
+    want = [-1.0, 16.0, 3.0, 4.0, -5.0]
+    np.testing.assert_allclose(fg.jit(f)(i, x), want)
+    np.testing.assert_allclose(f(i, x), want)
+    assert is_one_kernel(f, i, x)
+    gradient = [1.0, 4 * 8.0, 1 / 6, 1 / 8, 1.0]
+    np.testing.assert_allclose(fg.jit(fg.grad(lambda x: f(i, x).sum()))(x), gradient)
+    np.testing.assert_allclose(fg.vmap(fg.grad(lambda x, i: lax.switch(i, branches, x)))(x, i), gradient)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_no_nan_from_a_branch_that_an_example_does_not_take(sign):
+    x = sign * np.array([[-1.0], [4.0], [-9.0], [16.0]]) * np.ones((4, 200))
+    w = np.ones(200)
+
+    def f(w, x):
+        return lax.cond(x[0] > 0, lambda x: jnp.sqrt(w * x).sum(), lambda x: (w * x).sum(), x)
+
+    def loss(w, x):
+        return fg.vmap(f, (None, 0))(w, x).sum()
+
+    for transformed in (fg.grad(loss, (0, 1)), fg.jit(fg.grad(loss, (0, 1)))):
+        of_w, of_x = transformed(w, x)
+        want = sum(r[0] ** 0.5 / 2 if r[0] > 0 else r[0] for r in x)
+        np.testing.assert_allclose(of_w, np.full(200, want))
+        np.testing.assert_allclose(of_x, np.where(x > 0, 0.5 / np.sqrt(np.abs(x)), 1.0))
+    everybody = fg.grad(loss, (0, 1))(w, np.abs(x))  # nobody takes the second branch
+    assert np.isfinite(everybody[0]).all() and np.isfinite(everybody[1]).all()
+    nobody = fg.grad(loss, (0, 1))(w, -np.abs(x))
+    np.testing.assert_allclose(nobody[0], -np.abs(x).sum(0))
+
+
+def test_a_branch_that_nobody_takes_does_not_run_for_ever():
+    def endless(x):
+        return lax.while_loop(lambda v: v[0] < 1, lambda v: v * 1.5, x)
+
+    f = fg.vmap(lambda x: lax.cond(x[0] > 0, endless, lambda x: x, x))
+    x = np.array([[-1.0], [0.3]]) * np.ones((2, 200))
+    want = x.copy()
+    while want[1, 0] < 1:
+        want[1] *= 1.5
+    np.testing.assert_allclose(fg.jit(f)(x), want)
+    np.testing.assert_allclose(fg.jit(f)(-np.abs(x)), -np.abs(x))
+
+
+def test_small_arrays_of_every_kind_inside_a_loop():
+    def f(m, table, start):
+        table = jnp.asarray(table)
+
+        def step(state, k):
+            v, best, z = state
+            v = m @ v + table[k]
+            v = v.at[1].add(0.5).at[k % 3].multiply(0.9)
+            best = jnp.maximum(best, jnp.argmax(v))
+            return (v, best, z * (1 + 0.1j) + v[0]), v[::-1].min()
+
+        return lax.scan(step, (start, jnp.zeros((), jnp.int64), 1j + 0 * start[0]), jnp.arange(6) % 4)
+
+    m, table, start = (RNG.standard_normal(s) for s in ((3, 3), (4, 3), (3,)))
+    (v, best, z), ys = fg.jit(f)(m * 0.4, table, start)
+    (v2, best2, z2), ys2 = f(m * 0.4, table, start)
+    w, top, y, found = start.copy(), 0, 1j, []
+    for k in np.arange(6) % 4:
+        w = 0.4 * m @ w + table[k]
+        w[1] += 0.5
+        w[k % 3] *= 0.9
+        top, y = max(top, int(np.argmax(w))), y * (1 + 0.1j) + w[0]
+        found.append(w.min())
+    for got in ((v, best, z, ys), (v2, best2, z2, ys2)):
+        for a, b in zip(got, (w, top, y, found)):
+            np.testing.assert_allclose(a, b, 1e-10)
+    assert is_one_kernel(f, m, table, start)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float16, np.float32, np.complex64, np.int8, np.uint32])
+def test_dtypes_of_carries(dtype):
+    x = jnp.arange(1, 6).astype(dtype)
+
+    def f(x):
+        return lax.scan(lambda c, x: (c * x + x, c), x[0], x)
+
+    c, want = x[0], []
+    for v in x:
+        want.append(c)
+        c = c * v + v
+    got, ys = fg.jit(f)(x)
+    assert got.dtype == x.dtype and ys.dtype == x.dtype
+    np.testing.assert_array_equal(np.asarray(got), np.asarray(c))
+    np.testing.assert_array_equal(np.asarray(ys), np.asarray(jnp.stack(want)))
