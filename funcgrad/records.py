@@ -1,8 +1,9 @@
 """`record`: frozen data classes that cost little to define.
 
 The standard library's `dataclass(frozen=True)` takes about a millisecond a class on import, and funcgrad has
-many small ones. `record` writes all methods of a class in one go, when the first is called. It has what funcgrad uses: positional and
-keyword arguments, defaults, inheritance, equality, hash, repr, pickling; `replaced` gives a changed copy.
+many small ones. `record` writes all methods of a class in one go, when the first is called. It has what funcgrad
+uses: positional and keyword arguments, defaults, inheritance, equality, hash, repr, pickling; `replaced` gives a
+changed copy.
 """
 
 from __future__ import annotations
