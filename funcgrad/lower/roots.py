@@ -367,23 +367,31 @@ class Roots:
     def _weigh(self, var: Var) -> None:
         """What it costs to compute an element of `var`; marks as stored what would be recomputed too
         often."""
+        if var in self.reduces:
+            reduce, inputs, _, _ = self.reduces[var]
+            self._store_repeated(inputs, var.type.size * math.prod(reduce.extents))
         if var not in self.maps:
             return
         expr, inputs = self.maps[var]
+        self._store_repeated(inputs, var.type.size)
         cost, depth = _expression_cost(expr), 1
         for atom in inputs:
             if not isinstance(atom, Var):
                 continue
-            if not self.is_root(atom) and atom not in self.aliases:
-                repeated = var.type.size > atom.type.size
-                if repeated and self.cost.get(atom, 0) > heuristics.RECOMPUTE_ENLARGED:
-                    self.store(atom)
             if self._depth.get(atom, 0) > heuristics.MAX_DEPTH:
                 self.store(atom)
             if not self.is_root(atom):
                 cost += self.cost.get(atom, 0)
                 depth = max(depth, self._depth.get(atom, 0) + 1)
         self.cost[var], self._depth[var] = cost, depth
+
+    def _store_repeated(self, inputs: tuple[Atom, ...], count: int) -> None:
+        """Store what is dear to compute and has fewer elements than the `count` places that read it."""
+        for atom in inputs:
+            if not isinstance(atom, Var) or self.is_root(atom) or atom in self.aliases:
+                continue
+            if count > atom.type.size and self.cost.get(atom, 0) > heuristics.RECOMPUTE_ENLARGED:
+                self.store(atom)
 
     def _often(self, var: Var) -> float:
         """At how many different indices an element of `var` may be computed for one element of a root."""

@@ -230,3 +230,11 @@ def test_equal_layers_of_a_residual_stream_share_their_kernels(layers):
     lowered = check(stream, draw(16, 32), draw(16, 32), draw(32, 32), tolerance=2e-4)
     texts = {emit(s.kernel) for s in lowered.steps if isinstance(s, KernelStep)}
     assert len(texts) <= 5
+
+
+def test_a_product_as_loops_does_not_compute_its_operands_again_for_each_column():
+    x, w = draw(40, 4), draw(4, 32, seed=1)
+    assert heuristics.contraction_as_loops(40, 32, 4, x.dtype) is not None
+    lowered = check(lambda x, w: P.matmul(ops.exp(ops.sin(x)), w), x, w, kernels=2)
+    assert "sin" not in str(lowered.steps[1].kernel)
+    check(lambda x, w: P.matmul(ops.neg(x), w), x, w, kernels=1)
