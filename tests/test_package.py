@@ -74,8 +74,12 @@ def test_installing_leaves_one_top_level_package():
     assert installed, "run the tests after `python -m pip install .`, in place or not"
     ours = re.compile(r"funcgrad|funcgrad-[\w.]+\.dist-info|__editable__.*funcgrad.*|__pycache__")
     for distribution in installed:
-        top = {file.parts[0] for file in distribution.files or []}
+        files = distribution.files or []
+        top = {file.parts[0] for file in files if file.parts[0] != ".."}
         assert [name for name in top if not ours.fullmatch(name)] == []
+        # outside it, beside Python itself: the commands
+        commands = {file.stem for file in files if file.parts[0] == ".."}
+        assert commands <= set(PROJECT["project"]["scripts"])
 
 
 @pytest.mark.parametrize("cwd", [ROOT, None])
