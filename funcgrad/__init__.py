@@ -2,7 +2,9 @@
 
 # ruff: noqa: E402, F401
 
+import importlib as _importlib
 import os
+from typing import Any as _Any
 
 from funcgrad.version import __version__
 
@@ -53,7 +55,9 @@ from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
 from funcgrad.contexts import (
     checking_leaks,
+    default_matmul_precision,
     disable_jit,
+    enable_x64,
     ensure_compile_time_eval,
     named_call,
     named_scope,
@@ -64,18 +68,23 @@ from funcgrad.debug import key_reuse as debug_key_reuse
 from funcgrad.debug import nans as debug_nans
 from funcgrad.devices import (
     default_backend,
+    default_device,
     device_count,
     device_get,
     device_put,
     devices,
     local_device_count,
     local_devices,
+    process_count,
+    process_index,
 )
+from funcgrad.dtypes import float0
 from funcgrad.jit import jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+from funcgrad.trace.core import type_of as typeof
 
-__getattr__ = _unknown_names(
+_unknown = _unknown_names(
     __name__,
     {
         "cross_entropy": "it from funcgrad.nn.log_softmax and funcgrad.nn.one_hot",
@@ -89,6 +98,14 @@ __getattr__ = _unknown_names(
         "no_grad": "funcgrad.lax.stop_gradient(x): derivatives are taken only where grad asks for them",
     },
 )
+
+_RARE = ("dlpack", "experimental", "image", "stages", "typing")
+"""Modules that are imported when they are first used."""
+
+
+def __getattr__(name: str) -> _Any:
+    return _importlib.import_module(f"{__name__}.{name}") if name in _RARE else _unknown(name)
+
 
 __all__ = [
     "Array",
@@ -108,6 +125,8 @@ __all__ = [
     "debug_key_reuse",
     "debug_nans",
     "default_backend",
+    "default_device",
+    "default_matmul_precision",
     "device_count",
     "device_get",
     "device_put",
@@ -115,10 +134,12 @@ __all__ = [
     "disable_jit",
     "dtypes",
     "effects_barrier",
+    "enable_x64",
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",
     "flatten_util",
+    "float0",
     "grad",
     "hessian",
     "io_callback",
@@ -139,13 +160,17 @@ __all__ = [
     "nn",
     "numpy",
     "ops",
+    "process_count",
+    "process_index",
     "pure_callback",
     "random",
     "remat",
     "scipy",
     "tree",
     "tree_util",
+    "typeof",
     "value_and_grad",
     "vjp",
     "vmap",
+    *_RARE,
 ]

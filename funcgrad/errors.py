@@ -115,6 +115,15 @@ class PrimitiveError(FuncgradError, TypeError):
     """A primitive's record is incomplete or contradicts itself."""
 
 
+# JAX's names of these
+ConcretizationTypeError = ConcretizationError
+TracerBoolConversionError = ConcretizationError
+TracerArrayConversionError = ConcretizationError
+TracerIntegerConversionError = ConcretizationError
+NonConcreteBooleanIndexError = IndexingError
+UnexpectedTracerError = LeakedTracerError
+
+
 class FuncgradWarning(UserWarning):
     """Base of all warnings of funcgrad."""
 
