@@ -1,15 +1,15 @@
 """Compiling kernels: the front end (see frontend.py), then LLVM, once. Loaded only when something compiles.
 
-LLVM takes most of the time, and runs without Python's lock. So `compile_all` lets one thread run LLVM on a kernel
-while the caller's thread lowers the next. llvmlite lets one thread at a time call LLVM, so lowering must not.
+LLVM takes most of the time, and runs without Python's lock. So `compile_all` lets other threads and processes run it
+(see helpers.py) while the caller's thread lowers the next kernel. llvmlite lets one thread at a time call LLVM, so
+lowering must not.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,9 @@ from llvmlite import ir
 
 from . import frontend
 from .abi import ENTRY, Kernel, pointee
-from .lanes import FEATURES
+from .codegen import DRIVER, Modules, generate
+from .helpers import generate_all
 from .scalars import I64, SCALARS, Pointer
-
-Modules = list[str]
-"""The text of modules of LLVM IR that belong together."""
 
 
 def lower_kernel(kernel: Kernel) -> Modules:
@@ -71,75 +69,38 @@ def lower_driver() -> Modules:
     """The native driver, not optimised: `funcgrad_enter(self, operands, count)` and `funcgrad_work(pool)`."""
     from . import driver
 
-    module = _module()
+    module = _module(DRIVER)
     functions = frontend.Functions(module)
     functions.add(driver.enter, (I64,) * 3, I64, "funcgrad_enter").linkage = "external"
     functions.add(driver.work, (I64,), None, "funcgrad_work").linkage = "external"
     return [str(module)]
 
 
-def _module() -> ir.Module:
-    module = ir.Module("funcgrad")
-    module.triple = llvm.get_process_triple()
+def _module(name: str = "kernel") -> ir.Module:
+    module = ir.Module(name)
+    module.triple = _triple()
     return module
+
+
+@functools.cache
+def _triple() -> str:
+    return llvm.get_process_triple()
 
 
 _SWITCH = 0.0005
 """Seconds after which a thread hands on Python's lock while both are at work: each of LLVM's calls waits for that."""
 
 
-def compile_all(kernels: Sequence[Callable[[], Modules]]) -> Iterator[bytes]:
+def compile_all(kernels: Sequence[Callable[[], Modules]]) -> list[bytes]:
     """The objects of kernels that are lowered one after the other, each while LLVM works on those before."""
     if len(kernels) == 1:
-        yield generate(kernels[0]())
-        return
+        return [generate(kernels[0]())]
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH)
     try:
-        with ThreadPoolExecutor(1, "funcgrad-llvm") as llvm_thread:
-            yield from [f.result() for f in [llvm_thread.submit(generate, lower()) for lower in kernels]]
+        return generate_all(kernels)
     finally:
         sys.setswitchinterval(before)
-
-
-def generate(modules: Modules) -> bytes:
-    """One object for this machine."""
-    return _backend()[0].emit_object(optimised(modules))
-
-
-def optimised(modules: Modules) -> Any:
-    """The modules as one, optimised, where only entry points are seen from outside."""
-    linked = llvm.parse_assembly(modules[0])
-    if len(modules) > 1:
-        for text in modules[1:]:
-            linked.link_in(llvm.parse_assembly(text))
-        for function in linked.functions:
-            if not function.is_declaration and not function.name.startswith("funcgrad_"):
-                function.linkage = "internal"
-    machine, layout, options = _backend()
-    linked.data_layout = layout
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(linked, builder)
-    return linked
-
-
-@functools.cache
-def _backend() -> tuple[Any, str, Any]:
-    """LLVM's description of this machine, the layout of its data, and how to optimise for it."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        opt=3,
-        cpu=llvm.get_host_cpu_name(),
-        features=FEATURES,
-        reloc="pic",
-        codemodel="jitdefault",
-        jit=True,
-    )
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.slp_vectorization = False
-    return machine, str(machine.target_data), options
 
 
 @dataclass

@@ -402,16 +402,13 @@ class _Body:
 
     def of_BoolOp(self, node: ast.BoolOp) -> Value:
         result = self.truth(node.values[0])
-        write = self.builder.and_ if isinstance(node.op, ast.And) else self.builder.or_
         for other in node.values[1:]:
-            if all(not isinstance(n, ast.Subscript | ast.Call) for n in ast.walk(other)):
-                result = write(result, self.truth(other))
-                continue
             result = self.and_then(node.op, result, other)
         return BOOL, result
 
     def and_then(self, op: ast.boolop, first: Any, other: ast.expr) -> Any:
-        """`first and other`, or `first or other`, where `other` is only computed if it matters."""
+        """`first and other`, or `first or other`, where `other` is only computed if it matters: LLVM makes one
+        condition of both where that is better, but would not make branches."""
 
         def more() -> Value:
             return BOOL, self.truth(other)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
+
+from .codegen import FEATURES
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -25,8 +26,6 @@ converts, which on many machines would not be a vector instruction in float64.""
 _ROUNDING_BITS = {F32: 0x4B400000, F64: 0x4338000000000000}
 
 
-FEATURES = llvm.get_host_cpu_features().flatten()
-"""The processor's features, as LLVM writes them; what kernels are compiled for."""
 _FEATURES = FEATURES.split(",")
 HAS_FMA = "+fma" in _FEATURES or platform.machine().lower() in ("arm64", "aarch64")
 """Has the machine that kernels are compiled for a fused multiply-add?"""
