@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import marshal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,11 +33,15 @@ def generate(modules: Modules) -> bytes:
 def _without_strength_reduction() -> Iterator[None]:
     """Leave loops their addresses: LLVM's search for cheaper ones takes half of the time for code, and gains nothing.
     The option holds for the whole process, so it is taken back at once."""
-    llvm.set_option("funcgrad", "-disable-lsr=true")
-    try:
-        yield
-    finally:
-        llvm.set_option("funcgrad", "-disable-lsr=false")
+    with _option:
+        llvm.set_option("funcgrad", "-disable-lsr=true")
+        try:
+            yield
+        finally:
+            llvm.set_option("funcgrad", "-disable-lsr=false")
+
+
+_option = threading.Lock()
 
 
 def optimised(modules: Modules) -> Any:
