@@ -73,6 +73,7 @@ from funcgrad.devices import (
 from funcgrad.jit import jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+from funcgrad.user_kernels import elementwise
 
 __getattr__ = _unknown_names(
     __name__,
@@ -112,6 +113,7 @@ __all__ = [
     "disable_jit",
     "dtypes",
     "effects_barrier",
+    "elementwise",
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",

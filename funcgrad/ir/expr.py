@@ -251,10 +251,26 @@ class FromIndex:
 
 
 @record
-class Op:
-    """A scalar operation. `code` is one of JAX's lax names; `dtype` is the result's."""
+class ScalarFunction:
+    """A function of numbers that a user has written: `text` defines `name` (ir/user_functions.py). `cost` is a guess of
+    what a call costs, in additions."""
 
-    code: str
+    name: str
+    text: str
+    cost: int
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@record
+class Op:
+    """A scalar operation. `code` is one of JAX's lax names, or a user's function; `dtype` is the result's."""
+
+    code: str | ScalarFunction
     args: tuple[Expr, ...]
     dtype: np.dtype
 

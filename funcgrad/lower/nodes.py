@@ -39,7 +39,7 @@ class Node:
         kind: str,
         dtype: np.dtype,
         args: tuple[Node, ...] = (),
-        code: str = "",
+        code: str | E.ScalarFunction = "",
         var: Var | None = None,
         address: E.Index | None = None,
         value: Any = None,
@@ -177,7 +177,7 @@ class Expander:
             )
         return self.node(ARGUMENT, wide, value=value)
 
-    def op(self, code: str, args: tuple[Node, ...], dtype: np.dtype) -> Node:
+    def op(self, code: str | E.ScalarFunction, args: tuple[Node, ...], dtype: np.dtype) -> Node:
         if code == "convert":
             if args[0].dtype == dtype:
                 return args[0]
@@ -209,7 +209,7 @@ class Expander:
         kind: str,
         dtype: np.dtype,
         args: tuple[Node, ...] = (),
-        code: str = "",
+        code: str | E.ScalarFunction = "",
         var: Var | None = None,
         address: E.Index | None = None,
         value: Any = None,

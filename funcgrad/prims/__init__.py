@@ -30,6 +30,7 @@ from funcgrad.prims import (
     sorting,
     special,
     transcendental,
+    user_functions,
 )
 
 __all__ = [
@@ -62,4 +63,5 @@ __all__ = [
     "sorting",
     "special",
     "transcendental",
+    "user_functions",
 ]

@@ -16,6 +16,7 @@ import importlib.util
 import linecache
 import os
 import platform
+import re
 import sys
 import tempfile
 import threading
@@ -25,7 +26,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from funcgrad.errors import CacheWarning
+from funcgrad.errors import CacheWarning, KernelError
 from funcgrad.kernels.cpu import abi, loader
 from funcgrad.records import record
 
@@ -183,7 +184,7 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
         return lambda: compiling.lower_kernel(_kernel(key, source))
 
     objects = compiling.compile_all([lowering(key, source) for key, source in missing.items()])
-    for (key, source), code in zip(missing.items(), objects):
+    for (key, source), code in zip(missing.items(), _typed(objects)):
         checked = _MAGIC + hashlib.sha256(code).digest() + code
         if source is not None:
             _write(f"{key}.py", source.encode())
@@ -192,6 +193,32 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
         _cache.stats.compiled += 1
         yield key, code
     _cache.stats.compile_seconds += time.perf_counter() - start
+
+
+def _typed(objects: Iterator[bytes]) -> Iterator[bytes]:
+    """The objects; KernelError where a user's function does not compile."""
+    from funcgrad.kernels.cpu.frontend import UserCodeError
+
+    try:
+        yield from objects
+    except UserCodeError as error:
+        raise KernelError(
+            f"Numba does not compile {_words(str(error))}",
+            hint="write it with arithmetic, comparisons, if, loops, math.*, and what of NumPy Numba supports; "
+            "this error's __cause__ is Numba's whole message",
+        ) from error
+
+
+def _words(message: str) -> str:
+    """What one of Numba's messages says of a user's function: which one, why, and in which of its lines."""
+    function = re.search(r"<function (\w+) at", message)
+    inner = message.partition("TypingError: ")[2] or message
+    lines = [line.strip() for line in inner.splitlines() if line.strip()]
+    said = [line for line in lines if "nopython mode" not in line][:2] or [message]
+    why = f"{said[0]} {said[1]}" if said[0].endswith("signature:") else said[0]
+    line = re.search(r'File "<user>", line (\d+)', message)
+    place = f" (line {line[1]} of it)" if line else ""
+    return f"{f'the function {function[1]}' if function else 'a function'} of yours: {why}{place}"
 
 
 def _kernel(key: str, source: str) -> abi.Kernel:

@@ -13,6 +13,7 @@ kernel is loops over scalars and pointers. So this uses Numba's own extension po
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,8 +45,10 @@ from numba.core.typing import templates
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 from numba.extending import lower_builtin, register_jitable, typeof_impl
 
-from . import random, vmath, vmath_complex
+from . import random, scalar_math, vmath, vmath_complex
+from .frontend import UserCodeError
 from .scalars import SCALARS, Function, Pointer
+from .user import MARK
 
 _NAME = "funcgrad"
 """What Numba knows the target of kernels by."""
@@ -90,7 +93,7 @@ def _know(function: Function) -> None:
         return context.get_dummy_value() if signature.return_type == types.void else value
 
 
-for _module in (vmath, random):
+for _module in (vmath, random, scalar_math.numbers, scalar_math.numpy_numbers):
     for _function in vars(_module).values():
         if isinstance(_function, Function):
             _know(_function)
@@ -169,6 +172,24 @@ class _Max(_Extreme):
     key = max
 
 
+class _Mixed(templates.AbstractTemplate):
+    """Arithmetic of a float32 and an integer, in float32 as for arrays; Numba's own is in float64. Generated kernels
+    never mix them; users' functions do (`2 * x`)."""
+
+    metadata = {"target": _NAME}  # noqa: RUF012
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        whole = [isinstance(types.unliteral(t), types.Integer | types.Boolean) for t in args]
+        mixed = len(args) == 2 and types.float32 in args and any(whole)
+        return types.float32(types.float32, types.float32) if mixed else None
+
+
+_mixed = templates.Registry()
+for _name in ("add", "sub", "mul", "truediv", "mod", "iadd", "isub", "imul", "itruediv", "imod"):
+    _function = getattr(operator, _name)
+    _template = type(f"_Mixed_{_name}", (_Mixed,), {"key": _function})
+    _mixed.register_global(_function, types.Function(_template))
+
 _implementations = Registry("funcgrad")
 
 
@@ -200,6 +221,7 @@ class _Typing(typing.Context):
 
         self.install_registry(cmathdecl.registry)
         self.install_registry(mathdecl.registry)
+        self.install_registry(_mixed)
 
     def resolve_function_type(self, func: Any, args: Any, kws: Any) -> Any:
         if kws or not isinstance(func, types.Function):
@@ -335,9 +357,25 @@ def lower(function: Callable[..., Any], kinds: Sequence[Any], reassociate: bool)
     """The modules of LLVM IR of a function for arguments of these types, and its name there. It is called
     `i32 f(result*, exception**, arguments...)`; pointer arguments are declared not to overlap."""
     signature = types.void(*map(_numba, kinds))
-    used = map(function.__globals__.get, function.__code__.co_names)
+    used = [function.__globals__.get(name) for name in function.__code__.co_names]
     if any(isinstance(value, Dispatcher) for value in used):
-        return _lower_by_numba(function, signature, reassociate)
+        return _of_users(_lower_by_numba, function, signature, reassociate)
+    if any(hasattr(value, MARK) for value in used):
+        try:
+            return _lower(function, signature, reassociate)
+        except Exception:  # it may use more of Numba than kernels do
+            return _of_users(_lower_by_numba, function, signature, reassociate)
+    return _lower(function, signature, reassociate)
+
+
+def _of_users(how: Callable[..., Any], function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return how(function, *arguments)
+    except Exception as error:  # Numba lets errors of what it looks at pass
+        raise UserCodeError(str(error)) from error
+
+
+def _lower(function: Callable[..., Any], signature: Any, reassociate: bool) -> tuple[list[str], str]:
     flags = Flags()
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,14 +91,15 @@ _SWITCH = 0.0005
 """Seconds after which a thread hands on Python's lock while both are at work: each of LLVM's calls waits for that."""
 
 
-def compile_all(kernels: Sequence[Callable[[], Modules]]) -> list[bytes]:
+def compile_all(kernels: Sequence[Callable[[], Modules]]) -> Iterator[bytes]:
     """The objects of kernels that are lowered one after the other, each while LLVM works on those before."""
     if len(kernels) == 1:
-        return [generate(kernels[0]())]
+        yield generate(kernels[0]())
+        return
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH)
     try:
-        return generate_all(kernels)
+        yield from generate_all(kernels)
     finally:
         sys.setswitchinterval(before)
 

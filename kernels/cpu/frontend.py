@@ -45,6 +45,10 @@ class Unknown(Exception):
     """What the front end does not understand."""
 
 
+class UserCodeError(Exception):
+    """A user's function that Numba does not compile; the message says why."""
+
+
 Value = tuple[Any, Any]
 """A type (None: nothing) and the LLVM value."""
 
