@@ -13,7 +13,9 @@ if not os.path.isdir(os.path.join(_here, "kernels")):
 
 # prims makes every primitive, numpy.methods the operators of arrays
 from funcgrad import (
+    ad_checkpoint,
     checkify,
+    checkpoint_policies,
     debug,
     dtypes,
     errors,
@@ -28,9 +30,9 @@ from funcgrad import (
     tree,
     tree_util,
 )
+from funcgrad.ad_checkpoint import checkpoint, remat
 from funcgrad.api import (
     block_until_ready,
-    checkpoint,
     eval_shape,
     grad,
     hessian,
@@ -42,7 +44,6 @@ from funcgrad.api import (
     linearize,
     make_graph,
     make_jaxpr,
-    remat,
     value_and_grad,
     vjp,
     vmap,
@@ -94,10 +95,12 @@ __all__ = [
     "Array",
     "ShapeDtypeStruct",
     "__version__",
+    "ad_checkpoint",
     "block_until_ready",
     "checkify",
     "checking_leaks",
     "checkpoint",
+    "checkpoint_policies",
     "config",
     "custom_jvp",
     "custom_vjp",

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from funcgrad.source import SourceLine, user_line, without_internal_frames
+from funcgrad.source import SourceLine, hide_internal_frames, user_line
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -145,7 +145,7 @@ def boundary(function: F) -> F:
                     misfit.__traceback__ = None
                     raise
             # raising again does not put this frame back
-            error.__traceback__ = without_internal_frames(error.__traceback__)
+            hide_internal_frames(error)
             raise
 
     return wrapper  # type: ignore[return-value]

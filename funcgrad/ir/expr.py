@@ -8,7 +8,7 @@ Two kinds of terms, both immutable, hashable and neutral (no backend, no loop or
   guards, whose guarded branch is evaluated only where an index is within bounds.
 
 A primitive's rule `lower(in_types, out_types, **params)` gives a definition made of them: `Map`, `Reduce`,
-`Dot`, `Scatter`, `Extern`, `Accumulate` or `Region`. Fusion is substitution of these. Sizes appear as plain
+`Dot`, `Scatter`, `Extern`, `Routine` or `Region`. Fusion is substitution of these. Sizes appear as plain
 integers; the lowering turns them into run-time arguments of kernels.
 """
 
@@ -384,13 +384,12 @@ class Extern:
 
 
 @record
-class Accumulate(Extern):
-    """What `kind` (add, mul, max or min) makes of all elements up to each one along `axis`, from its end where
-    `reverse`. As an `Extern` it says the same."""
+class Routine(Extern):
+    """What hand-written kernels do: `routine` is one of `kernels/cpu/routines.py`, which says what the `settings`
+    are. As an `Extern` it says the same."""
 
-    kind: str = ""
-    axis: int = 0
-    reverse: bool = False
+    routine: str = ""
+    settings: tuple[int | str, ...] = ()
 
 
 @record

@@ -2,6 +2,7 @@
 
 from funcgrad.api import stop_gradient
 from funcgrad.lax import linalg
+from funcgrad.lax.associative import associative_scan
 from funcgrad.lax.collectives import (
     all_gather,
     all_to_all,
@@ -116,7 +117,7 @@ from funcgrad.lax.indexing import (
     scatter_mul,
     scatter_sub,
 )
-from funcgrad.lax.mapping import associative_scan, map
+from funcgrad.lax.mapping import map
 from funcgrad.lax.reductions import (
     DotDimensionNumbers,
     Precision,
