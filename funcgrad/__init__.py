@@ -83,6 +83,7 @@ from funcgrad.jit import jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
 from funcgrad.trace.core import type_of as typeof
+from funcgrad.user_kernels import elementwise
 
 _unknown = _unknown_names(
     __name__,
@@ -135,6 +136,7 @@ __all__ = [
     "dtypes",
     "effects_barrier",
     "enable_x64",
+    "elementwise",
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",

@@ -87,6 +87,10 @@ class NotDifferentiableError(FuncgradError, TypeError, NotImplementedError):
     """A derivative was asked of something that has none."""
 
 
+class KernelError(FuncgradError, TypeError):
+    """A function of the user's cannot become part of a kernel, or failed there."""
+
+
 class UnknownNameError(FuncgradError, AttributeError):
     """A name that a module or an array of funcgrad does not have."""
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
+from funcgrad.ir.expr import ScalarFunction
 from funcgrad.records import record, replaced
 
 # ------------------------------------------------------------------------------------ integer expressions
@@ -72,7 +73,7 @@ class Load:
 class Apply:
     """`code` (the names of ir/expr.py) on scalars of the dtypes that they carry."""
 
-    code: str
+    code: str | ScalarFunction
     args: tuple[Scalar, ...]
     dtype: np.dtype
 
@@ -362,7 +363,7 @@ def print_scalar(expr: Scalar) -> str:
         return f"{expr.buffer}[{print_int(expr.address)}]"
     if isinstance(expr, OfInt):
         return f"{dtypes.name(expr.dtype)}({print_int(expr.index)})"
-    name = f"convert.{dtypes.name(expr.dtype)}" if expr.code == "convert" else expr.code
+    name = f"convert.{dtypes.name(expr.dtype)}" if expr.code == "convert" else str(expr.code)
     return f"{name}({', '.join(map(print_scalar, expr.args))})"
 
 

@@ -25,7 +25,6 @@ from funcgrad.lower.nodes import (
     OP,
     ROW,
     Node,
-    children,
     index_axes,
     walk,
 )
@@ -416,7 +415,7 @@ class Nest:
             self._uses[node] = self._uses.get(node, 0) + 1
         for node in walk(values):
             total = 1
-            for child in children(node):
+            for child in node.children:
                 self._uses[child] = self._uses.get(child, 0) + 1
                 total += weight[child]
             if total > INLINE_WEIGHT:
@@ -434,7 +433,7 @@ class Nest:
         if found is None:
             for inner in walk([node]):
                 if inner not in self._ready:
-                    below = [self._ready[c] for c in children(inner)]
+                    below = [self._ready[c] for c in inner.children]
                     if inner.kind == ROW and inner.var is not None:
                         below.append(self.loop_of[inner.var] + 1)
                     self._ready[inner] = max(below, default=0)
@@ -464,7 +463,7 @@ class Nest:
             for index in (node.address, *(b[0] for b in node.bounds)):
                 if index is not None:
                     found = max([found, *(self._axis_depth[k] for k in self._axes(index))])
-            found = max([found, *(self._depth(c) for c in children(node))])
+            found = max([found, *(self._depth(c) for c in node.children)])
             self._depths[node] = found
         return found
 

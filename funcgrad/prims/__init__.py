@@ -31,6 +31,7 @@ from funcgrad.prims import (
     sorting,
     special,
     transcendental,
+    user_functions,
 )
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "sorting",
     "special",
     "transcendental",
+    "user_functions",
 ]

@@ -7,9 +7,11 @@ call.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -290,8 +292,21 @@ def executable_for(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
     key = ("executable", donated)
     known = graph.memo.get(key)
     if known is None:
-        known = graph.memo[key] = Executable(graph, donated)
+        with _uncollected():
+            known = graph.memo[key] = Executable(graph, donated)
     return known
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make no search for garbage in circles: what compiling allocates has none, and would be searched many times."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
