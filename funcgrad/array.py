@@ -86,6 +86,14 @@ class ArrayMethods:
         )
 
 
+def no_single_truth(type: ArrayType) -> ArgumentError:
+    """The error of a condition on an array of several elements, or none."""
+    return ArgumentError(
+        f"an array of {type.size} elements has no single truth value: {type}",
+        hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice",
+    )
+
+
 def no_axes_to_iterate(type: ArrayType) -> ArgumentError:
     """The error of iterating over an array without axes."""
     return ArgumentError(
@@ -159,10 +167,7 @@ class Array(ArrayMethods):
     @boundary
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise ArgumentError(
-                f"an array of {self._data.size} elements has no single truth value: {self.type}",
-                hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice",
-            )
+            raise no_single_truth(self.type)
         return bool(self._data)
 
     @boundary
