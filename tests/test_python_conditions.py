@@ -176,6 +176,8 @@ def test_a_body_may_ask_for_a_condition_from_outside():
     xs = jnp.array([2.0, 3.0])
     assert [float(f(a, n, xs)) for a, n in ((True, 1), (True, -1), (False, 1))] == [6.0, 6.0, 6.0]
     assert float(f(True, 1, jnp.array([5.0, 3.0]))) == 9.0
+    batched = fg.vmap(f.function, in_axes=(0, 0, None))(jnp.array([True, False]), V3[:2] + 1, xs + 3)
+    np.testing.assert_allclose(batched, [12.0, 30.0])
     assert float(f(False, 1, jnp.array([5.0, 3.0]))) == 15.0
 
 
@@ -273,6 +275,20 @@ def test_conditions_one_after_the_other_stand_one_after_the_other():
     )
     x = jnp.array([1.0, -1, 2, -3, 0.5])
     np.testing.assert_allclose(f(x), x * 8)
+
+
+def test_conditions_joined_by_and_and_or_are_one():
+    for f in (
+        lambda x: jnp.sin(x) if 0 < x < 1 and x != 0.5 else jnp.cos(x),
+        lambda x: jnp.sin(x) if x > 1 or x < 0 else jnp.cos(x),
+    ):
+        g = fg.jit(f)
+        (cond,) = [e for e in g.trace(1.0).graph.equations if e.primitive.name == "cond"]
+        assert [names(b) for b in cond.params["branches"]] == [["cos"], ["sin"]]
+        for x in POINTS:
+            np.testing.assert_allclose(g(x), f(jnp.float32(x)), rtol=1e-6)
+    later = fg.jit(lambda x: x if x > 0 and 1 / x > 2 else -x)
+    assert [float(later(x)) for x in (-1.0, 0.25, 1.0)] == [1.0, 0.25, -1.0]
 
 
 def test_a_choice_of_values_is_a_select():
@@ -464,7 +480,7 @@ def while_with_break():
 
 def structures_inside_scan():
     def body(c, x):
-        return c, ((x, x) if x > 0 else x)  # here
+        return c, ((x,) if x > 0 else [x])  # here
 
     lax.scan(body, 0.0, V3)
 

@@ -23,7 +23,7 @@ from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.hash import same_structure
 from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.records import entity, record
+from funcgrad.records import entity, record, replaced
 from funcgrad.source import SourceLine, is_internal
 from funcgrad.trace.advice import instead_of_loop, raises_on_purpose, shown_line
 
@@ -217,14 +217,71 @@ def settle(node: Leaf | Fork, wanted: Sequence[ArrayType]) -> None:
                 leaf.outputs[k] = var
 
 
+class _Joiner:
+    """Makes a tree of the function `name` into one list of equations, with a `cond` for each condition."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.lines: dict[Leaf | Fork, Line] = {}
+
+    def line(self, node: Leaf | Fork) -> Line:
+        """The equations of a part of the tree, and what it returns."""
+        found = self.lines.get(node)
+        if found is None:
+            if isinstance(node, Leaf):
+                found = node.equations, node.outputs
+            else:
+                equations, outputs = _chosen(
+                    node.decision, self.line(node.on_true), self.line(node.on_false), self.name
+                )
+                found = [*node.equations, *equations], outputs
+            self.lines[node] = found
+        return found
+
+    def simple(self, node: Leaf | Fork) -> Leaf | Fork:
+        """The tree with one condition for `a and b`, and for `a or b`, where it has two with an outcome in common."""
+        if isinstance(node, Leaf):
+            return node
+        node = replaced(node, on_true=self.simple(node.on_true), on_false=self.simple(node.on_false))
+        for inner, other, kind in ((node.on_true, node.on_false, "and"), (node.on_false, node.on_true, "or")):
+            if isinstance(inner, Leaf):
+                continue
+            common, rest = inner.on_false, inner.on_true
+            if kind == "or":
+                common, rest = rest, common
+            asked = inner.equations
+            made = {v for e in asked for v in e.outputs}
+            if (
+                not any(has_effect(e) or any(dtypes.is_inexact(v.type.dtype) for v in e.outputs) for e in asked)
+                and not made.intersection(_read(self.line(rest)))
+                and _alike(self.line(common), self.line(other))
+            ):
+                both = Var(inner.decision.condition.type)
+                conditions = (node.decision.condition, inner.decision.condition)
+                join = Equation(PRIMITIVES[kind], conditions, (both,), {}, inner.decision.source)
+                decision = replaced(node.decision, condition=both)
+                found = (rest, other) if kind == "and" else (other, rest)
+                return Fork([*node.equations, *asked, join], decision, *found)
+        return node
+
+
+def _read(line: Line) -> set[Atom]:
+    return {a for e in line[0] for a in e.inputs} | set(line[1])
+
+
+def _alike(a: Line, b: Line) -> bool:
+    """Whether two lists of equations do the same."""
+    if len(a[0]) != len(b[0]) or len(a[1]) != len(b[1]) or _shared_end(a, b) != len(a[0]):
+        return False
+    made = {v for e in a[0] for v in e.outputs}
+    pairs = [*zip(a[1], b[1]), *(p for e, f in zip(a[0], b[0]) for p in zip(e.inputs, f.inputs))]
+    return all(x in made or _same_atom(x, y) for x, y in pairs)
+
+
 def in_line(node: Leaf | Fork, name: str) -> Line:
-    """The tree as one list of equations, with a `cond` for each condition."""
-    if isinstance(node, Leaf):
-        return node.equations, node.outputs
-    equations, outputs = _chosen(
-        node.decision, in_line(node.on_true, name), in_line(node.on_false, name), name
-    )
-    return [*node.equations, *equations], outputs
+    """The tree as one list of equations, and what it returns."""
+    joiner = _Joiner(name)
+    return joiner.line(joiner.simple(node))
 
 
 def _chosen(decision: Decision, on_true: Line, on_false: Line, name: str) -> Line:
