@@ -73,6 +73,7 @@ from funcgrad.devices import (
 from funcgrad.jit import jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+from funcgrad.refs import Ref, freeze, new_ref
 
 __getattr__ = _unknown_names(
     __name__,
@@ -91,6 +92,7 @@ __getattr__ = _unknown_names(
 
 __all__ = [
     "Array",
+    "Ref",
     "ShapeDtypeStruct",
     "__version__",
     "block_until_ready",
@@ -116,6 +118,7 @@ __all__ = [
     "errors",
     "eval_shape",
     "flatten_util",
+    "freeze",
     "grad",
     "hessian",
     "io_callback",
@@ -133,6 +136,7 @@ __all__ = [
     "make_jaxpr",
     "named_call",
     "named_scope",
+    "new_ref",
     "nn",
     "numpy",
     "ops",

@@ -75,7 +75,8 @@ class ArrayMethods:
     def __setitem__(self, index: Any, value: Any) -> None:
         raise ImmutableError(
             f"arrays do not change in place: {self.type}",
-            hint="write x = x.at[index].set(value), which gives a new array (jit makes it in place)",
+            hint="write x = x.at[index].set(value), which gives a new array (jit makes it in place), or make a local "
+            "array that does change, ref = funcgrad.new_ref(x): then ref[index] = value, and ref[...] is the array",
         )
 
     @boundary

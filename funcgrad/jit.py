@@ -16,7 +16,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.config import config
-from funcgrad.errors import ArgumentError, UnhashableError, boundary
+from funcgrad.errors import ArgumentError, DTypeError, UnhashableError, boundary, with_arrays
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.ir.types import ArrayType
@@ -229,6 +229,8 @@ class Jitted:
                     return traced.run(leaves)
             return self._call(args, kwargs)
         except Exception as error:  # as errors.boundary does, without one more call
+            if isinstance(error, DTypeError) and (again := with_arrays(args, kwargs)) is not None:
+                return self(*again[0], **again[1])
             error.__traceback__ = without_internal_frames(error.__traceback__)
             raise
 

@@ -252,7 +252,9 @@ class _Joiner:
             asked = inner.equations
             made = {v for e in asked for v in e.outputs}
             if (
-                not any(has_effect(e) or any(dtypes.is_inexact(v.type.dtype) for v in e.outputs) for e in asked)
+                not any(
+                    has_effect(e) or any(dtypes.is_inexact(v.type.dtype) for v in e.outputs) for e in asked
+                )
                 and not made.intersection(_read(self.line(rest)))
                 and _alike(self.line(common), self.line(other))
             ):

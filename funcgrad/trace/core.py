@@ -29,7 +29,7 @@ from funcgrad.array import (
     no_single_truth,
 )
 from funcgrad.config import config
-from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, LeakedTracerError
+from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, Held, LeakedTracerError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.source import SourceLine, user_line
@@ -288,7 +288,7 @@ def type_of(value: Any) -> ArrayType:
         if dtype not in dtypes.KNOWN:
             dtype = dtypes.as_dtype(dtype)
         return array_type(value.shape, dtype)
-    if hasattr(value, "__array__"):
+    if hasattr(value, "__array__") and not isinstance(value, Held):
         return type_of(numpy_of(value))
     number = scalar_kind(value)
     if number is not None:
@@ -300,6 +300,8 @@ def type_of(value: Any) -> ArrayType:
 
 def operand_hint(value: Any) -> str:
     """What to do about a value that is no array or number."""
+    if isinstance(value, Held):
+        return "read it: ref[...] is the array that a Ref holds"
     if isinstance(value, list | tuple):
         return "convert it with funcgrad.numpy.array(...)"
     if isinstance(value, dict):
@@ -335,7 +337,7 @@ def is_operand(value: Any) -> bool:
         or isinstance(value, _TYPED)
         or kind in _SCALAR_KINDS
         or isinstance(value, (*_NUMPY, *PYTHON_SCALARS))
-        or (hasattr(value, "__array__") and not isinstance(value, type))
+        or (hasattr(value, "__array__") and not isinstance(value, type | Held))
     )
 
 
