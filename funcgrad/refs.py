@@ -99,16 +99,13 @@ class Ref(Held):
 
     def _write(self, index: Any, value: Any) -> bool:
         """Write into the memory of the array, where that is all there is to do; whether it was."""
-        if not all(
-            i is Ellipsis or i.__class__ in (int, slice)
-            for i in (index if index.__class__ is tuple else (index,))
-        ):
+        entries = index if index.__class__ is tuple else (index,)
+        if not all(i is Ellipsis or i.__class__ is int or i.__class__ is slice for i in entries):
             return False
         data = value._data if value.__class__ is Array else value
         dtype = self._value.dtype
-        if not (
-            getattr(data, "dtype", None) == dtype or (data.__class__ in (int, float) and dtype.kind == "f")
-        ):
+        known = {int: "iuf", float: "f"}.get(data.__class__, "")
+        if dtype.kind not in known and getattr(data, "dtype", None) != dtype:
             return False
         if not self._own:
             self._value = Array(self._value._data.copy(), self._value._type)
