@@ -494,7 +494,7 @@ WRONG = [
         conditions_without_end,
         ConcretizationError,
         ("than 64 ways", "if x[i] > 0:", "63 times"),
-        "numpy.where",
+        "x = funcgrad.lax.fori_loop(0, len(x), step, x)",
     ),
     (function_that_counts_its_calls, ConcretizationError, ("run again", "something else"), "left behind"),
     (
@@ -507,7 +507,7 @@ WRONG = [
         for_over_the_int_of_a_traced_value,
         ConcretizationError,
         ("int()",),
-        "x = funcgrad.lax.fori_loop(0, int(x.sum()), step, x)",
+        "x = funcgrad.lax.fori_loop(0, x.sum().astype(int), step, x)",
     ),
     (
         while_of_traced_values,
@@ -531,6 +531,26 @@ def test_wrong_programs_are_told_what_to_do(program, cls, words, fix):
     lines, start = inspect.getsourcelines(program)
     (here,) = [start + i for i, line in enumerate(lines) if "# here" in line]
     assert (error.where.file, error.where.line) == (__file__, here), str(error)
+
+
+def test_a_bisection_as_the_error_says_it():
+    def find(x, n=40):
+        low, high = 0.0, x
+        for _ in range(n):
+            middle = 0.5 * (low + high)
+            if middle * middle > x:
+                high = middle
+            else:
+                low = middle
+        return low
+
+    with pytest.raises(ConcretizationError) as info:
+        fg.jit(find)(2.0)
+    lines = info.value.hint.split("\n    ")
+    last = lines.index("high, low = funcgrad.lax.fori_loop(0, n, step, (high, low))")
+    scope = {"funcgrad": fg, "n": 40, "x": 2.0, "low": 0.0, "high": 2.0}
+    exec("\n".join(lines[1 : last + 1]), scope)
+    np.testing.assert_allclose(scope["low"], np.sqrt(2.0), rtol=1e-6)
 
 
 def test_what_is_to_be_written_in_place_of_a_loop_runs():

@@ -61,9 +61,9 @@ def raises_on_purpose(where: SourceLine) -> bool:
     return bool(statements) and isinstance(statements[-1], ast.Raise | ast.Assert)
 
 
-def instead_of_loop(where: SourceLine | None) -> Loop | None:
+def instead_of_loop(where: SourceLine | None, inside: bool = False) -> Loop | None:
     """What to write in place of the `while` whose condition, or the `for ... in range` whose bounds, stand at this
-    line; None where there is neither."""
+    line, or, with `inside`, of the `for ... in range` around it; None where there is none."""
     found = _tree_of(where) if where is not None else None
     if found is None or where is None:
         return None
@@ -75,7 +75,8 @@ def instead_of_loop(where: SourceLine | None) -> Loop | None:
             function, loop = node, None
         elif isinstance(node, ast.While | ast.For):
             asked = node.test if isinstance(node, ast.While) else node.iter
-            if _on(asked, where.line) and (isinstance(node, ast.While) or _range(node) is not None):
+            known = isinstance(node, ast.While) or _range(node) is not None
+            if known and _on(asked, where.line) != (inside and isinstance(node, ast.For)):
                 loop = node
     if loop is None:
         return None
@@ -100,7 +101,7 @@ def instead_of_loop(where: SourceLine | None) -> Loop | None:
             f"{pack} = funcgrad.lax.while_loop(goes_on, step, {start})",
         ]
         return Loop("while", condition, "\n    ".join(_lines(parts)))
-    bounds = [ast.unparse(a) for a in _range(loop) or ()]
+    bounds = [_bound(a) for a in _range(loop) or ()]
     target = ast.unparse(loop.target)
     lower, upper = ("0", bounds[0]) if len(bounds) == 1 else (bounds[0], bounds[1])
     first: list[str] = []
@@ -108,11 +109,14 @@ def instead_of_loop(where: SourceLine | None) -> Loop | None:
         first = [f"{target} = {lower} + {target} * {bounds[2]}"]
         lower, upper = "0", f"-(({lower} - {upper}) // {bounds[2]})"
     parts = [
-        f"in place of `for {target} in range({', '.join(bounds)}):` write",
+        f"in place of `for {target} in {ast.unparse(loop.iter)}:` write",
         *function_of(f"def step({target}, {carry}):", [*first, *body, f"return {pack}"]),
         f"{pack} = funcgrad.lax.fori_loop({lower}, {upper}, step, {start})",
-        "or make the bound a static argument (static_argnums): each of its values is then traced",
     ]
+    if not inside:
+        parts.append(
+            "or make the bound a static argument (static_argnums): each of its values is then traced"
+        )
     return Loop("for", target, "\n    ".join(_lines(parts)))
 
 
@@ -129,6 +133,15 @@ def _range(loop: ast.For) -> list[ast.expr] | None:
     call = loop.iter
     known = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range"
     return call.args if known and 1 <= len(call.args) <= 3 and not call.keywords else None  # type: ignore[union-attr]
+
+
+def _bound(node: ast.expr) -> str:
+    """An argument of `range` as a bound of `fori_loop`, which takes a traced integer as it is."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "int" and node.args:
+        inner = ast.unparse(node.args[0])
+        plain = isinstance(node.args[0], ast.Name | ast.Call | ast.Attribute | ast.Subscript)
+        return f"{inner}.astype(int)" if plain else f"({inner}).astype(int)"
+    return ast.unparse(node)
 
 
 def _names(nodes: list[ast.stmt] | list[ast.AST], stores: bool) -> dict[str, int]:

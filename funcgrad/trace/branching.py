@@ -84,12 +84,18 @@ def too_many_ways(decisions: Sequence[Decision], source: SourceLine | None) -> C
         f"\n  {shown_line(line)}" + (f", {count} times" if count > 1 else "")
         for line, count in asked.most_common(5)
     )
+    (often, count), *_ = asked.most_common(1)
+    around = instead_of_loop(often, inside=True) if count > 1 else None
+    fix = "use funcgrad.numpy.where or funcgrad.lax.cond for such a condition"
+    if around is not None:
+        fix = f"{around.text}\n    (a condition in such a body is traced for its two outcomes once), or {fix}"
+    else:
+        fix += ", or a loop of funcgrad.lax around it"
     return ConcretizationError(
         f"the Python conditions on traced values give more than {limit} ways through the function, and each would "
         f"be traced (the setting python_branches is {limit}):{lines}",
         where=source,
-        hint="use funcgrad.numpy.where or funcgrad.lax.cond for such a condition, or a loop of funcgrad.lax around "
-        f"it; or allow more: funcgrad.config.update('python_branches', {4 * limit})",
+        hint=f"{fix}; or allow more ways: funcgrad.config.update('python_branches', {4 * limit})",
     )
 
 
