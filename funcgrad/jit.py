@@ -405,7 +405,8 @@ def jit(
 
     The function is traced once for each new combination of argument structure, shapes, dtypes and static
     values; its operations become fused native kernels. Kernels are shared between functions and kept on disk,
-    so a new shape costs a trace, not a compilation.
+    so a new shape costs a trace, not a compilation. Where Python asks for the truth of a traced value (`if`, `and`,
+    `not`), the function is traced once for each outcome, up to `config.python_branches` ways through it.
 
     Args:
         fun: a pure function whose arguments and results are arrays, numbers, or trees of them. Without it,

@@ -478,6 +478,30 @@ def while_with_break():
     f(V3)
 
 
+def while_true_with_break():
+    @fg.jit
+    def f(x):
+        while True:
+            x = x * 2
+            if x > 100:  # here
+                break
+        return x
+
+    f(1.0)
+
+
+def conditions_on_elements():
+    @fg.jit
+    def f(x):
+        largest = x[0]
+        for v in x:
+            if v > largest:  # here
+                largest = v
+        return largest
+
+    f(jnp.ones(100))
+
+
 def structures_inside_scan():
     def body(c, x):
         return c, ((x,) if x > 0 else [x])  # here
@@ -516,6 +540,18 @@ WRONG = [
         "x, n = funcgrad.lax.while_loop(goes_on, step, (x, n))",
     ),
     (while_with_break, ConcretizationError, ("while x < 10",), "the body of the loop, lines"),
+    (
+        while_true_with_break,
+        ConcretizationError,
+        ("if x > 100:",),
+        "`while True:`, as funcgrad.lax.while_loop(",
+    ),
+    (
+        conditions_on_elements,
+        ConcretizationError,
+        ("if v > largest:",),
+        "`for v in x:`, as funcgrad.lax.scan(",
+    ),
     (structures_inside_scan, ArgumentError, ("structure", "is True", "is False"), "same containers"),
 ]
 

@@ -120,6 +120,33 @@ def instead_of_loop(where: SourceLine | None, inside: bool = False) -> Loop | No
     return Loop("for", target, "\n    ".join(_lines(parts)))
 
 
+def loop_around(where: SourceLine | None) -> str:
+    """What to do about the loop around this line of the user's; empty where there is none."""
+    instead = instead_of_loop(where, inside=True)
+    if instead is not None:
+        return f"{instead.text}\n    (a condition in such a body is traced for its two outcomes once)"
+    found = _tree_of(where) if where is not None else None
+    loop: ast.While | ast.For | None = None
+    for node in _around(found[1], where.line) if found is not None and where is not None else ():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            loop = None
+        elif isinstance(node, ast.While | ast.For):
+            loop = node
+    if isinstance(loop, ast.While):
+        return (
+            f"write the loop of line {loop.lineno}, `while {ast.unparse(loop.test)}:`, as funcgrad.lax.while_loop("
+            "goes_on, step, carry), where goes_on(carry) says whether there is another step (the opposite of the "
+            "condition of a break) and step(carry) gives what the body makes of the variables in carry"
+        )
+    if loop is not None:
+        each, over = ast.unparse(loop.target), ast.unparse(loop.iter)
+        return (
+            f"write the loop of line {loop.lineno}, `for {each} in {over}:`, as funcgrad.lax.scan(step, carry, xs), "
+            f"where step(carry, {each}) gives what the body makes of the variables in carry, and an output or None"
+        )
+    return ""
+
+
 def _lines(parts: list[str]) -> list[str]:
     return [line for part in parts for line in part.split("\n")]
 

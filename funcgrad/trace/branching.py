@@ -25,7 +25,7 @@ from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.records import entity, record, replaced
 from funcgrad.source import SourceLine, is_internal
-from funcgrad.trace.advice import instead_of_loop, raises_on_purpose, shown_line
+from funcgrad.trace.advice import instead_of_loop, loop_around, raises_on_purpose, shown_line
 
 
 @record
@@ -85,12 +85,9 @@ def too_many_ways(decisions: Sequence[Decision], source: SourceLine | None) -> C
         for line, count in asked.most_common(5)
     )
     (often, count), *_ = asked.most_common(1)
-    around = instead_of_loop(often, inside=True) if count > 1 else None
+    around = loop_around(often) if count > 1 else ""
     fix = "use funcgrad.numpy.where or funcgrad.lax.cond for such a condition"
-    if around is not None:
-        fix = f"{around.text}\n    (a condition in such a body is traced for its two outcomes once), or {fix}"
-    else:
-        fix += ", or a loop of funcgrad.lax around it"
+    fix = f"{around}; or {fix}" if around else f"{fix}, or a loop of funcgrad.lax around it"
     return ConcretizationError(
         f"the Python conditions on traced values give more than {limit} ways through the function, and each would "
         f"be traced (the setting python_branches is {limit}):{lines}",
