@@ -82,6 +82,7 @@ from funcgrad.dtypes import float0
 from funcgrad.jit import jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+from funcgrad.refs import Ref, freeze, new_ref
 from funcgrad.trace.core import type_of as typeof
 from funcgrad.user_kernels import elementwise
 
@@ -110,6 +111,7 @@ def __getattr__(name: str) -> _Any:
 
 __all__ = [
     "Array",
+    "Ref",
     "ShapeDtypeStruct",
     "__version__",
     "ad_checkpoint",
@@ -142,6 +144,7 @@ __all__ = [
     "eval_shape",
     "flatten_util",
     "float0",
+    "freeze",
     "grad",
     "hessian",
     "io_callback",
@@ -159,6 +162,7 @@ __all__ = [
     "make_jaxpr",
     "named_call",
     "named_scope",
+    "new_ref",
     "nn",
     "numpy",
     "ops",
