@@ -14,6 +14,8 @@ if not os.path.isdir(os.path.join(_here, "kernels")):
 # prims makes every primitive, numpy.methods the operators of arrays
 from funcgrad import (
     checkify,
+    custom_batching,
+    custom_derivatives,
     debug,
     dtypes,
     errors,
@@ -57,7 +59,7 @@ from funcgrad.contexts import (
     named_call,
     named_scope,
 )
-from funcgrad.custom_rules import custom_jvp, custom_vjp
+from funcgrad.custom_rules import closure_convert, custom_gradient, custom_jvp, custom_vjp
 from funcgrad.debug import infs as debug_infs
 from funcgrad.debug import key_reuse as debug_key_reuse
 from funcgrad.debug import nans as debug_nans
@@ -98,7 +100,11 @@ __all__ = [
     "checkify",
     "checking_leaks",
     "checkpoint",
+    "closure_convert",
     "config",
+    "custom_batching",
+    "custom_derivatives",
+    "custom_gradient",
     "custom_jvp",
     "custom_vjp",
     "debug",

@@ -206,9 +206,11 @@ def _only_outputs(graph: Graph, positions: tuple[int, ...]) -> Graph:
         outputs = tuple([graph.outputs[p] for p in positions])
         needed, kept = set(outputs), []
         for equation in reversed(graph.equations):
-            if any(v in needed for v in equation.outputs) or has_effect(equation):
-                kept.append(equation)
-                needed.update(equation.inputs)
+            used = tuple([v in needed for v in equation.outputs])
+            if any(used) or has_effect(equation):
+                prune = equation.primitive.prune
+                kept.append(equation if prune is None else prune(equation, used) or equation)
+                needed.update(kept[-1].inputs)
         graph.memo[key] = Graph(graph.inputs, tuple(reversed(kept)), outputs, graph.name)
     return graph.memo[key]
 
