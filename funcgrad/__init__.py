@@ -18,6 +18,8 @@ from funcgrad import (
     ad_checkpoint,
     checkify,
     checkpoint_policies,
+    custom_batching,
+    custom_derivatives,
     debug,
     dtypes,
     errors,
@@ -62,7 +64,7 @@ from funcgrad.contexts import (
     named_call,
     named_scope,
 )
-from funcgrad.custom_rules import custom_jvp, custom_vjp
+from funcgrad.custom_rules import closure_convert, custom_gradient, custom_jvp, custom_vjp
 from funcgrad.debug import infs as debug_infs
 from funcgrad.debug import key_reuse as debug_key_reuse
 from funcgrad.debug import nans as debug_nans
@@ -120,7 +122,11 @@ __all__ = [
     "checking_leaks",
     "checkpoint",
     "checkpoint_policies",
+    "closure_convert",
     "config",
+    "custom_batching",
+    "custom_derivatives",
+    "custom_gradient",
     "custom_jvp",
     "custom_vjp",
     "debug",

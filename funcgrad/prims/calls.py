@@ -156,6 +156,95 @@ jit_p = Primitive(
 
 
 def call_samples() -> Iterable[Sample]:
+# checkpoint: the primal outputs are computed now; the tangent part keeps the inputs instead of residuals.
+def _partial_checkpoint(
+    unknown: tuple[bool, ...],
+    operands: Sequence[Any],
+    record: Callable[..., Any],
+    *,
+    graph: Graph,
+    **params: Any,
+) -> list[Any]:
+    split = partial_graph(graph, unknown)
+    known = [x for x, u in zip(operands, unknown) if not u]
+    count = split.out_unknown.count(False)
+    primal_graph = _only_outputs(split.known.graph, tuple(range(count)))
+    outs = bind(checkpoint_p, *split.known.constants, *known, graph=primal_graph, **params)
+    again = _recomputed(graph, unknown)
+    tangents = record(checkpoint_p, [*again.constants, *operands], {"graph": again.graph, **params})
+    sources = iter(outs), iter(tangents)
+    return [next(sources[u]) for u in split.out_unknown]
+
+
+@remembered
+def _recomputed(graph: Graph, unknown: tuple[bool, ...]) -> Derived:
+    """The graph from the inputs of `graph` to its unknown outputs, in which what is linear in the unknown
+    inputs comes last and apart, calls inside it included: so it can be transposed."""
+    split = partial_graph(graph, unknown)
+    count = split.out_unknown.count(False)
+    known_graph = without_effects(split.known.graph)
+    residuals = _only_outputs(known_graph, tuple(range(count, len(known_graph.outputs))))
+
+    def recompute(*values: Any) -> list[Any]:
+        known = [x for x, u in zip(values, unknown) if not u]
+        given = [x for x, u in zip(values, unknown) if u]
+        return evaluate_graph(
+            split.linear, [*evaluate_graph(residuals, [*split.known.constants, *known]), *given]
+        )
+
+    return derive(recompute, graph.in_types, graph.name, [])
+
+
+def _only_outputs(graph: Graph, positions: tuple[int, ...]) -> Graph:
+    """The graph with some of its outputs only, and only the equations that they need or that have an effect."""
+    key = ("only_outputs", positions)
+    if key not in graph.memo:
+        outputs = tuple([graph.outputs[p] for p in positions])
+        needed, kept = set(outputs), []
+        for equation in reversed(graph.equations):
+            used = tuple([v in needed for v in equation.outputs])
+            if any(used) or has_effect(equation):
+                prune = equation.primitive.prune
+                kept.append(equation if prune is None else prune(equation, used) or equation)
+                needed.update(kept[-1].inputs)
+        graph.memo[key] = Graph(graph.inputs, tuple(reversed(kept)), outputs, graph.name)
+    return graph.memo[key]
+
+
+def _transpose_checkpoint(
+    cotangents: Sequence[Any], *operands: Any, graph: Graph, **params: Any
+) -> list[Any]:
+    # The barrier keeps a compiler from finding that the forward pass has computed the same.
+    linear = tuple([x.__class__ is Linear for x in operands])
+    split = partial_graph(graph, linear)
+    known = [ops.optimization_barrier(x) for x in operands if x.__class__ is not Linear]
+    again = bind(jit_p, *split.constants, *known, graph=split.known.graph, name=graph.name)
+    residuals = again[split.out_unknown.count(False) :]
+    moving = [x for x in operands if x.__class__ is Linear]
+    given = [c for c, u in zip(cotangents, split.out_unknown) if u]
+    pulled = _transpose_jit(given, *residuals, *moving, graph=split.linear, name=graph.name)
+    found = iter(pulled[len(residuals) :])
+    return [next(found) if is_linear else None for is_linear in linear]
+
+
+checkpoint_p = Primitive(
+    name="checkpoint",
+    type_rule=call_type,
+    evaluate=_evaluate_checkpoint,
+    jvp=_jvp(lambda: checkpoint_p),
+    transpose=_transpose_checkpoint,
+    batch=_batch(lambda: checkpoint_p),
+    thread=_thread(lambda: checkpoint_p),
+    partial=_partial_checkpoint,
+    lower=None,
+    expand=_expand,
+    replay=replay_call,
+    samples=lambda: _samples(),
+    multiple_results=True,
+)
+
+
+def _samples() -> Iterable[Sample]:
     types = [array_type((3,), dtypes.float32), array_type((), dtypes.float32)]
     body = trace_to_graph(lambda x, y: [ops.mul(ops.sin(x), y), ops.reduce_sum(x, (0,))], types, "sample")
     draws = tuple(lambda rng, t=t: rng.standard_normal(t.shape).astype(t.dtype) for t in types)
