@@ -229,10 +229,9 @@ class Jitted:
                     return traced.run(leaves)
             return self._call(args, kwargs)
         except Exception as error:  # as errors.boundary does, without one more call
-            hide_internal_frames(error)
             if isinstance(error, DTypeError) and (again := with_arrays(args, kwargs)) is not None:
                 return self(*again[0], **again[1])
-            error.__traceback__ = without_internal_frames(error.__traceback__)
+            hide_internal_frames(error)
             raise
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
