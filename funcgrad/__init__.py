@@ -107,6 +107,7 @@ _RARE = ("dlpack", "experimental", "image", "stages", "typing")
 """Modules that are imported when they are first used."""
 
 
+@errors.boundary
 def __getattr__(name: str) -> _Any:
     return _importlib.import_module(f"{__name__}.{name}") if name in _RARE else _unknown(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from funcgrad.errors import boundary
 from funcgrad.names import unknown_names
 from funcgrad.scipy import linalg, sparse, special, stats
 
@@ -14,6 +15,7 @@ _RARE = ("cluster", "fft", "integrate", "interpolate", "ndimage", "optimize", "s
 _unknown = unknown_names(__name__)
 
 
+@boundary
 def __getattr__(name: str) -> Any:
     return importlib.import_module(f"{__name__}.{name}") if name in _RARE else _unknown(name)
 
