@@ -126,6 +126,13 @@ def test_a_batch_of_batches():
     np.testing.assert_allclose(fg.vmap(both, in_axes=(None, 0))(V3, V3)[0], [0, 1, 2])
 
 
+def test_examples_that_meet_in_a_collective_under_a_condition():
+    f = fg.vmap(lambda x: x - lax.pmean(x, "i") if x > 0 else x * 1, axis_name="i")
+    xs = jnp.array([1.0, -2.0, 4.0])
+    np.testing.assert_allclose(f(xs), [0, -2, 3])
+    np.testing.assert_allclose(fg.jit(f)(xs), [0, -2, 3])
+
+
 def test_a_condition_that_the_batch_shares_is_asked_once():
     seen = []
 
