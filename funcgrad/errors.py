@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from funcgrad.source import SourceLine, user_line, without_internal_frames
+from funcgrad.source import SourceLine, hide_internal_frames, user_line
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,6 +87,10 @@ class NotDifferentiableError(FuncgradError, TypeError, NotImplementedError):
     """A derivative was asked of something that has none."""
 
 
+class KernelError(FuncgradError, TypeError):
+    """A function of the user's cannot become part of a kernel, or failed there."""
+
+
 class UnknownNameError(FuncgradError, AttributeError):
     """A name that a module or an array of funcgrad does not have."""
 
@@ -113,6 +117,15 @@ class GraphError(FuncgradError, ValueError):
 
 class PrimitiveError(FuncgradError, TypeError):
     """A primitive's record is incomplete or contradicts itself."""
+
+
+# JAX's names of these
+ConcretizationTypeError = ConcretizationError
+TracerBoolConversionError = ConcretizationError
+TracerArrayConversionError = ConcretizationError
+TracerIntegerConversionError = ConcretizationError
+NonConcreteBooleanIndexError = IndexingError
+UnexpectedTracerError = LeakedTracerError
 
 
 class FuncgradWarning(UserWarning):
@@ -175,7 +188,7 @@ def boundary(function: F) -> F:
                     misfit.__traceback__ = None
                     raise
             # raising again does not put this frame back
-            error.__traceback__ = without_internal_frames(error.__traceback__)
+            hide_internal_frames(error)
             raise
 
     return wrapper  # type: ignore[return-value]

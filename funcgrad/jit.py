@@ -22,7 +22,7 @@ from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.ir.types import ArrayType
 from funcgrad.prims.calls import jit_p, set_executor
 from funcgrad.records import record
-from funcgrad.source import without_internal_frames
+from funcgrad.source import hide_internal_frames
 from funcgrad.trace.core import EAGER, bind, data_of, is_operand, state, type_of
 from funcgrad.trace.graph_trace import has_tracers, trace_to_graph
 from funcgrad.tree import TreeDef
@@ -231,7 +231,7 @@ class Jitted:
         except Exception as error:  # as errors.boundary does, without one more call
             if isinstance(error, DTypeError) and (again := with_arrays(args, kwargs)) is not None:
                 return self(*again[0], **again[1])
-            error.__traceback__ = without_internal_frames(error.__traceback__)
+            hide_internal_frames(error)
             raise
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

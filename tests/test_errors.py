@@ -9,6 +9,7 @@ import traceback
 
 import numpy as np
 import pytest
+from frames import shown
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
@@ -90,7 +91,7 @@ def test_errors_name_the_users_line_and_show_only_the_users_frames(call):
     error = info.value
     assert (error.where.file, error.where.line) == (__file__, line_of(wrong_shapes, "the wrong line"))
     assert "3" in error.what and "5" in error.what
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = shown(error)
     ours = [f for f in frames if "/funcgrad/" in f.filename.replace("\\", "/")]
     # pytest.raises sees the call from outside; nothing of funcgrad's lies between the user's frames
     assert ours == [], "\n".join(map(str, ours))

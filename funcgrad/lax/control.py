@@ -377,3 +377,21 @@ def _choose(what: str, index: Any, branches: Sequence[F], operands: tuple[Any, .
 
 
 __all__ = ["cond", "fori_loop", "scan", "switch", "while_loop"]
+
+
+@boundary
+def platform_dependent(*args: Any, default: F | None = None, **per_platform: F) -> Any:
+    """What the function for the platform that runs gives for `args`: `cpu` or, where there is none, `default`.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.platform_dependent(2.0, cpu=lambda x: x + 1, cuda=lambda x: x - 1)
+    3.0
+    """
+    chosen = per_platform.get("cpu", default)
+    if chosen is None:
+        raise ArgumentError(
+            f"platform_dependent has functions for {sorted(per_platform)}, and the platform is 'cpu'",
+            hint="pass cpu=... or default=...",
+        )
+    check_function("platform_dependent", "cpu" if "cpu" in per_platform else "default", chosen)
+    return chosen(*args)

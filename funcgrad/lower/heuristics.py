@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.expr import ScalarFunction
+
 SMALL_EXTENT = 8
 """Inner extents and strides up to this are constants in a kernel's text, so that loops over them unroll."""
 
@@ -95,8 +97,10 @@ _DEEP = {"pow": 40, "lgamma": 80, "digamma": 80, "erf_inv": 40, "cbrt": 25, "ata
          "threefry2x32_64": 100}  # fmt: skip
 
 
-def operation_cost(code: str) -> int:
+def operation_cost(code: str | ScalarFunction) -> int:
     """Cost of a scalar operation, in additions."""
+    if isinstance(code, ScalarFunction):
+        return code.cost
     return _CHEAP.get(code, _DEEP.get(code, _TRANSCENDENTAL))
 
 

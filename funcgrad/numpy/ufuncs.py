@@ -13,7 +13,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array
-from funcgrad.errors import DTypeError, boundary, with_arrays, without_internal_frames
+from funcgrad.errors import DTypeError, boundary, hide_internal_frames, with_arrays
 from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
@@ -54,7 +54,7 @@ def straight_to_numpy(
         except Exception as error:
             if isinstance(error, DTypeError) and (again := with_arrays((x, y), {})) is not None:
                 return function(*again[0])
-            error.__traceback__ = without_internal_frames(error.__traceback__)
+            hide_internal_frames(error)
             raise
 
     return function

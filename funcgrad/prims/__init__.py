@@ -4,6 +4,7 @@ from funcgrad.prims import (
     arithmetic,
     callbacks,
     calls,
+    checkpoint,
     checks,
     collectives,
     comparison,
@@ -16,6 +17,7 @@ from funcgrad.prims import (
     creation,
     cumulative,
     custom,
+    custom_batching,
     custom_linear_solve,
     decompositions,
     fft,
@@ -30,12 +32,14 @@ from funcgrad.prims import (
     sorting,
     special,
     transcendental,
+    user_functions,
 )
 
 __all__ = [
     "arithmetic",
     "callbacks",
     "calls",
+    "checkpoint",
     "checks",
     "collectives",
     "comparison",
@@ -48,6 +52,7 @@ __all__ = [
     "creation",
     "cumulative",
     "custom",
+    "custom_batching",
     "custom_linear_solve",
     "decompositions",
     "fft",
@@ -62,4 +67,5 @@ __all__ = [
     "sorting",
     "special",
     "transcendental",
+    "user_functions",
 ]

@@ -13,8 +13,10 @@ import contextlib
 import functools
 import hashlib
 import importlib.util
+import linecache
 import os
 import platform
+import re
 import sys
 import tempfile
 import threading
@@ -24,7 +26,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from funcgrad.errors import CacheWarning
+from funcgrad.errors import CacheWarning, KernelError
 from funcgrad.kernels.cpu import abi, loader
 from funcgrad.records import record
 
@@ -174,7 +176,7 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
     if not missing:
         return
     start = time.perf_counter()
-    from funcgrad.kernels.cpu import compiling  # imports Numba, which takes its time
+    from funcgrad.kernels.cpu import compiling  # not needed where everything is there
 
     def lowering(key: str, source: str | None) -> Callable[[], list[str]]:
         if source is None:
@@ -182,7 +184,7 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
         return lambda: compiling.lower_kernel(_kernel(key, source))
 
     objects = compiling.compile_all([lowering(key, source) for key, source in missing.items()])
-    for (key, source), code in zip(missing.items(), objects):
+    for (key, source), code in zip(missing.items(), _typed(objects)):
         checked = _MAGIC + hashlib.sha256(code).digest() + code
         if source is not None:
             _write(f"{key}.py", source.encode())
@@ -193,10 +195,37 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
     _cache.stats.compile_seconds += time.perf_counter() - start
 
 
+def _typed(objects: Iterator[bytes]) -> Iterator[bytes]:
+    """The objects; KernelError where a user's function does not compile."""
+    from funcgrad.kernels.cpu.frontend import UserCodeError
+
+    try:
+        yield from objects
+    except UserCodeError as error:
+        raise KernelError(
+            f"Numba does not compile {_words(str(error))}",
+            hint="write it with arithmetic, comparisons, if, loops, math.*, and what of NumPy Numba supports; "
+            "this error's __cause__ is Numba's whole message",
+        ) from error
+
+
+def _words(message: str) -> str:
+    """What one of Numba's messages says of a user's function: which one, why, and in which of its lines."""
+    function = re.search(r"<function (\w+) at", message)
+    inner = message.partition("TypingError: ")[2] or message
+    lines = [line.strip() for line in inner.splitlines() if line.strip()]
+    said = [line for line in lines if "nopython mode" not in line][:2] or [message]
+    why = f"{said[0]} {said[1]}" if said[0].endswith("signature:") else said[0]
+    line = re.search(r'File "<user>", line (\d+)', message)
+    place = f" (line {line[1]} of it)" if line else ""
+    return f"{f'the function {function[1]}' if function else 'a function'} of yours: {why}{place}"
+
+
 def _kernel(key: str, source: str) -> abi.Kernel:
     """Run a kernel's source as a module, whose file is the one in the cache folder."""
     module = types.ModuleType(f"funcgrad_kernel_{key[:16]}")
-    module.__file__ = str(folder() / f"{key}.py")
+    module.__file__ = path = str(folder() / f"{key}.py")
+    linecache.cache[path] = len(source), None, source.splitlines(True), path
     exec(compile(source, module.__file__, "exec"), module.__dict__)
     return module.kernel
 

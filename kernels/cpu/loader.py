@@ -7,6 +7,8 @@ from typing import Any
 
 _lock = threading.Lock()
 _engines: list[Any] = []
+_OF_NUMBA = (b"numba_", b"NRT_")
+"""How functions of Numba's own library begin, which what users write may call."""
 
 
 def load(code: bytes, symbol: str) -> int:
@@ -17,6 +19,10 @@ def load(code: bytes, symbol: str) -> int:
     import llvmlite.binding as llvm
 
     with _lock:
+        if any(word in code for word in _OF_NUMBA):
+            from numba.core.registry import cpu_target
+
+            cpu_target.target_context  # noqa: B018 - making it tells LLVM where these functions are
         if not _engines:
             llvm.initialize_native_target()
             llvm.initialize_native_asmprinter()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.ir.expr import ScalarFunction
 from funcgrad.lower.loopir import (
     Accumulator,
     Apply,
@@ -56,11 +57,19 @@ def emit(kernel: Kernel) -> str:
     body = list(_body(kernel.body, "    ")) or ["    pass"]
     text = "\n".join(body)
     lines = ['"""' + "\n".join(_outline(kernel.body, "")) + '"""', ""]
-    if "np." in text:
+    called = "user_" in text
+    if called or "np." in text:
         lines += ["import numpy as np", ""]
     lines.append("from funcgrad.kernels.cpu import abi")
     if "vm." in text:
         lines.append("from funcgrad.kernels.cpu import vmath as vm")
+    if called:
+        functions = {f.name: f.text for f in _functions(kernel.body)}
+        lines += [
+            "from funcgrad.kernels.cpu import user",
+            "",
+            *(functions[name] for name in sorted(functions)),
+        ]
     buffers = _tuple(dtypes.name(b.dtype) for b in kernel.buffers)
     scalars = _tuple(dtypes.name(s.dtype) for s in kernel.scalars)
     arguments = [
@@ -80,6 +89,19 @@ def emit(kernel: Kernel) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _functions(part: Any) -> Iterator[ScalarFunction]:
+    """The users' functions that are called somewhere in statements or expressions."""
+    if isinstance(part, tuple):
+        for inner in part:
+            yield from _functions(inner)
+    elif isinstance(part, Apply) and isinstance(part.code, ScalarFunction):
+        yield part.code
+        yield from _functions(part.args)
+    elif hasattr(part, "__dict__"):
+        for inner in part.__dict__.values():
+            yield from _functions(inner)
 
 
 def _tuple(names: Any) -> str:
@@ -261,6 +283,9 @@ def _float_text(value: Any) -> str:
 def _apply(expr: Apply, args: list[str]) -> str:
     code, dtype = expr.code, expr.dtype
     source = _dtype(expr.args[0])
+    if isinstance(code, ScalarFunction):
+        called = f"{code.name}({', '.join(args)})"
+        return f"({called} != 0)" if dtype.kind == "b" else f"np.{dtype.name}({called})"
     if code == "convert":
         return _cast(args[0], source, dtype)
     if code in _COMPARE and source.kind == "c" and code not in ("eq", "ne"):

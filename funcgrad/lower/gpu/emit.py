@@ -17,6 +17,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
+from funcgrad.ir.expr import ScalarFunction
 from funcgrad.lower.loopir import (
     PARALLEL,
     REDUCE,
@@ -562,6 +563,8 @@ def literal(value: Any, dtype: np.dtype) -> str:
 
 def _apply(expr: Apply, args: list[str]) -> str:
     code, dtype, source = expr.code, expr.dtype, expr.args[0].dtype
+    if isinstance(code, ScalarFunction):
+        raise NotPrintable(f"a function of the user's, {code}, has no CUDA C yet")
     name = _type(dtype)
     _type(source)
     if code == "convert":
