@@ -258,6 +258,48 @@ def test_writes_in_bodies_in_every_transform(f):
         np.testing.assert_allclose(fg.grad(loss)(x), numeric, rtol=1e-5, atol=1e-6)
 
 
+def everything(x, make=fg.new_ref):
+    """Conditions and assignments in a loop in a loop."""
+    held, best = make(x), make(x[0])
+
+    def body(i, n):
+        if held[i] > 0:
+            held[i] *= 2
+            if held[i] > best[...]:
+                best[...] = held[i]
+        elif held[i] < -1:
+            return n - 1
+
+        def inner(j, _):
+            if j == i:
+                held[j] += 0.5
+
+        loop(0, 4, inner, None)
+        return n + 1
+
+    loop = (
+        lax.fori_loop
+        if make is fg.new_ref
+        else lambda low, high, f, n: [n := f(i, n) for i in range(high)][-1]
+    )
+    n = loop(0, 4, body, 0)
+    return held[...], best[...], n
+
+
+def test_conditions_and_writes_in_nested_bodies():
+    xs = np.array([[0.5, -2, 3, -0.5], [-1, -2, 0, 1], [1, 2, 3, 4]], np.float32)
+    expected = [everything(x, numpy_copy) for x in xs]
+    for f in (everything, fg.jit(everything)):
+        for x, outs in zip(xs, expected):
+            for found, e in zip(f(jnp.array(x)), outs):
+                np.testing.assert_allclose(found, e, rtol=1e-6)
+    for f in (fg.vmap(everything), fg.jit(fg.vmap(everything))):
+        for found, e in zip(f(jnp.array(xs)), zip(*expected)):
+            np.testing.assert_allclose(found, np.stack(e), rtol=1e-6)
+    slope = fg.jit(fg.grad(lambda x: everything(x)[0].sum() + everything(x)[1]))(jnp.array(xs[0]))
+    np.testing.assert_allclose(slope, [2, 1, 4, 1], rtol=1e-6)
+
+
 def test_a_body_that_is_wrong_says_so_with_a_ref_too():
     ref = fg.new_ref(X)
 
