@@ -75,7 +75,7 @@ from funcgrad.devices import (
 from funcgrad.jit import jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
-from funcgrad.user_kernels import elementwise
+from funcgrad.user_kernels import elementwise, kernel
 
 __getattr__ = _unknown_names(
     __name__,
@@ -132,6 +132,7 @@ __all__ = [
     "jacrev",
     "jit",
     "jvp",
+    "kernel",
     "lax",
     "linear_transpose",
     "linearize",

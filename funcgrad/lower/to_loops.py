@@ -23,6 +23,7 @@ from funcgrad.lower.lowered import (
     KernelStep,
     Lowered,
     Step,
+    UserStep,
     View,
 )
 from funcgrad.lower.regions import region_step
@@ -166,6 +167,8 @@ class _Lowering:
         if isinstance(extern, E.Accumulate) and isinstance(inputs[0], Var):
             return [_accumulate(extern, root, inputs[0], label, sources)]
         types = tuple(a.type for a in root.inputs)
+        if isinstance(extern, E.UserCall):
+            return [UserStep(extern, inputs, types, root.outputs, extern.name, sources)]
         return [
             ExternStep(
                 extern.name, extern.attributes, inputs, types, root.outputs, label, sources, root.effect

@@ -31,6 +31,7 @@ from funcgrad.prims import (
     sorting,
     special,
     transcendental,
+    user_arrays,
     user_functions,
 )
 
@@ -65,5 +66,6 @@ __all__ = [
     "sorting",
     "special",
     "transcendental",
+    "user_arrays",
     "user_functions",
 ]

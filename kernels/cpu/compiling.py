@@ -133,6 +133,7 @@ def _entry_ir(kernel: Kernel, name: str) -> str:
         f"define void @{ENTRY}(ptr %args, i64 %lo, i64 %hi) {{",
         "  %result = alloca i64",
         "  %exception = alloca ptr",
+        "  store ptr null, ptr %exception",  # a `try` in the kernel asks whether there is one
         *loads,
         f"  %status = call i32 @{name}(ptr %result, ptr %exception, i64 %lo, i64 %hi{passed})",
         "  ret void",
