@@ -15,7 +15,6 @@ from funcgrad import dtypes, tree
 from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.errors import (
     ArgumentError,
-    ConcretizationError,
     DTypeError,
     NotDifferentiableError,
     ShapeError,
@@ -32,9 +31,8 @@ from funcgrad.flat import (
 )
 from funcgrad.ir.graph import ClosedGraph
 from funcgrad.ir.primitive import Linear, Zero
-from funcgrad.prims.calls import checkpoint_p
 from funcgrad.trace import ops
-from funcgrad.trace.core import as_array, bind, is_operand, no_leaks, type_of
+from funcgrad.trace.core import as_array, is_operand, no_leaks, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.jvp import JvpTracer, push_forward
 from funcgrad.transforms.partial import LinearMap
@@ -44,7 +42,7 @@ from funcgrad.transforms.transpose import pull_back
 F = Callable[..., Any]
 
 
-def _require_function(function: Any, transform: str) -> None:
+def require_function(function: Any, transform: str) -> None:
     if not callable(function):
         raise ArgumentError(
             f"{transform} takes a function, got {type(function).__name__}",
@@ -155,7 +153,7 @@ def vjp(fun: F, *primals: Any, has_aux: bool = False) -> Any:
     >>> pull(1.0)
     (Array(1., dtype=float32, weak_type=True),)
     """
-    _require_function(fun, "vjp")
+    require_function(fun, "vjp")
     outs, linear, flat, leaves = _linearized(fun, primals, has_aux, "vjp")
     types = [type_of(x) for x in leaves]
     pullback = Pullback(linear, tree.structure(primals), types, flat.out_tree, [type_of(o) for o in outs])
@@ -196,7 +194,7 @@ def value_and_grad(
     >>> fg.value_and_grad(lambda x: x**2)(3.0)
     (Array(9., dtype=float32, weak_type=True), Array(6., dtype=float32, weak_type=True))
     """
-    _require_function(fun, "grad")
+    require_function(fun, "grad")
     single = hasattr(argnums, "__index__")
 
     @functools.wraps(fun)
@@ -304,7 +302,7 @@ def jvp(fun: F, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool =
     >>> fg.jvp(fg.numpy.sin, (0.0,), (2.0,))
     (Array(0., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True))
     """
-    _require_function(fun, "jvp")
+    require_function(fun, "jvp")
     for what, given in (("primals", primals), ("tangents", tangents)):
         if not isinstance(given, tuple | list):
             raise ArgumentError(
@@ -344,7 +342,7 @@ def linearize(fun: F, *primals: Any, has_aux: bool = False) -> Any:
     >>> f_jvp(3.0)
     Array(3., dtype=float32, weak_type=True)
     """
-    _require_function(fun, "linearize")
+    require_function(fun, "linearize")
     outs, linear, flat, leaves = _linearized(fun, primals, has_aux, "linearize")
     types = [type_of(x) for x in leaves]
     out_types = [type_of(o) for o in outs]
@@ -382,7 +380,7 @@ def linear_transpose(fun: F, *primals: Any) -> F:
     >>> fg.linear_transpose(lambda x: 2 * x, 1.0)(5.0)
     (Array(10., dtype=float32, weak_type=True),)
     """
-    _require_function(fun, "linear_transpose")
+    require_function(fun, "linear_transpose")
     leaves, in_tree = tree.flatten((primals, {}))
     check_operands(fun, primals, {}, "linear_transpose")
     types = [type_of(x) for x in leaves]
@@ -454,7 +452,7 @@ def jacfwd(fun: F, argnums: int | Sequence[int] = 0, has_aux: bool = False, holo
     Array([[2., 0.],
            [0., 4.]], dtype=float32)
     """
-    _require_function(fun, "jacfwd")
+    require_function(fun, "jacfwd")
     single = hasattr(argnums, "__index__")
 
     @functools.wraps(fun)
@@ -500,7 +498,7 @@ def jacrev(
     Array([[2., 0.],
            [0., 4.]], dtype=float32)
     """
-    _require_function(fun, "jacrev")
+    require_function(fun, "jacrev")
     single = hasattr(argnums, "__index__")
 
     @functools.wraps(fun)
@@ -547,12 +545,13 @@ def eval_shape(fun: F, *args: Any, **kwargs: Any) -> Any:
 
     Arguments may be arrays or ShapeDtypeStructs.
     """
-    closed, flat = _closed_graph(fun, args, kwargs, "eval_shape")
+    closed, flat = closed_graph(fun, args, kwargs, "eval_shape")
     return flat.out_tree.unflatten([ShapeDtypeStruct.of(t) for t in closed.out_types])
 
 
-def _closed_graph(fun: F, args: tuple[Any, ...], kwargs: dict[str, Any], transform: str):
-    _require_function(fun, transform)
+def closed_graph(fun: F, args: tuple[Any, ...], kwargs: dict[str, Any], transform: str):
+    """`fun` traced at the types of these arguments, and what knows the structure of its results."""
+    require_function(fun, transform)
     leaves, in_tree = tree.flatten((args, kwargs))
     check_operands(fun, args, kwargs, transform)
     flat = FlatFunction(fun, in_tree)
@@ -568,7 +567,7 @@ def make_graph(fun: F, static_argnums: int | Sequence[int] = (), return_shape: b
     >>> import funcgrad as fg
     >>> print(fg.make_graph(lambda x: x + 1)(2.0))  # doctest: +SKIP
     """
-    _require_function(fun, "make_graph")
+    require_function(fun, "make_graph")
 
     @functools.wraps(fun)
     @boundary
@@ -581,7 +580,7 @@ def make_graph(fun: F, static_argnums: int | Sequence[int] = (), return_shape: b
 
         of_dynamic.__name__ = name_of(fun)
         dynamic = tuple([a for i, a in enumerate(args) if i not in statics])
-        closed, flat = _closed_graph(of_dynamic, dynamic, kwargs, "make_graph")
+        closed, flat = closed_graph(of_dynamic, dynamic, kwargs, "make_graph")
         if not return_shape:
             return closed
         return closed, flat.out_tree.unflatten([ShapeDtypeStruct.of(t) for t in closed.out_types])
@@ -608,57 +607,6 @@ def stop_gradient(x: Any) -> Any:
     return tree.map(stop, x)
 
 
-@boundary
-def checkpoint(
-    fun: F | None = None,
-    *,
-    prevent_cse: bool = True,
-    policy: Any = None,
-    static_argnums: int | Sequence[int] = (),
-) -> Any:
-    """`fun`, whose intermediate values are computed again in the backward pass instead of being kept.
-
-    Memory of the backward pass then holds only the arguments of `fun`; see Griewank and Walther, "Algorithm
-    799: revolve", 2000. `static_argnums` are passed to `fun` as they are. JAX's other name is `remat`.
-    Outside of jit, a function whose Python code asks for values (`if x > 0`) runs as it is, and keeps them all.
-
-    >>> import funcgrad as fg
-    >>> fg.grad(fg.checkpoint(lambda x: fg.numpy.sin(fg.numpy.sin(x))))(0.0)
-    Array(1., dtype=float32, weak_type=True)
-    """
-    if fun is None:
-        return functools.partial(
-            checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums
-        )
-    _require_function(fun, "checkpoint")
-    if policy is not None:
-        raise ArgumentError("checkpoint policies are not there yet", hint="leave policy out")
-
-    @functools.wraps(fun)
-    @boundary
-    def checkpointed(*args: Any, **kwargs: Any) -> Any:
-        statics = normalize_argnums(fun, static_argnums, len(args), "static_argnums")
-
-        def of_dynamic(*values: Any, **named: Any) -> Any:
-            rest = iter(values)
-            return fun(*[args[i] if i in statics else next(rest) for i in range(len(args))], **named)
-
-        of_dynamic.__name__ = name_of(fun)
-        dynamic = tuple([a for i, a in enumerate(args) if i not in statics])
-        try:
-            closed, flat = _closed_graph(of_dynamic, dynamic, kwargs, "checkpoint")
-        except ConcretizationError:  # Python needs values: with values in hand it has them, and all is kept
-            return fun(*args, **kwargs)
-        leaves = tree.leaves((dynamic, kwargs))
-        outs = bind(checkpoint_p, *closed.constants, *leaves, graph=closed.graph, name=closed.graph.name)
-        return flat.out_tree.unflatten(outs)
-
-    return checkpointed
-
-
-remat = checkpoint
-
-
 def block_until_ready(x: Any) -> Any:
     """`x` itself, when its arrays are computed. On the CPU they are when they are returned."""
     return x
@@ -671,7 +619,6 @@ __all__ = [
     "Pullback",
     "block_until_ready",
     "check_results",
-    "checkpoint",
     "eval_shape",
     "grad",
     "hessian",
@@ -683,7 +630,6 @@ __all__ = [
     "linearize",
     "make_graph",
     "make_jaxpr",
-    "remat",
     "split_aux",
     "stop_gradient",
     "value_and_grad",

@@ -54,10 +54,13 @@ def user_line(skip: int = 1) -> SourceLine | None:
     return None
 
 
-def without_internal_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """The traceback with funcgrad's own frames taken out."""
+def hide_internal_frames(error: BaseException) -> None:
+    """Take funcgrad's own frames out of the traceback of `error`, which an `except` clause is to `raise` again.
+
+    Before Python 3.11, `raise` puts the frame of that clause itself back, one of ours.
+    """
     kept = []
-    step = traceback
+    step = error.__traceback__
     while step is not None:
         if not is_internal(step.tb_frame.f_code):
             kept.append(step)
@@ -65,4 +68,7 @@ def without_internal_frames(traceback: TracebackType | None) -> TracebackType | 
     rebuilt = None
     for step in reversed(kept):
         rebuilt = TracebackType(rebuilt, step.tb_frame, step.tb_lasti, step.tb_lineno)
-    return rebuilt
+    if sys.version_info < (3, 11) and error.__traceback__ is not None:
+        error.__traceback__.tb_next = rebuilt
+    else:
+        error.__traceback__ = rebuilt

@@ -347,22 +347,24 @@ def test_map_with_and_without_batches():
         close(lax.map(f, xs, batch_size=size), expected)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 13])
-def test_associative_scan(n):
-    x = RNG.standard_normal((2, n))
+# one piece, a number of pieces with and without a rest, and elements of more than a few numbers
+@pytest.mark.parametrize(
+    ("n", "width"), [(1, 1), (2, 1), (13, 1), (2209, 1), (5003, 1), *((n, 99) for n in range(1, 9))]
+)
+def test_associative_scan(n, width):
+    x = RNG.standard_normal((width, n))
     close(lax.associative_scan(jnp.add, x, axis=1), np.cumsum(x, 1))
     close(lax.associative_scan(jnp.maximum, x, axis=-1), np.maximum.accumulate(x, 1))
     close(lax.associative_scan(jnp.add, x, reverse=True, axis=1), np.cumsum(x[:, ::-1], 1)[:, ::-1])
     # composition of affine maps does not commute
-    pairs = (RNG.standard_normal(n), RNG.standard_normal(n))
+    pairs = (RNG.uniform(0.5, 1, (n, width)), RNG.standard_normal((n, width)))
     compose = lambda f, g: (f[0] * g[0], f[1] * g[0] + g[1])
-    _, b = lax.associative_scan(compose, pairs)
-    value = 0.0
-    for k in range(n):
-        value = pairs[0][k] * value + pairs[1][k]
-        close(b[k], value)
+    values = [np.zeros(width)]
+    for a, b in zip(*pairs):
+        values.append(a * values[-1] + b)
+    close(lax.associative_scan(compose, pairs)[1], values[1:])
     total = lambda p: lax.associative_scan(compose, p)[1].sum()
-    unrolled = lambda p: lax.scan(lambda v, ab: (ab[0] * v + ab[1],) * 2, np.float64(0), p)[1].sum()
+    unrolled = lambda p: lax.scan(lambda v, ab: (ab[0] * v + ab[1],) * 2, np.zeros(width), p)[1].sum()
     close(fg.grad(total)(pairs), fg.grad(unrolled)(pairs))
 
 

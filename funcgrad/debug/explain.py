@@ -18,12 +18,12 @@ from funcgrad.errors import ArgumentError, boundary
 from funcgrad.flat import name_of
 from funcgrad.jit import Jitted, Signature, jit, trace_watchers
 from funcgrad.lower.lowered import (
-    AccumulateStep,
     CopyStep,
     ExternStep,
     GemmStep,
     KernelStep,
     RegionStep,
+    RoutineStep,
     ScanStep,
     UserStep,
 )
@@ -160,7 +160,7 @@ def why_not_fused(f: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     kinds = {
         "kernel": sum(isinstance(s, KernelStep) for s in steps),
         "matrix product": sum(isinstance(s, GemmStep) for s in steps),
-        "accumulation": sum(isinstance(s, AccumulateStep) for s in steps),
+        "routine": sum(isinstance(s, RoutineStep) for s in steps),
         "library call": sum(isinstance(s, ExternStep) for s in steps),
         "kernel of yours": sum(isinstance(s, UserStep) for s in steps),
         "copy": sum(isinstance(s, CopyStep) for s in steps),
@@ -250,8 +250,8 @@ def _nanoseconds(step: Any) -> float:
         )
     if isinstance(step, CopyStep):
         return step.target.type.nbytes * 0.05
-    if isinstance(step, AccumulateStep):
-        return step.out.type.size * 0.5
+    if isinstance(step, RoutineStep):
+        return sum(v.type.size for v in step.reads) * 0.5
     if isinstance(step, UserStep):
         return sum(v.type.nbytes for v in (*step.reads, *step.writes)) * 1.0
     if isinstance(step, ExternStep):
@@ -270,8 +270,8 @@ def _described(step: Any) -> str:
         )
     if isinstance(step, CopyStep):
         return f"a copy of {_bytes(step.target.type.nbytes)}"
-    if isinstance(step, AccumulateStep):
-        return f"an accumulation, {step.label}, of {_bytes(step.out.type.nbytes)}"
+    if isinstance(step, RoutineStep):
+        return f"{step.label} of {_bytes(sum(v.type.nbytes for v in step.reads))}"
     if isinstance(step, UserStep):
         return f"your kernel {step.label}"
     call = dict(step.attributes).get("call") if isinstance(step, ExternStep) else None

@@ -8,12 +8,13 @@ Two kinds of terms, both immutable, hashable and neutral (no backend, no loop or
   guards, whose guarded branch is evaluated only where an index is within bounds.
 
 A primitive's rule `lower(in_types, out_types, **params)` gives a definition made of them: `Map`, `Reduce`,
-`Dot`, `Scatter`, `Extern`, `Accumulate`, `UserCall` or `Region`. Fusion is substitution of these. Sizes appear as plain
+`Dot`, `Scatter`, `Extern`, `Routine`, `UserCall` or `Region`. Fusion is substitution of these. Sizes appear as plain
 integers; the lowering turns them into run-time arguments of kernels.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -81,6 +82,8 @@ class Index:
 
     def __add__(self, other: Index | int) -> Index:
         other = as_index(other)
+        if not self.terms and self.constant == 0:
+            return other
         return linear(self.constant + other.constant, self.terms + other.terms)
 
     __radd__ = __add__
@@ -124,7 +127,10 @@ class Index:
 
     @property
     def is_affine(self) -> bool:
-        return all(isinstance(atom, Axis) for atom, _ in self.terms)
+        for atom, _ in self.terms:  # noqa: SIM110 - asked very often
+            if not isinstance(atom, Axis):
+                return False
+        return True
 
 
 def linear(constant: int, terms: Iterable[tuple[IndexAtom, int]]) -> Index:
@@ -151,11 +157,13 @@ def as_index(value: Index | int) -> Index:
     return value if isinstance(value, Index) else Index(int(value))
 
 
+@functools.cache
 def axis(number: int) -> Index:
     """The index that is the output's axis `number`."""
     return Index(0, ((Axis(number), 1),))
 
 
+@functools.cache
 def axes(count: int, start: int = 0) -> tuple[Index, ...]:
     """The indices `axis(start) ... axis(start + count - 1)`."""
     return tuple(axis(start + k) for k in range(count))
@@ -384,13 +392,12 @@ class Extern:
 
 
 @record
-class Accumulate(Extern):
-    """What `kind` (add, mul, max or min) makes of all elements up to each one along `axis`, from its end where
-    `reverse`. As an `Extern` it says the same."""
+class Routine(Extern):
+    """What hand-written kernels do: `routine` is one of `kernels/cpu/routines.py`, which says what the `settings`
+    are. As an `Extern` it says the same."""
 
-    kind: str = ""
-    axis: int = 0
-    reverse: bool = False
+    routine: str = ""
+    settings: tuple[int | str, ...] = ()
 
 
 @record
@@ -455,7 +462,8 @@ def map_index(
     total = Index(index.constant)
     for atom, c in index.terms:
         if isinstance(atom, Axis):
-            part = new_axes.get(atom.number, Index(0, ((atom, 1),)))
+            found = new_axes.get(atom.number)
+            part = axis(atom.number) if found is None else found
         elif isinstance(atom, FloorDiv):
             part = map_index(atom.index, new_axes, scalar) // atom.by
         elif isinstance(atom, Mod):
@@ -464,7 +472,7 @@ def map_index(
             part = map_index(atom.index, new_axes, scalar).clamp(atom.low, atom.high)
         else:
             part = from_scalar(scalar(atom.expr))
-        total = total + part * c
+        total = total + (part if c == 1 else part * c)
     return total
 
 

@@ -2,6 +2,7 @@
 
 from funcgrad.api import stop_gradient
 from funcgrad.lax import linalg
+from funcgrad.lax.associative import associative_scan
 from funcgrad.lax.collectives import (
     all_gather,
     all_to_all,
@@ -15,12 +16,13 @@ from funcgrad.lax.collectives import (
     psum,
     psum_scatter,
 )
-from funcgrad.lax.control import cond, fori_loop, scan, switch, while_loop
+from funcgrad.lax.control import cond, fori_loop, platform_dependent, scan, switch, while_loop
 from funcgrad.lax.convolution import (
     ConvDimensionNumbers,
     conv,
     conv_dimension_numbers,
     conv_general_dilated,
+    conv_general_dilated_patches,
     conv_transpose,
     conv_with_general_padding,
     padtype_to_pads,
@@ -116,7 +118,7 @@ from funcgrad.lax.indexing import (
     scatter_mul,
     scatter_sub,
 )
-from funcgrad.lax.mapping import associative_scan, map
+from funcgrad.lax.mapping import map
 from funcgrad.lax.reductions import (
     DotDimensionNumbers,
     Precision,
@@ -253,6 +255,7 @@ __all__ = [
     "conv",
     "conv_dimension_numbers",
     "conv_general_dilated",
+    "conv_general_dilated_patches",
     "conv_transpose",
     "conv_with_general_padding",
     "convert_element_type",
@@ -320,6 +323,7 @@ __all__ = [
     "optimization_barrier",
     "pad",
     "padtype_to_pads",
+    "platform_dependent",
     "pmax",
     "pmean",
     "pmin",

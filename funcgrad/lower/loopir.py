@@ -270,13 +270,21 @@ LO, HI = Name("lo"), Name("hi")
 
 
 def overwriting(kernel: Kernel, read: str, written: str) -> Kernel:
-    """`kernel` with its input `read` in the memory of its output `written`."""
+    """`kernel` with its input `read` in the memory of its output `written`, element for element.
+
+    Both are walked by the same strides then, under one name: a compiler that cannot see that a read and a write
+    meet in one element only does not vectorize their loop.
+    """
+    strides = {n: written + n[len(read) :] for n in kernel.integers if n.startswith(read + "_")}
+    strides = {own: other for own, other in strides.items() if other in kernel.integers}
 
     def moved(part: Any) -> Any:
         if isinstance(part, tuple):
             return tuple(map(moved, part))
         if isinstance(part, Load) and part.buffer == read:
             return Load(written, moved(part.address), part.dtype)
+        if isinstance(part, Name) and part.name in strides:
+            return Name(strides[part.name])
         if hasattr(part, "__dict__"):
             fields = {k: moved(v) for k, v in part.__dict__.items()}
             return replaced(part, **fields)
@@ -285,7 +293,8 @@ def overwriting(kernel: Kernel, read: str, written: str) -> Kernel:
     buffers = [
         replaced(b, role="inout") if b.name == written else b for b in kernel.buffers if b.name != read
     ]
-    return replaced(kernel, buffers=tuple(buffers), body=moved(kernel.body))
+    integers = tuple([n for n in kernel.integers if n not in strides])
+    return replaced(kernel, buffers=tuple(buffers), integers=integers, body=moved(kernel.body))
 
 
 # ------------------------------------------------------------------------------------ building integers

@@ -155,27 +155,23 @@ class UserStep:
 
 
 @record
-class AccumulateStep:
-    """`out` is `kind` (add, mul, max or min) of all elements of `source` up to each one, along the middle axis of
-    (outer, length, inner); from its end where `reverse`."""
+class RoutineStep:
+    """What the hand-written kernels of `routine` (`kernels/cpu/routines.py`) make of whole values."""
 
-    out: Var
-    source: Var
-    kind: str
-    outer: int
-    length: int
-    inner: int
-    reverse: bool
+    routine: str
+    settings: tuple[int | str, ...]
+    inputs: tuple[Var, ...]
+    outputs: tuple[Var, ...]
     label: str = ""
     sources: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[Var, ...]:
-        return (self.source,)
+        return self.inputs
 
     @property
     def writes(self) -> tuple[Var, ...]:
-        return (self.out,)
+        return self.outputs
 
 
 @record
@@ -268,7 +264,7 @@ class BranchStep(RegionStep):
     other inputs are theirs."""
 
 
-Step = KernelStep | GemmStep | CopyStep | ExternStep | UserStep | AccumulateStep | RegionStep
+Step = KernelStep | GemmStep | CopyStep | ExternStep | UserStep | RoutineStep | RegionStep
 
 
 def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:

@@ -25,7 +25,6 @@ from funcgrad.lower.nodes import (
     OP,
     ROW,
     Node,
-    children,
     index_axes,
     walk,
 )
@@ -346,7 +345,7 @@ class Nest:
         self, var: Var, address: E.Index, bounds: Sequence[tuple[E.Index, int, int]], kind: str, node: Node
     ) -> None:
         """One update of a scatter, dropped where the bounds do not hold."""
-        checks = tuple((self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in bounds)
+        checks = tuple(map(self._bounds, bounds))
         expr = self.value(node)
         buffer = self.output(var)
         where = self._address(address, buffer.name)
@@ -416,7 +415,7 @@ class Nest:
             self._uses[node] = self._uses.get(node, 0) + 1
         for node in walk(values):
             total = 1
-            for child in children(node):
+            for child in node.children:
                 self._uses[child] = self._uses.get(child, 0) + 1
                 total += weight[child]
             if total > INLINE_WEIGHT:
@@ -434,7 +433,7 @@ class Nest:
         if found is None:
             for inner in walk([node]):
                 if inner not in self._ready:
-                    below = [self._ready[c] for c in children(inner)]
+                    below = [self._ready[c] for c in inner.children]
                     if inner.kind == ROW and inner.var is not None:
                         below.append(self.loop_of[inner.var] + 1)
                     self._ready[inner] = max(below, default=0)
@@ -464,7 +463,7 @@ class Nest:
             for index in (node.address, *(b[0] for b in node.bounds)):
                 if index is not None:
                     found = max([found, *(self._axis_depth[k] for k in self._axes(index))])
-            found = max([found, *(self._depth(c) for c in children(node))])
+            found = max([found, *(self._depth(c) for c in node.children)])
             self._depths[node] = found
         return found
 
@@ -544,9 +543,7 @@ class Nest:
         return loopir.Apply(node.code, tuple(self.scalar(a) for a in node.args), node.dtype)
 
     def _choose(self, node: Node, depth: int) -> Ref:
-        bounds = tuple(
-            (self._int(ix), self._constant(low), self._constant(high)) for ix, low, high in node.bounds
-        )
+        bounds = tuple(map(self._bounds, node.bounds))
         sides = []
         for side in node.args:
             before = self._floor, self._at
@@ -598,8 +595,25 @@ class Nest:
             factor = c if heuristics.static_stride(c) else self._constant(c)
             terms.append(loopir.mul(self._atom(atom), factor))
         if index.constant:
-            terms.append(self._constant(index.constant))
+            terms.append(index.constant if self._unrolls(index) else self._constant(index.constant))
         return loopir.add(*terms)
+
+    def _bounds(self, bounds: tuple[E.Index, int, int]) -> tuple[Int, Int, Int]:
+        index, low, high = bounds
+        if self._unrolls(index):
+            return self._int(index), low, high
+        return self._int(index), self._constant(low), self._constant(high)
+
+    def _unrolls(self, index: E.Index) -> bool:
+        """Whether `index` is known once the loops over small extents are unrolled. Its constants are then part of
+        the text, so that no branch is left that depends on it."""
+        terms = self._terms(index)
+        return bool(terms) and all(
+            self.is_static(self._last_of[atom.number])
+            if isinstance(atom, E.Axis)
+            else not isinstance(atom, E.FromScalar) and self._unrolls(atom.index)
+            for atom, _ in terms
+        )
 
     def _atom(self, atom: E.IndexAtom) -> Int:
         if isinstance(atom, E.Axis):

@@ -7,6 +7,7 @@ Knows nothing of loops.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,10 +30,11 @@ class Node:
     load: `var` at `address` (an Index over the domain's axes). const: `value`. argument: a scalar `value`
     that is passed at run time. op: `code` on `args`. of_index: `address` as a scalar. guard: `bounds`, and
     args (inside, outside). row: the reduced value of root `var`, known once for each row. held: what a variable
-    of control flow holds (unrolled.py); each such node is only itself.
+    of control flow holds (unrolled.py); each such node is only itself. `children` are the nodes that it needs:
+    arguments, and scalars within its indices.
     """
 
-    __slots__ = ("address", "args", "bounds", "code", "dtype", "kind", "value", "var")
+    __slots__ = ("address", "args", "bounds", "children", "code", "dtype", "kind", "value", "var")
 
     def __init__(
         self,
@@ -47,6 +49,13 @@ class Node:
     ):
         self.kind, self.dtype, self.args, self.code = kind, dtype, args, code
         self.var, self.address, self.value, self.bounds = var, address, value, bounds
+        self.children = args if address is None and not bounds else self._children()
+
+    def _children(self) -> tuple[Node, ...]:
+        found = list(self.args)
+        for index in (*(b[0] for b in self.bounds), *(() if self.address is None else (self.address,))):
+            found.extend(index_nodes(index))
+        return tuple(found)
 
 
 def is_half(dtype: np.dtype) -> bool:
@@ -117,7 +126,7 @@ class Expander:
         """The node of `expr`, whose operands are `inputs` and whose axes are the given indices of the
         domain."""
         if isinstance(expr, E.Read):
-            index = tuple(self.index(ix, inputs, axes) for ix in expr.index)
+            index = tuple([self.index(ix, inputs, axes) for ix in expr.index])
             return self.value(inputs[expr.operand], index)
         if isinstance(expr, E.Const):
             return self.literal(expr.value, expr.dtype)
@@ -128,12 +137,15 @@ class Expander:
             return self.node(OF_INDEX, compute_dtype(expr.dtype), address=index)
         if isinstance(expr, E.Guard):
             return self._guard(expr, inputs, axes)
-        args = tuple(self.expr(a, inputs, axes) for a in expr.args)
+        args = tuple([self.expr(a, inputs, axes) for a in expr.args])
         return self.op(expr.code, args, expr.dtype)
 
     def index(self, index: E.Index, inputs: tuple[Atom, ...], axes: dict[int, E.Index]) -> E.Index:
-        if len(index.terms) == 1 and index.constant == 0:
-            atom, c = index.terms[0]
+        terms = index.terms
+        if not terms:
+            return index
+        if len(terms) == 1 and index.constant == 0:
+            atom, c = terms[0]
             if c == 1 and isinstance(atom, E.Axis):
                 return axes[atom.number]
         scalar = lambda e: _as_index(e if isinstance(e, Node) else self.expr(e, inputs, axes))  # noqa: E731
@@ -234,23 +246,17 @@ def _as_index(node: Node) -> Any:
 
 def flat_address(index: Sequence[E.Index], shape: Sequence[int]) -> E.Index:
     """The row-major position of `index` in an array of `shape`."""
+    return _flat_address(tuple(index), tuple(shape))
+
+
+@functools.lru_cache(maxsize=4096)
+def _flat_address(index: tuple[E.Index, ...], shape: tuple[int, ...]) -> E.Index:
     constant, terms, stride = 0, [], 1
     for ix, extent in zip(reversed(index), reversed(shape)):
         constant += ix.constant * stride
         terms.extend((atom, c * stride) for atom, c in ix.terms)
         stride *= extent
     return E.linear(constant, terms)
-
-
-def children(node: Node) -> list[Node]:
-    """The nodes that `node` needs: arguments, and scalars within its indices."""
-    found = list(node.args)
-    indices = [b[0] for b in node.bounds]
-    if node.address is not None:
-        indices.append(node.address)
-    for index in indices:
-        found.extend(index_nodes(index))
-    return found
 
 
 def index_nodes(index: E.Index) -> list[Node]:
@@ -278,13 +284,15 @@ def walk(roots: Sequence[Node]) -> list[Node]:
     """Every node under `roots`, each once, operands first."""
     order: list[Node] = []
     seen: set[Node] = set()
-    stack = [(node, False) for node in reversed(roots)]
+    stack: list[Node | None] = [*reversed(roots)]
     while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
+        node = stack.pop()
+        if node is None:  # the one below has its operands
+            order.append(stack.pop())  # type: ignore[arg-type]
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
-            stack.extend((child, False) for child in reversed(children(node)) if child not in seen)
+            if node.children:
+                stack += (node, None, *reversed(node.children))
+            else:
+                order.append(node)
     return order

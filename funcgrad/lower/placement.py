@@ -132,7 +132,9 @@ def _overwriting(step: KernelStep, places: dict[Var, Place]) -> KernelStep:
     if not gone:
         return step
     views = tuple([v for k, v in enumerate(step.views) if k not in gone])
-    return replaced(step, kernel=kernel, views=views, inplace=())
+    integers = dict(zip(step.kernel.integers, step.integers))
+    kept = tuple([integers[n] for n in kernel.integers])
+    return replaced(step, kernel=kernel, views=views, integers=kept, inplace=())
 
 
 def _in_place(step: Step, lowered: Lowered) -> tuple[tuple[Var, Var], ...]:

@@ -7,7 +7,6 @@ program that runs the steps are made from it elsewhere.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator
 
 from funcgrad.ir import expr as E
@@ -16,12 +15,12 @@ from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.fuse import OPAQUE, Fusion, Group
 from funcgrad.lower.loop_kernels import loop_kernel
 from funcgrad.lower.lowered import (
-    AccumulateStep,
     CopyStep,
     ExternStep,
     GemmStep,
     KernelStep,
     Lowered,
+    RoutineStep,
     Step,
     UserStep,
     View,
@@ -164,8 +163,10 @@ class _Lowering:
             self.reasons.extend(reasons)
             return [step]
         extern = root.definition
-        if isinstance(extern, E.Accumulate) and isinstance(inputs[0], Var):
-            return [_accumulate(extern, root, inputs[0], label, sources)]
+        in_memory = tuple([a for a in inputs if isinstance(a, Var)])
+        if isinstance(extern, E.Routine) and len(in_memory) == len(inputs):
+            step = RoutineStep(extern.routine, extern.settings, in_memory, root.outputs, label, sources)
+            return [step]
         types = tuple(a.type for a in root.inputs)
         if isinstance(extern, E.UserCall):
             return [UserStep(extern, inputs, types, root.outputs, extern.name, sources)]
@@ -177,16 +178,6 @@ class _Lowering:
 
     def _view(self, view: View) -> View:
         return View(self._storage(view.value), view.offset)
-
-
-def _accumulate(
-    definition: E.Accumulate, root: Root, source: Var, label: str, sources: tuple[str, ...]
-) -> AccumulateStep:
-    shape, axis = root.var.type.shape, definition.axis
-    outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
-    return AccumulateStep(
-        root.var, source, definition.kind, outer, shape[axis], inner, definition.reverse, label, sources
-    )
 
 
 def _has_effect(step: Step) -> bool:

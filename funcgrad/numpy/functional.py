@@ -9,8 +9,8 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.batching import vmap
 from funcgrad.errors import ArgumentError, ShapeError, boundary
+from funcgrad.lax.associative import associative_scan
 from funcgrad.lax.control import scan
-from funcgrad.lax.mapping import associative_scan
 from funcgrad.numpy import elementwise, gathering, reductions, ufuncs
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import moveaxis

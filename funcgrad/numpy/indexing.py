@@ -16,7 +16,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, ArrayMethods
-from funcgrad.errors import ArgumentError, ImmutableError, IndexingError, boundary, without_internal_frames
+from funcgrad.errors import ArgumentError, ImmutableError, IndexingError, boundary, hide_internal_frames
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, promote
 from funcgrad.prims.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 from funcgrad.trace import ops
@@ -360,7 +360,7 @@ def getitem(x: Any, index: Any) -> Any:
     try:
         return get(x, index)
     except Exception as error:
-        error.__traceback__ = without_internal_frames(error.__traceback__)
+        hide_internal_frames(error)
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -134,7 +135,10 @@ def _lower(name: str, kind: str | None) -> Rule:
         extern = library(in_types, out_types, axis=axis, reverse=reverse)
         if kind is None or in_types[0].dtype not in _WITH_KERNELS:
             return extern
-        return E.Accumulate(extern.name, extern.attributes, kind, axis, reverse)
+        shape = in_types[0].shape
+        outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+        settings = (kind, outer, shape[axis], inner, int(reverse))
+        return E.Routine(extern.name, extern.attributes, "accumulate", settings)
 
     return lower
 

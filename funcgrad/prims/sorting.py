@@ -15,6 +15,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, ShapeError
+from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.indexing import GatherDimensionNumbers, GatherScatterMode, gather
@@ -224,6 +225,21 @@ def _top_k_batch(size: int, operands: Sequence[Any], axes: Sequence[int | None],
     return ops.apply("top_k", ops.moveaxis(x, axis or 0, 0), k=k), [0, 0]
 
 
+_search_all = library_call("top_k")
+_WITH_KERNELS = (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64)
+_FEW = 256
+"""Results of a line up to which a kernel that keeps them in order is faster than partitions of the line."""
+
+
+def _lower_top_k(in_types: Any, out_types: Any, *, k: int) -> E.Extern:
+    """A kernel for few results and common dtypes, else NumPy."""
+    extern = _search_all(in_types, out_types, k=k)
+    shape, dtype = in_types[0].shape, in_types[0].dtype
+    if k > _FEW or dtype not in _WITH_KERNELS:
+        return extern
+    return E.Routine(extern.name, extern.attributes, "top_k", (math.prod(shape[:-1]), shape[-1], k))
+
+
 def _top_k_samples() -> Iterable[Sample]:
     for dtype in _ORDERED:
         live = (0,) if dtypes.is_inexact(dtype) else ()
@@ -239,7 +255,7 @@ top_k_p = Primitive(
     jvp=_top_k_jvp,
     transpose=None,
     batch=_top_k_batch,
-    lower=library_call("top_k"),
+    lower=_lower_top_k,
     samples=_top_k_samples,
     multiple_results=True,
 )

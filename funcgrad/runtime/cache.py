@@ -13,6 +13,7 @@ import contextlib
 import functools
 import hashlib
 import importlib.util
+import linecache
 import os
 import platform
 import re
@@ -175,7 +176,7 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
     if not missing:
         return
     start = time.perf_counter()
-    from funcgrad.kernels.cpu import compiling  # imports Numba, which takes its time
+    from funcgrad.kernels.cpu import compiling  # not needed where everything is there
 
     def lowering(key: str, source: str | None) -> Callable[[], list[str]]:
         if source is None:
@@ -223,7 +224,8 @@ def _words(message: str) -> str:
 def _kernel(key: str, source: str) -> abi.Kernel:
     """Run a kernel's source as a module, whose file is the one in the cache folder."""
     module = types.ModuleType(f"funcgrad_kernel_{key[:16]}")
-    module.__file__ = str(folder() / f"{key}.py")
+    module.__file__ = path = str(folder() / f"{key}.py")
+    linecache.cache[path] = len(source), None, source.splitlines(True), path
     exec(compile(source, module.__file__, "exec"), module.__dict__)
     return module.kernel
 

@@ -7,10 +7,12 @@ call.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,18 +22,18 @@ from funcgrad.array import Array, Donated
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import primitive_named
 from funcgrad.ir.types import ArrayType
-from funcgrad.kernels.cpu import blas, program, scan
+from funcgrad.kernels.cpu import blas, program, routines
 from funcgrad.lower import heuristics, memory
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
-    AccumulateStep,
     CopyStep,
     ExternStep,
     GemmStep,
     KernelStep,
     Lowered,
     RegionStep,
+    RoutineStep,
     UserStep,
     View,
 )
@@ -153,8 +155,8 @@ class Executable:
         elif isinstance(step, CopyStep):
             source, target = placement.places[step.source], placement.places[step.target]
             self._copy(assembled, source, target, step.target.type.nbytes)
-        elif isinstance(step, AccumulateStep):
-            self._append_accumulation(assembled, step, [address(View(v)) for v in (step.source, step.out)])
+        elif isinstance(step, RoutineStep):
+            self._append_routine(assembled, step, placement)
         elif isinstance(step, RegionStep):
             self._append_region(assembled, step, placement)
         elif isinstance(step, UserStep):
@@ -189,12 +191,11 @@ class Executable:
         self._user_calls.append(step.definition.name)
         self.work += extent * work
 
-    def _append_accumulation(
-        self, assembled: program.Program, step: AccumulateStep, pointers: list[tuple[int, int]]
-    ) -> None:
-        short = dtypes.name(step.out.type.dtype)
-        calls = scan.calls(step.kind, short, step.outer, step.length, step.inner, step.reverse)
-        for text, extent, work, integers in calls:
+    def _append_routine(self, assembled: program.Program, step: RoutineStep, placement: Placement) -> None:
+        values = (*step.inputs, *step.outputs)
+        pointers = [placement.address(View(v)) for v in values]
+        buffers = [dtypes.name(v.type.dtype) for v in values]
+        for text, extent, work, integers in routines.calls(step.routine, buffers, step.settings):
             self.sources.append(text)
             grain = heuristics.parallel_grain(extent, work, self._cores)
             assembled.call(self._kernel(text), extent, grain, pointers, integers)
@@ -318,8 +319,21 @@ def executable_for(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
     key = ("executable", donated)
     known = graph.memo.get(key)
     if known is None:
-        known = graph.memo[key] = Executable(graph, donated)
+        with _uncollected():
+            known = graph.memo[key] = Executable(graph, donated)
     return known
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make no search for garbage in circles: what compiling allocates has none, and would be searched many times."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def execute(graph: Graph, arrays: Sequence[Any]) -> list[Any]:

@@ -10,12 +10,12 @@ from funcgrad.ir.graph import ClosedGraph, Graph, Literal, Var
 from funcgrad.ir.text import format_graph, var_names
 from funcgrad.lower.gpu import emit as cuda
 from funcgrad.lower.lowered import (
-    AccumulateStep,
     CopyStep,
     ExternStep,
     GemmStep,
     KernelStep,
     RegionStep,
+    RoutineStep,
     ScanStep,
     UserStep,
     walk_steps,
@@ -131,8 +131,8 @@ class Lowered:
             elif isinstance(step, RegionStep):
                 times = f" of {step.length} steps" if isinstance(step, ScanStep) else ""
                 what = f"{step.label}{times}"
-            elif isinstance(step, AccumulateStep):
-                what = f"{step.label} of {step.outer} x {step.length} x {step.inner}"
+            elif isinstance(step, RoutineStep):
+                what = f"{step.label} by {step.routine} {' '.join(map(str, step.settings))}"
             elif isinstance(step, UserStep):
                 batch = "".join(f" of {size}" for size, _ in step.definition.levels)
                 what = f"the user's kernel {step.label}{' for a batch' + batch if batch else ''}"

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.api import checkpoint, grad, jvp, vjp
+from funcgrad.ad_checkpoint import checkpoint
+from funcgrad.api import grad, jvp, vjp
 from funcgrad.array import Array
 from funcgrad.batching import vmap
 from funcgrad.errors import GraphError

@@ -31,16 +31,6 @@ _POINTEES = {"bool": "uint8", "f16": "uint16", "bf16": "uint16", "f32": "float32
 _POINTEES |= {"c64": "complex64", "c128": "complex128"}
 _POINTEES |= {f"{k[0]}{n}": f"{k}{n}" for k in ("int", "uint") for n in (8, 16, 32, 64)}
 
-_LLVM = {
-    "float32": "float",
-    "float64": "double",
-    "int64": "i64",
-    "uint64": "i64",
-    "int32": "i32",
-    "uint32": "i32",
-}
-_LLVM |= {"int16": "i16", "uint16": "i16", "int8": "i8", "uint8": "i8"}
-
 
 class Kernel:
     """A declared kernel: the Python function and the types of its arguments after `lo` and `hi`."""
@@ -79,8 +69,3 @@ def kernel(
 def pointee(short: str) -> str:
     """The name of the Numba type that a buffer of this dtype points to."""
     return _POINTEES[short]
-
-
-def llvm_type(short: str) -> str:
-    """The LLVM type of a scalar argument of this dtype."""
-    return _LLVM[_POINTEES[short]]

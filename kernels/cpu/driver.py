@@ -17,8 +17,6 @@ claimed, never for threads that have not started: when another process holds a c
 
 from __future__ import annotations
 
-from numba.extending import register_jitable
-
 from .native import (
     ask,
     atomic_add,
@@ -90,10 +88,7 @@ _PIECE = (1 << 32) - 1
 _CLOSED = 1 << 31
 _SPINS = 40000
 
-_native = register_jitable(error_model="numpy")
 
-
-@_native
 def run_pieces(pool):
     """Claim and run pieces of the current job until none is left; gives the number that this thread ran."""
     done = 0
@@ -111,7 +106,6 @@ def run_pieces(pool):
             done += 1
 
 
-@_native
 def work(pool):
     """What a thread of the pool does: run pieces; spin a while for the next job; sleep."""
     while True:
@@ -126,7 +120,6 @@ def work(pool):
         atomic_add(pool + SLEEPING, -1)
 
 
-@_native
 def split(pool, entry, args, extent, grain):
     """Run a kernel over `0..extent` in pieces of `grain`, with whichever threads come."""
     if load(pool + THREADS) < 2 or not compare_and_swap(pool + BUSY, 0, 1):
@@ -152,7 +145,6 @@ def split(pool, entry, args, extent, grain):
     atomic_store(pool + BUSY, 0)
 
 
-@_native
 def blas_alone(pool, get, set):
     """Let BLAS compute on the calling thread only. What it used before is kept by the first of several users."""
     threads = ask(get, 0) & 0xFFFFFFFF  # a C int
@@ -162,14 +154,12 @@ def blas_alone(pool, get, set):
     call_system(set, 1, 0, 0)
 
 
-@_native
 def blas_back(pool, set):
     """Let BLAS use its threads again, when the last user leaves."""
     if atomic_add(pool + BLAS_USERS, -1) == 1 and load(pool + BLAS_THREADS) > 1:
         call_system(set, load(pool + BLAS_THREADS), 0, 0)
 
 
-@_native
 def run(program, frame, pool):
     """Run a program on a frame; the three arguments are addresses. Leading slots of the frame hold ids of ndarrays
     on entry, and the addresses of their elements after that. Gives 0, NOT_CONTIGUOUS, OUT_OF_MEMORY, or an unknown
@@ -291,7 +281,6 @@ def run(program, frame, pool):
             return opcode
 
 
-@_native
 def enter(self, operands, count):
     """Run a program: a Python function (METH_FASTCALL) of ndarrays, which gives the status as an int."""
     words = load(self + DATA_OFFSET)

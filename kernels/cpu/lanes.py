@@ -1,8 +1,7 @@
 """A small language for writing scalar functions straight into LLVM IR, for kernels to be vectorized around.
 
 `Lane` is a scalar in the IR under construction, with Python's operators; Python numbers become constants of
-its type. Nothing here branches: choices are selects. A function written so costs a kernel no Numba type
-inference, and LLVM's loop vectorizer makes vector code of it.
+its type. Nothing here branches: choices are selects. So LLVM's loop vectorizer makes vector code of a loop around it.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import platform
 from typing import Any
 
 from llvmlite import ir
-from numba.core import config
-from numba.core.codegen import get_host_cpu_features
+
+from .codegen import FEATURES
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -27,11 +26,9 @@ converts, which on many machines would not be a vector instruction in float64.""
 _ROUNDING_BITS = {F32: 0x4B400000, F64: 0x4338000000000000}
 
 
-FEATURES = config.CPU_FEATURES or get_host_cpu_features()
-"""The processor's features, as LLVM writes them; what Numba compiles for."""
 _FEATURES = FEATURES.split(",")
 HAS_FMA = "+fma" in _FEATURES or platform.machine().lower() in ("arm64", "aarch64")
-"""Has the machine that Numba compiles for a fused multiply-add?"""
+"""Has the machine that kernels are compiled for a fused multiply-add?"""
 VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
 
 

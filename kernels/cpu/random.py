@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+
+from .scalars import U32, U64, function
 
 WORD = ir.IntType(32)
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -35,23 +35,15 @@ def _cipher(builder: Any, key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, 
     return x0, x1
 
 
-@intrinsic
-def threefry2x32_32(typing, key0, key1, counter0, counter1):
+@function(U32, U32, U32, U32, U32)
+def threefry2x32_32(builder: Any, key0: Any, key1: Any, counter0: Any, counter1: Any) -> Any:
     """The exclusive or of both words."""
-
-    def codegen(context, builder, signature, args):
-        return builder.xor(*_cipher(builder, *args))
-
-    return types.uint32(*[types.uint32] * 4), codegen
+    return builder.xor(*_cipher(builder, key0, key1, counter0, counter1))
 
 
-@intrinsic
-def threefry2x32_64(typing, key0, key1, counter0, counter1):
+@function(U64, U32, U32, U32, U32)
+def threefry2x32_64(builder: Any, key0: Any, key1: Any, counter0: Any, counter1: Any) -> Any:
     """Both words as one of 64 bits, the first in its upper half."""
-
-    def codegen(context, builder, signature, args):
-        wide = ir.IntType(64)
-        high, low = (builder.zext(x, wide) for x in _cipher(builder, *args))
-        return builder.or_(builder.shl(high, ir.Constant(wide, 32)), low)
-
-    return types.uint64(*[types.uint32] * 4), codegen
+    wide = ir.IntType(64)
+    high, low = (builder.zext(x, wide) for x in _cipher(builder, key0, key1, counter0, counter1))
+    return builder.or_(builder.shl(high, ir.Constant(wide, 32)), low)

@@ -11,47 +11,29 @@ import types as python_types
 from collections.abc import Sequence
 from typing import Any
 
-from numba.core import types
-from numba.extending import intrinsic
+from llvmlite import ir
 
 from . import vmath
+from .scalars import C64, C128, F32, F64, I64, Function, Scalar
 
 
-def _common(operands: Sequence[Any]) -> Any:
+def _common(operands: Sequence[Any]) -> Scalar:
     """The type in which a function of these operands computes."""
-    for kind in (types.complex128, types.complex64, types.float64, types.float32):
-        if kind in operands:
-            return kind
-    return types.float64
+    return next((kind for kind in (C128, C64, F64, F32) if kind in operands), F64)
 
 
-def _promoting(function: Any, arity: int, to_integer: bool = False) -> Any:
+def _promoting(function: Function, arity: int, to_integer: bool = False) -> Function:
     """`function` of vmath for operands of any types; as an int64 where `to_integer`."""
 
-    def typing_of(typing: Any, operands: Any) -> Any:
-        operands = [types.unliteral(t) for t in operands]
-        kind = _common(operands)
-        own, codegen = function._defn(typing, *[kind] * arity)
-        result = types.int64 if to_integer else own.return_type
+    def signature(given: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+        result, kinds = function.signature([_common(given)] * arity)
+        return I64 if to_integer else result, kinds
 
-        def promoted(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            cast = [context.cast(builder, a, t, kind) for a, t in zip(args, operands)]
-            out = codegen(context, builder, own, cast)
-            return context.cast(builder, out, own.return_type, result) if to_integer else out
+    def code(builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
+        value = function.code(builder, kinds, values)
+        return builder.fptosi(value, ir.IntType(64)) if to_integer else value
 
-        return result(*operands), promoted
-
-    if arity == 1:
-
-        def scalar(typing, x):
-            return typing_of(typing, (x,))
-
-    else:
-
-        def scalar(typing, x, y):
-            return typing_of(typing, (x, y))
-
-    return intrinsic(scalar)
+    return Function(function.name, signature, code, function.python)
 
 
 _UNARY = (

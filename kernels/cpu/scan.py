@@ -29,8 +29,11 @@ Call = tuple[str, int, float, list[int]]
 """The source of a kernel over (operand, result), its extent, nanoseconds of each step of that, its integers."""
 
 
-def calls(kind: str, short: str, outer: int, length: int, inner: int, reverse: bool) -> list[Call]:
-    """The calls, one after the other, that accumulate an array of a dtype."""
+def calls(
+    buffers: tuple[str, ...], kind: str, outer: int, length: int, inner: int, reverse: int
+) -> list[Call]:
+    """The calls, one after the other, that accumulate an array by `kind`, from the end of its lines where `reverse`."""
+    short = buffers[0]
     if not outer * length * inner:
         return []
     if inner > 1:

@@ -3,7 +3,7 @@
 Each is generic in its operands' type and writes LLVM IR directly (see lanes.py), without branches, so that
 a loop over it is vectorized; the functions themselves are in vmath_exp, vmath_trig and vmath_special. What
 has no polynomial (lgamma, nextafter, fmod) is a call of the C library, one element at a time: right, and
-slower. Complex functions are Python's cmath, compiled by Numba, or those of vmath_complex.
+slower. Most complex functions are Python's cmath, compiled by Numba, or those of vmath_complex.
 
 Floats follow IEEE 754 and C99 Annex F; `maximum` and `minimum` give NaN beside NaN; `sign` keeps NaN and
 zeros; integer `div` and `rem` go towards zero, x/0 = -1, x%0 = x; shifts by the width or more give 0, or
@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
-from . import vmath_complex, vmath_exp, vmath_special, vmath_trig
+from . import scalars, vmath_complex, vmath_exp, vmath_special, vmath_trig
 from .lanes import F32, F64, Lane
 from .random import threefry2x32_32, threefry2x32_64  # noqa: F401
+from .scalars import Function, Scalar, declared
 
 BOUNDS = {
     "exp": (1.0, 1.0),
@@ -63,18 +62,13 @@ cancel."""
 
 
 # What generated kernels call. Each definition gives code by the kind of the operands' type.
-_FLOATS = {types.float32: F32, types.float64: F64}
-_COMPLEX = (types.complex64, types.complex128)
-
-
 def _library(name: str) -> Callable[..., Any]:
     """A call of the C library's function of this name (with an f for float32)."""
 
     def emit(builder: Any, args: Any) -> Any:
         kind = args[0].type
-        function = ir.FunctionType(kind, [kind] * len(args))
-        symbol = name + ("f" if kind is F32 or kind == F32 else "")
-        return builder.call(cgutils.get_or_insert_function(builder.module, function, symbol), args)
+        symbol = name + ("f" if kind == F32 else "")
+        return builder.call(declared(builder.module, symbol, kind, [kind] * len(args)), args)
 
     return emit
 
@@ -108,46 +102,30 @@ def _define(
     integers: Callable[..., Any] | None = None,
     complexes: Callable[..., Any] | None = None,
     result: Callable[[Any], Any] = lambda t: t,
-    parts: Callable[[Lane, Lane], Lane] | None = None,
+    parts: Callable[..., Any] | None = None,
 ) -> Any:
-    """The function `name`. `floats` takes a builder and values; `integers` also the Numba type; `complexes`
-    is plain Python for Numba; `parts` is written in lanes, of the two parts of a complex number."""
+    """The function `name`. `floats` takes a builder and values; `integers` also their type; `complexes` is plain
+    Python, for Numba; `parts` is written in lanes, of the parts of complex arguments, and gives a number or two
+    parts."""
 
-    def typing_of(operands: Any) -> Any:
-        operand = operands[0]
-        signature = result(operand)(*[operand] * arity)
+    def signature(given: Sequence[Any]) -> tuple[Scalar, Sequence[Any]]:
+        return result(given[0]), [given[0]] * arity
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            if operand in _FLOATS and floats is not None:
-                return floats(builder, args)
-            if operand in _COMPLEX and parts is not None:
-                number = context.make_complex(builder, operand, value=args[0])
-                return parts(Lane(builder, number.real), Lane(builder, number.imag)).value
-            if operand in _COMPLEX and complexes is not None:
-                return context.compile_internal(builder, complexes, signature, args)
-            if integers is not None and isinstance(operand, types.Integer | types.Boolean):
-                return integers(builder, args, operand)
-            raise TypeError(f"{name} is not defined for {operand}")
+    def code(builder: Any, kinds: Sequence[Any], args: Sequence[Any]) -> Any:
+        kind = kinds[0]
+        if kind.kind == "f" and floats is not None:
+            return floats(builder, args)
+        if kind.kind == "c" and parts is not None:
+            both = [of(builder, a) for a in args for of in (scalars.real, scalars.imaginary)]
+            found = parts(*[Lane(builder, part) for part in both])
+            if isinstance(found, Lane):
+                return found.value
+            return scalars.joined(builder, kind, *[lane.value for lane in found])
+        if kind.kind in "iub" and integers is not None:
+            return integers(builder, args, kind)
+        raise TypeError(f"{name} is not defined for {kind}")
 
-        return signature, codegen
-
-    if arity == 1:
-
-        def function(typing, x):
-            return typing_of((x,))
-
-    elif arity == 2:
-
-        def function(typing, x, y):
-            return typing_of((x, y))
-
-    else:
-
-        def function(typing, x, y, z):
-            return typing_of((x, y, z))
-
-    function.__name__ = name
-    return intrinsic(function)
+    return Function(name, signature, code, complexes)
 
 
 exp = _define("exp", 1, _lane(vmath_exp.exp), complexes=lambda z: cmath.exp(z))
@@ -189,7 +167,7 @@ nextafter = _define("nextafter", 2, _library("nextafter"))
 
 
 def _signed(kind: Any) -> bool:
-    return isinstance(kind, types.Integer) and kind.signed
+    return kind.kind == "i"
 
 
 def _compare(builder: Any, how: str, a: Any, b: Any, kind: Any) -> Any:
@@ -233,7 +211,7 @@ abs = _define(
     1,
     _llvm("fabs"),
     _integer_abs,
-    result=lambda t: t.underlying_float if isinstance(t, types.Complex) else t,
+    result=lambda t: scalars.PART.get(t, t),
     parts=vmath_special.magnitude,
 )
 
@@ -262,14 +240,14 @@ square = _define(
     1,
     _lane(lambda x: x * x),
     lambda builder, args, kind: builder.mul(args[0], args[0]),
-    lambda z: z * z,
+    parts=lambda re, im: (re * re - im * im, re * im + re * im),
 )
-conj = _define("conj", 1, complexes=lambda z: z.conjugate())
+conj = _define("conj", 1, parts=lambda re, im: (re, -im))
 is_finite = _define(
     "is_finite",
     1,
     lambda builder, args: (Lane(builder, args[0]).abs() < math.inf).value,
-    result=lambda t: types.boolean,
+    result=lambda t: scalars.BOOL,
 )
 
 
@@ -291,7 +269,10 @@ def _divided(builder: Any, args: Any, kind: Any, remainder: bool) -> Any:
 
 
 div = _define(
-    "div", 2, integers=lambda b, args, kind: _divided(b, args, kind, False), complexes=vmath_complex.quotient
+    "div",
+    2,
+    integers=lambda b, args, kind: _divided(b, args, kind, False),
+    parts=vmath_complex.quotient_of_parts,
 )
 rem = _define("rem", 2, _library("fmod"), lambda b, args, kind: _divided(b, args, kind, True))
 
@@ -315,134 +296,105 @@ population_count = _define("population_count", 1, integers=lambda b, args, kind:
 clz = _define("clz", 1, integers=lambda b, args, kind: b.ctlz(args[0], ir.Constant(ir.IntType(1), 0)))
 
 
-@intrinsic
-def select(typing, predicate, on_true, on_false):
-    """`on_true` where `predicate`, both evaluated."""
-
-    def codegen(context, builder, signature, args):
-        if on_true not in _COMPLEX:
-            return builder.select(args[0], args[1], args[2])
-        kind = signature.return_type
-        chosen, a, b = (context.make_complex(builder, kind, value=v) for v in (None, *args[1:]))
-        chosen.real = builder.select(args[0], a.real, b.real)
-        chosen.imag = builder.select(args[0], a.imag, b.imag)
-        return chosen._getvalue()
-
-    return on_true(types.boolean, on_true, on_true), codegen
+def _select(builder: Any, kinds: Sequence[Any], args: Sequence[Any]) -> Any:
+    predicate, on_true, on_false = args
+    if kinds[1].kind != "c":
+        return builder.select(predicate, on_true, on_false)
+    parts = [
+        builder.select(predicate, part(builder, on_true), part(builder, on_false))
+        for part in (scalars.real, scalars.imaginary)
+    ]
+    return scalars.joined(builder, kinds[1], *parts)
 
 
-@intrinsic
-def complex(typing, real, imag):
-    """The complex number of two parts."""
-    kind = types.complex64 if real == types.float32 else types.complex128
+select = Function("select", lambda given: (given[1], [scalars.BOOL, given[1], given[1]]), _select)
+"""The second argument where the first holds, else the third; both are evaluated."""
 
-    def codegen(context, builder, signature, args):
-        number = context.make_complex(builder, kind)
-        number.real, number.imag = args
-        return number._getvalue()
 
-    return kind(real, real), codegen
+def _joined(builder: Any, kinds: Sequence[Any], args: Sequence[Any]) -> Any:
+    return scalars.joined(builder, _complex_of(kinds[0]), *args)
+
+
+def _complex_of(part: Scalar) -> Scalar:
+    return scalars.C64 if part is scalars.F32 else scalars.C128
+
+
+complex = Function("complex", lambda given: (_complex_of(given[0]), [given[0]] * 2), _joined)
+"""The complex number of two parts."""
 
 
 # Conversions.
-def _bitcast(target: Any) -> Any:
-    @intrinsic
-    def bitcast(typing, x):
-        def codegen(context, builder, signature, args):
-            wanted = context.get_value_type(target)
-            return args[0] if args[0].type == wanted else builder.bitcast(args[0], wanted)
+def _bitcast(target: Scalar) -> Function:
+    def code(builder: Any, kinds: Sequence[Any], args: Sequence[Any]) -> Any:
+        return args[0] if args[0].type == target.llvm else builder.bitcast(args[0], target.llvm)
 
-        return target(x), codegen
-
-    return bitcast
+    return Function(f"bitcast to {target}", lambda given: (target, given), code)
 
 
-bitcast_f32, bitcast_f64 = _bitcast(types.float32), _bitcast(types.float64)
-bitcast_i8, bitcast_u8 = _bitcast(types.int8), _bitcast(types.uint8)
-bitcast_i16, bitcast_u16 = _bitcast(types.int16), _bitcast(types.uint16)
-bitcast_i32, bitcast_u32 = _bitcast(types.int32), _bitcast(types.uint32)
-bitcast_i64, bitcast_u64 = _bitcast(types.int64), _bitcast(types.uint64)
+bitcast_f32, bitcast_f64 = _bitcast(scalars.F32), _bitcast(scalars.F64)
+bitcast_i8, bitcast_u8 = _bitcast(scalars.I8), _bitcast(scalars.U8)
+bitcast_i16, bitcast_u16 = _bitcast(scalars.I16), _bitcast(scalars.U16)
+bitcast_i32, bitcast_u32 = _bitcast(scalars.I32), _bitcast(scalars.U32)
+bitcast_i64, bitcast_u64 = _bitcast(scalars.I64), _bitcast(scalars.U64)
 bitcast_f16 = bitcast_bf16 = bitcast_u16
 
 
-def _to_integer(target: Any) -> Any:
+def _to_integer(target: Scalar) -> Function:
     """Towards zero, limited to the range; NaN gives 0."""
 
-    @intrinsic
-    def convert(typing, x):
-        def codegen(context, builder, signature, args):
-            wanted = context.get_value_type(target)
-            source = args[0].type
-            kind = f"{'si' if target.signed else 'ui'}.sat.i{target.bitwidth}"
-            name = f"llvm.fpto{kind}.{'f32' if source == F32 else 'f64'}"
-            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(wanted, [source]), name)
-            return builder.call(function, args)
+    def code(builder: Any, kinds: Sequence[Any], args: Sequence[Any]) -> Any:
+        source = args[0].type
+        kind = f"{'si' if target.signed else 'ui'}.sat.i{target.bitwidth}"
+        name = f"llvm.fpto{kind}.{'f32' if source == F32 else 'f64'}"
+        return builder.call(declared(builder.module, name, target.llvm, [source]), args)
 
-        return target(x), codegen
-
-    return convert
+    return Function(f"to {target}", lambda given: (target, given), code)
 
 
-to_i8, to_u8 = _to_integer(types.int8), _to_integer(types.uint8)
-to_i16, to_u16 = _to_integer(types.int16), _to_integer(types.uint16)
-to_i32, to_u32 = _to_integer(types.int32), _to_integer(types.uint32)
-to_i64, to_u64 = _to_integer(types.int64), _to_integer(types.uint64)
+to_i8, to_u8 = _to_integer(scalars.I8), _to_integer(scalars.U8)
+to_i16, to_u16 = _to_integer(scalars.I16), _to_integer(scalars.U16)
+to_i32, to_u32 = _to_integer(scalars.I32), _to_integer(scalars.U32)
+to_i64, to_u64 = _to_integer(scalars.I64), _to_integer(scalars.U64)
 
 
-@intrinsic
-def bf16_to_f32(typing, x):
+@scalars.function(scalars.F32, scalars.U16)
+def bf16_to_f32(builder: Any, x: Any) -> Any:
     """The number whose upper half these bits are."""
-
-    def codegen(context, builder, signature, args):
-        wide = builder.zext(args[0], ir.IntType(32))
-        return builder.bitcast(builder.shl(wide, ir.Constant(wide.type, 16)), F32)
-
-    return types.float32(types.uint16), codegen
+    wide = builder.zext(x, ir.IntType(32))
+    return builder.bitcast(builder.shl(wide, ir.Constant(wide.type, 16)), F32)
 
 
-@intrinsic
-def f32_to_bf16(typing, x):
+@scalars.function(scalars.U16, scalars.F32)
+def f32_to_bf16(builder: Any, value: Any) -> Any:
     """Rounded to nearest, ties to even; NaN stays NaN."""
-
-    def codegen(context, builder, signature, args):
-        x = Lane(builder, args[0])
-        bits = x.bits()
-        rounded = bits + ((bits.logical_shift(16) & 1) + 0x7FFF)
-        quiet = bits | 0x400000
-        return builder.trunc(x.is_nan().where(quiet, rounded).logical_shift(16).value, ir.IntType(16))
-
-    return types.uint16(types.float32), codegen
+    x = Lane(builder, value)
+    bits = x.bits()
+    rounded = bits + ((bits.logical_shift(16) & 1) + 0x7FFF)
+    quiet = bits | 0x400000
+    return builder.trunc(x.is_nan().where(quiet, rounded).logical_shift(16).value, ir.IntType(16))
 
 
-@intrinsic
-def f16_to_f32(typing, x):
+@scalars.function(scalars.F32, scalars.U16)
+def f16_to_f32(builder: Any, x: Any) -> Any:
     """By shifting the exponent, which also normalises subnormal numbers."""
-
-    def codegen(context, builder, signature, args):
-        h = Lane(builder, builder.zext(args[0], ir.IntType(32)))
-        magnitude = (h & 0x7FFF) << 13
-        scaled = magnitude.from_bits(F32) * 2.0**112
-        special = (magnitude | 0x7F800000).from_bits(F32)
-        value = (magnitude >= 0x0F800000).where(special, scaled)
-        return (value.bits() | ((h & 0x8000) << 16)).from_bits(F32).value
-
-    return types.float32(types.uint16), codegen
+    h = Lane(builder, builder.zext(x, ir.IntType(32)))
+    magnitude = (h & 0x7FFF) << 13
+    scaled = magnitude.from_bits(F32) * 2.0**112
+    special = (magnitude | 0x7F800000).from_bits(F32)
+    value = (magnitude >= 0x0F800000).where(special, scaled)
+    return (value.bits() | ((h & 0x8000) << 16)).from_bits(F32).value
 
 
-@intrinsic
-def f32_to_f16(typing, x):
+@scalars.function(scalars.U16, scalars.F32)
+def f32_to_f16(builder: Any, value: Any) -> Any:
     """Rounded to nearest, ties to even, with gradual underflow; NaN stays NaN."""
-
-    def codegen(context, builder, signature, args):
-        x = Lane(builder, args[0])
-        sign_bit = (x.bits().logical_shift(16)) & 0x8000
-        size = x.abs()
-        bits = size.bits()
-        normal = (bits + ((bits.logical_shift(13) & 1) + 0xFFF)).logical_shift(13) - 0x1C000
-        subnormal = (size + 0.5).bits() - 0x3F000000  # adding 0.5 rounds to a multiple of 2**-24
-        small = (bits < 0x38800000).where(subnormal, normal)
-        limited = (bits >= 0x47800000).where(0x7C00, small)
-        value = x.is_nan().where(0x7E00, limited) | sign_bit
-        return builder.trunc(value.value, ir.IntType(16))
-
-    return types.uint16(types.float32), codegen
+    x = Lane(builder, value)
+    sign_bit = (x.bits().logical_shift(16)) & 0x8000
+    size = x.abs()
+    bits = size.bits()
+    normal = (bits + ((bits.logical_shift(13) & 1) + 0xFFF)).logical_shift(13) - 0x1C000
+    subnormal = (size + 0.5).bits() - 0x3F000000  # adding 0.5 rounds to a multiple of 2**-24
+    small = (bits < 0x38800000).where(subnormal, normal)
+    limited = (bits >= 0x47800000).where(0x7C00, small)
+    rounded = x.is_nan().where(0x7E00, limited) | sign_bit
+    return builder.trunc(rounded.value, ir.IntType(16))

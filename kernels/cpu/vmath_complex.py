@@ -1,7 +1,7 @@
 """Vector math: the functions of complex numbers that Python's cmath lacks, or loses digits in.
 
-Plain Python, which Numba compiles. Nothing here divides by 0: Numba would raise an exception, and a kernel
-that raises leaves the rest of its output unwritten.
+Division is written in lanes. The rest is plain Python, which Numba compiles. Nothing there divides by 0: Numba would
+raise an exception, and a kernel that raises leaves the rest of its output unwritten.
 """
 
 from __future__ import annotations
@@ -9,12 +9,27 @@ from __future__ import annotations
 import cmath
 import math
 
-from numba.extending import register_jitable
+from .lanes import F64, Lane
 
 LN2 = math.log(2.0)
 
 
-@register_jitable
+def quotient_of_parts(zr: Lane, zi: Lane, wr: Lane, wi: Lane) -> tuple[Lane, Lane]:
+    """`quotient` in lanes, without branches: the numbers that it gives."""
+    a, b = wr.abs(), wi.abs()
+    imaginary = b > a
+    large, small = imaginary.where(wi, wr), imaginary.where(wr, wi)
+    ratio = small / large
+    size = 1.0 / (large + small * ratio).to_float(F64)
+    re = (imaginary.where(zr, zi) * ratio + imaginary.where(zi, zr)).to_float(F64) * size
+    turned = imaginary.where(zi, zr) * ratio
+    im = imaginary.where(turned - zr, zi - turned).to_float(F64) * size
+    inverse = (b.equals(0.0)).where(math.inf, b).to_float(F64)
+    by_zero = a.equals(0.0) & imaginary.negated()
+    parts = by_zero.where(zr.to_float(F64) * inverse, re), by_zero.where(zi.to_float(F64) * inverse, im)
+    return parts[0].to_float(zr.type), parts[1].to_float(zr.type)
+
+
 def quotient(z: complex, w: complex) -> complex:
     """z / w by Smith's method, with the infinities and NaN that NumPy gives."""
     a, b = abs(w.real), abs(w.imag)
@@ -44,7 +59,6 @@ def expm1(z: complex) -> complex:
     return complex(math.expm1(z.real) * math.cos(z.imag) - 2 * half * half, whole.imag)
 
 
-@register_jitable
 def log(z: complex) -> complex:
     """Near the unit circle the real part is log1p(|z|**2 - 1) / 2, with the larger part's 1 taken off first."""
     a, b = abs(z.real), abs(z.imag)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
+import linecache
 
 import numpy as np
 from funcgrad.kernels.cpu import abi, compiling, loader
@@ -23,11 +25,22 @@ def source_of(expression: str, count: int) -> str:
     )
 
 
+_numbers = itertools.count()
+
+
+def defined(source: str, **names):
+    """The function `kernel` of a text, which stays readable for the front end."""
+    path = f"<kernel {next(_numbers)}>"
+    linecache.cache[path] = len(source), None, source.splitlines(True), path
+    namespace = {"vm": vm, "np": np, **names}
+    exec(compile(source, path, "exec"), namespace)
+    return namespace["kernel"]
+
+
 def declared(expression: str, dtypes: tuple[str, ...], reassociate: bool = False) -> abi.Kernel:
     """A kernel of an expression; the last of the dtypes is that of the result."""
-    namespace = {"vm": vm, "np": np}
-    exec(source_of(expression, len(dtypes) - 1), namespace)
-    return abi.kernel(buffers=dtypes, reassociate=reassociate)(namespace["kernel"])
+    function = defined(source_of(expression, len(dtypes) - 1))
+    return abi.kernel(buffers=dtypes, reassociate=reassociate)(function)
 
 
 @functools.cache

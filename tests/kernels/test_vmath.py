@@ -350,10 +350,10 @@ VECTORIZED = sorted(set(vm.BOUNDS) - {"pow", "atan2"})
 @pytest.mark.parametrize("name", VECTORIZED)
 def test_loops_are_vectorized(name, dtype):
     """The optimised IR stores whole vectors of results."""
-    from funcgrad.kernels.cpu import compiling
+    from funcgrad.kernels.cpu import codegen, compiling
 
     body = str(
-        compiling.optimised(compiling.lower_kernel(declared(f"vm.{name}(x)", (short(np.dtype(dtype)),) * 2)))
+        codegen.optimised(compiling.lower_kernel(declared(f"vm.{name}(x)", (short(np.dtype(dtype)),) * 2)))
     )
     stored = [line for line in body.splitlines() if line.lstrip().startswith("store <")]
     assert any(

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import scipy.special
-from funcgrad.kernels.cpu import abi, scan
+from funcgrad.kernels.cpu import abi, routines
 
 import funcgrad.prims  # noqa: F401
 from funcgrad import dtypes
 from funcgrad.ir.graph import Graph, Literal, Var
 from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.lower.cpu.emit import emit
-from funcgrad.lower.lowered import AccumulateStep, CopyStep, GemmStep, KernelStep, Lowered
+from funcgrad.lower.lowered import CopyStep, GemmStep, KernelStep, Lowered, RoutineStep
 
 
 class Pointer:
@@ -148,8 +148,8 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
             flat(step.target)[:] = flat(step.source)
         elif isinstance(step, GemmStep):
             _product(step, flat)
-        elif isinstance(step, AccumulateStep):
-            _accumulation(step, flat, parts)
+        elif isinstance(step, RoutineStep):
+            _routine(step, flat, parts)
         else:
             primitive = PRIMITIVES[step.name]
             given = [
@@ -169,12 +169,11 @@ def run(lowered: Lowered, inputs: list[np.ndarray], parts: int = 1) -> list[np.n
     return outs
 
 
-def _accumulation(step: AccumulateStep, flat: Callable[[Var], np.ndarray], parts: int) -> None:
-    pointers = [Pointer(flat(v), 0) for v in (step.source, step.out)]
-    short = dtypes.name(step.out.type.dtype)
-    for source, extent, _, integers in scan.calls(
-        step.kind, short, step.outer, step.length, step.inner, step.reverse
-    ):
+def _routine(step: RoutineStep, flat: Callable[[Var], np.ndarray], parts: int) -> None:
+    values = (*step.inputs, *step.outputs)
+    pointers = [Pointer(flat(v), 0) for v in values]
+    buffers = [dtypes.name(v.type.dtype) for v in values]
+    for source, extent, _, integers in routines.calls(step.routine, buffers, step.settings):
         kernel = compile_in_python(source)
         bounds = [extent * k // parts for k in range(parts + 1)]
         with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ from funcgrad.kernels.cpu.scan import COLUMNS, PIECE, SIDE_BY_SIDE
 
 import funcgrad as fg
 from funcgrad import dtypes
-from funcgrad.lower.lowered import AccumulateStep, ExternStep, walk_steps
+from funcgrad.lower.lowered import ExternStep, RoutineStep, walk_steps
 
 UFUNCS = {"cumsum": np.add, "cumprod": np.multiply, "cummax": np.maximum, "cummin": np.minimum}
 LONG = 2 * PIECE
@@ -82,7 +82,7 @@ def test_long_sums_are_more_precise_than_one_after_the_other():
 @pytest.mark.parametrize(
     ("name", "dtype", "step"),
     [
-        ("cumsum", np.float32, AccumulateStep),
+        ("cumsum", np.float32, RoutineStep),
         ("cumsum", np.complex64, ExternStep),
         ("cummax", dtypes.bfloat16, ExternStep),
         ("cumlogsumexp", np.float32, ExternStep),
@@ -104,4 +104,4 @@ def test_accumulations_in_loops_and_between_kernels():
     want = np.cumsum(2 * x, axis=1)
     np.testing.assert_allclose(np.asarray(carry), want.sum(0), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(np.asarray(rows), want - 1, rtol=1e-5, atol=1e-5)
-    assert "accumulation" in fg.debug.why_not_fused(lambda x: fg.lax.cumsum(x * 2, 1) + 1, x)
+    assert "routine" in fg.debug.why_not_fused(lambda x: fg.lax.cumsum(x * 2, 1) + 1, x)

@@ -1,0 +1,21 @@
+"""Routines that take several hand-written kernels, or loops that no generated kernel has, by name.
+
+A routine is a function `calls(buffers, *settings)`: `buffers` are the dtypes of its operands and results, in this
+order, which are also the buffers of each of its kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from funcgrad.kernels.cpu import scan, selection
+
+Call = tuple[str, int, float, list[int]]
+"""The source of a kernel, its extent, nanoseconds of each step of that, its integers."""
+
+ROUTINES: dict[str, Callable[..., list[Call]]] = {"accumulate": scan.calls, "top_k": selection.calls}
+
+
+def calls(routine: str, buffers: Sequence[str], settings: Sequence[int | str]) -> list[Call]:
+    """The calls, one after the other, that a routine consists of."""
+    return ROUTINES[routine](tuple(buffers), *settings)
