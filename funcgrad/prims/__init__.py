@@ -33,6 +33,7 @@ from funcgrad.prims import (
     sorting,
     special,
     transcendental,
+    user_arrays,
     user_functions,
 )
 
@@ -69,5 +70,6 @@ __all__ = [
     "sorting",
     "special",
     "transcendental",
+    "user_arrays",
     "user_functions",
 ]

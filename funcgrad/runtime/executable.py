@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import math
 import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.kernels.cpu import blas, program, routines
 from funcgrad.lower import heuristics, memory
 from funcgrad.lower.cpu.emit import emit
+from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
     CopyStep,
     ExternStep,
@@ -32,6 +34,7 @@ from funcgrad.lower.lowered import (
     Lowered,
     RegionStep,
     RoutineStep,
+    UserStep,
     View,
 )
 from funcgrad.lower.placement import Buffer, Operand, Place, Placement, place
@@ -40,7 +43,7 @@ from funcgrad.lower.to_loops import lower
 from funcgrad.passes import pipeline
 from funcgrad.runtime import buffers, cache, donation, regions
 from funcgrad.runtime.device import driver
-from funcgrad.runtime.library import LibraryCall
+from funcgrad.runtime.library import LibraryCall, user_call_failed
 
 LONG_PROGRAM_NS = 20_000
 """Above this much predicted work a call lets other Python threads run."""
@@ -71,6 +74,7 @@ class Executable:
         self.sources: list[str] = []
         self.work = 0.0
         self._library_calls: list[LibraryCall] = []
+        self._user_calls: list[str] = []
         self._exits: list[int] = []
         self._numbers: dict[str, int] = {}
         self._donated = donated
@@ -155,6 +159,8 @@ class Executable:
             self._append_routine(assembled, step, placement)
         elif isinstance(step, RegionStep):
             self._append_region(assembled, step, placement)
+        elif isinstance(step, UserStep):
+            self._append_user_call(assembled, step, [address(View(v)) for v in (*step.reads, *step.writes)])
         else:
             assert isinstance(step, ExternStep)
             types = [v.type for v in step.outputs]
@@ -162,10 +168,28 @@ class Executable:
             call = LibraryCall(primitive, dict(step.attributes), step.inputs, step.in_types, types)
             self._library_calls.append(call)
             values = [a for a in (*step.inputs, *step.outputs) if isinstance(a, Var)]
-            flag = (self.placement.arena_slot, self.placement.plan.size)
-            assembled.call(call.address, 1, 1, [*(address(View(v)) for v in values), flag])
-            self._exits.append(assembled.jump_if_zero(*flag))
+            assembled.call(call.address, 1, 1, [*(address(View(v)) for v in values), self._flag])
+            self._exits.append(assembled.jump_if_zero(*self._flag))
             self.work += LONG_PROGRAM_NS
+
+    @property
+    def _flag(self) -> tuple[int, int]:
+        """Where the byte is that a call clears when it fails."""
+        return self.placement.arena_slot, self.placement.plan.size
+
+    def _append_user_call(
+        self, assembled: program.Program, step: UserStep, pointers: list[tuple[int, int]]
+    ) -> None:
+        text, integers, scalars = emit_user_call(step)
+        self.sources.append(text)
+        extent = math.prod(size for size, _ in step.definition.levels)
+        work = sum(v.type.nbytes for v in (*step.reads, *step.writes)) / max(extent, 1)
+        grain = heuristics.parallel_grain(extent, work, self._cores)
+        values = [*integers, *map(_bits, scalars)]
+        assembled.call(self._kernel(text), extent, grain, [*pointers, self._flag], values)
+        self._exits.append(assembled.jump_if_zero(*self._flag))
+        self._user_calls.append(step.definition.name)
+        self.work += extent * work
 
     def _append_routine(self, assembled: program.Program, step: RoutineStep, placement: Placement) -> None:
         values = (*step.inputs, *step.outputs)
@@ -229,18 +253,21 @@ class Executable:
         good = function[2]
         if good is not None and not good.value:
             good.value = 1
-            raise next(e for e in map(LibraryCall.error, self._library_calls) if e is not None)
+            errors = [e for e in map(LibraryCall.error, self._library_calls) if e is not None]
+            raise errors[0] if errors else user_call_failed(self._user_calls)
 
     def _function(self) -> tuple[Any, Any, Any]:
-        """The program as a function, the arena that it works in, and the byte behind that which library calls clear
-        when they fail (None where there are none). One call at a time uses one; they are kept for the next calls."""
+        """The program as a function, the arena that it works in, and the byte behind that which calls of others' code
+        clear when they fail (None where there are none). One call at a time uses one; they are kept for the next
+        calls."""
         assert self._words is not None
         size = self.placement.plan.size
-        needed = size or self._library_calls
+        can_fail = self._library_calls or self._user_calls
+        needed = size or can_fail
         arena = np.empty(size + memory.ALIGNMENT, np.uint8) if needed else None
         start = 0 if arena is None else arena.ctypes.data
         start += -start % memory.ALIGNMENT
-        good = ctypes.c_uint8.from_address(start + size) if self._library_calls else None
+        good = ctypes.c_uint8.from_address(start + size) if can_fail else None
         if good is not None:
             good.value = 1
         long = self.work > LONG_PROGRAM_NS
