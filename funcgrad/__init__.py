@@ -2,7 +2,9 @@
 
 # ruff: noqa: E402, F401
 
+import importlib as _importlib
 import os
+from typing import Any as _Any
 
 from funcgrad.version import __version__
 
@@ -16,6 +18,8 @@ from funcgrad import (
     ad_checkpoint,
     checkify,
     checkpoint_policies,
+    custom_batching,
+    custom_derivatives,
     debug,
     dtypes,
     errors,
@@ -53,30 +57,38 @@ from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
 from funcgrad.contexts import (
     checking_leaks,
+    default_matmul_precision,
     disable_jit,
+    enable_x64,
     ensure_compile_time_eval,
     named_call,
     named_scope,
 )
-from funcgrad.custom_rules import custom_jvp, custom_vjp
+from funcgrad.custom_rules import closure_convert, custom_gradient, custom_jvp, custom_vjp
 from funcgrad.debug import infs as debug_infs
 from funcgrad.debug import key_reuse as debug_key_reuse
 from funcgrad.debug import nans as debug_nans
 from funcgrad.devices import (
     default_backend,
+    default_device,
     device_count,
     device_get,
     device_put,
     devices,
     local_device_count,
     local_devices,
+    process_count,
+    process_index,
 )
+from funcgrad.dtypes import float0
 from funcgrad.jit import jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+from funcgrad.refs import Ref, freeze, new_ref
+from funcgrad.trace.core import type_of as typeof
 from funcgrad.user_kernels import elementwise
 
-__getattr__ = _unknown_names(
+_unknown = _unknown_names(
     __name__,
     {
         "cross_entropy": "it from funcgrad.nn.log_softmax and funcgrad.nn.one_hot",
@@ -91,8 +103,18 @@ __getattr__ = _unknown_names(
     },
 )
 
+_RARE = ("dlpack", "experimental", "image", "stages", "typing")
+"""Modules that are imported when they are first used."""
+
+
+@errors.boundary
+def __getattr__(name: str) -> _Any:
+    return _importlib.import_module(f"{__name__}.{name}") if name in _RARE else _unknown(name)
+
+
 __all__ = [
     "Array",
+    "Ref",
     "ShapeDtypeStruct",
     "__version__",
     "ad_checkpoint",
@@ -101,7 +123,11 @@ __all__ = [
     "checking_leaks",
     "checkpoint",
     "checkpoint_policies",
+    "closure_convert",
     "config",
+    "custom_batching",
+    "custom_derivatives",
+    "custom_gradient",
     "custom_jvp",
     "custom_vjp",
     "debug",
@@ -109,6 +135,8 @@ __all__ = [
     "debug_key_reuse",
     "debug_nans",
     "default_backend",
+    "default_device",
+    "default_matmul_precision",
     "device_count",
     "device_get",
     "device_put",
@@ -116,11 +144,14 @@ __all__ = [
     "disable_jit",
     "dtypes",
     "effects_barrier",
+    "enable_x64",
     "elementwise",
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",
     "flatten_util",
+    "float0",
+    "freeze",
     "grad",
     "hessian",
     "io_callback",
@@ -138,16 +169,21 @@ __all__ = [
     "make_jaxpr",
     "named_call",
     "named_scope",
+    "new_ref",
     "nn",
     "numpy",
     "ops",
+    "process_count",
+    "process_index",
     "pure_callback",
     "random",
     "remat",
     "scipy",
     "tree",
     "tree_util",
+    "typeof",
     "value_and_grad",
     "vjp",
     "vmap",
+    *_RARE,
 ]

@@ -75,7 +75,8 @@ class ArrayMethods:
     def __setitem__(self, index: Any, value: Any) -> None:
         raise ImmutableError(
             f"arrays do not change in place: {self.type}",
-            hint="write x = x.at[index].set(value), which gives a new array (jit makes it in place)",
+            hint="write x = x.at[index].set(value), which gives a new array (jit makes it in place), or make a local "
+            "array that does change, ref = funcgrad.new_ref(x): then ref[index] = value, and ref[...] is the array",
         )
 
     @boundary
@@ -84,6 +85,14 @@ class ArrayMethods:
             f"arrays do not change in place: {self.type}",
             hint="use funcgrad.numpy.delete(x, index), which gives a new array",
         )
+
+
+def no_single_truth(type: ArrayType) -> ArgumentError:
+    """The error of a condition on an array of several elements, or none."""
+    return ArgumentError(
+        f"an array of {type.size} elements has no single truth value: {type}",
+        hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice",
+    )
 
 
 def no_axes_to_iterate(type: ArrayType) -> ArgumentError:
@@ -159,10 +168,7 @@ class Array(ArrayMethods):
     @boundary
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise ArgumentError(
-                f"an array of {self._data.size} elements has no single truth value: {self.type}",
-                hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice",
-            )
+            raise no_single_truth(self.type)
         return bool(self._data)
 
     @boundary

@@ -39,6 +39,17 @@ def _one_of(*dtypes: str):
     return parse
 
 
+def _ways(value: Any) -> int:
+    if isinstance(value, bool):
+        return DEFAULT_WAYS if value else 0
+    number = int(value)
+    if number < 0:
+        raise ValueError(f"expected a number of ways, 0 for none, got {value!r}")
+    return number
+
+
+DEFAULT_WAYS = 64
+
 SETTINGS: dict[str, Setting] = {
     "default_float": Setting(
         np.dtype(np.float32), _one_of("float32", "float64"), "dtype of Python floats and of float creation"
@@ -55,6 +66,11 @@ SETTINGS: dict[str, Setting] = {
         False, _flag, "log, in words, why a function under jit is traced again", traced=False
     ),
     "check_tracer_leaks": Setting(False, _flag, "raise where a traced value outlives its function"),
+    "python_branches": Setting(
+        DEFAULT_WAYS,
+        _ways,
+        "the most ways through a function that are traced where Python conditions ask for traced values; 0: none",
+    ),
 }
 
 _JAX_NAMES = {
@@ -80,6 +96,7 @@ class Config:
     debug_key_reuse: bool
     explain_recompiles: bool
     check_tracer_leaks: bool
+    python_branches: int
 
     def __init__(self) -> None:
         for name, setting in SETTINGS.items():

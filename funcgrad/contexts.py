@@ -39,6 +39,25 @@ def ensure_compile_time_eval() -> AbstractContextManager[object]:
     return current(EAGER)
 
 
+def enable_x64(new_val: bool = True) -> AbstractContextManager[None]:
+    """Inside, Python floats and newly made arrays of floats are float64 (float32 where `new_val` is false).
+
+    float64 arrays stay float64 in any case; `config.update("jax_enable_x64", True)` sets it for good.
+
+    >>> import funcgrad as fg
+    >>> with fg.enable_x64():
+    ...     fg.numpy.ones(2).dtype
+    dtype('float64')
+    """
+    return config.using(default_float="float64" if new_val else "float32")
+
+
+@contextmanager
+def default_matmul_precision(precision: Any) -> Iterator[None]:
+    """Accepted for JAX's sake: matrix products always have the full precision of their dtype."""
+    yield
+
+
 def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
     """`fun`, in a `named_scope`."""
     return named_scope(name or getattr(fun, "__name__", "call"))(fun)

@@ -1,20 +1,24 @@
-"""`custom_jvp` and `custom_vjp` for functions of trees: what users decorate with; the machinery is in
-prims/custom.py."""
+"""`custom_jvp` and `custom_vjp` for functions of trees, and what is made of them: what users decorate with. The
+machinery is in prims/custom.py."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of
+from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Zero
+from funcgrad.ir.types import ArrayType
 from funcgrad.prims.custom import CustomJvp, CustomVjp
+from funcgrad.records import entity
 from funcgrad.trace import ops
-from funcgrad.trace.core import state, type_of
+from funcgrad.trace.core import Tracer, state, type_of
+from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 
 F = Callable[..., Any]
 
@@ -76,11 +80,67 @@ class _Custom:
         return leaves, in_tree, fixed, FlatFunction(function, in_tree)
 
 
+class SymbolicZero:
+    """A tangent or cotangent that is known to be zero: what rules with `symbolic_zeros` see of arguments and results
+    that are not involved. It has a shape and a dtype and no elements."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ArrayType):
+        self.aval = aval
+
+    type = property(lambda self: self.aval)
+    shape = property(lambda self: self.aval.shape)
+    dtype = property(lambda self: self.aval.dtype)
+    ndim = property(lambda self: self.aval.ndim)
+    size = property(lambda self: self.aval.size)
+
+    def __repr__(self) -> str:
+        return f"SymbolicZero({self.aval})"
+
+
+def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
+    """The zero tangent of a value: a SymbolicZero, or an array of zeros.
+
+    >>> import funcgrad as fg
+    >>> fg.custom_derivatives.zero_from_primal(fg.numpy.ones(2), symbolic_zeros=True)
+    SymbolicZero(f32[2])
+    """
+    tangent = type_of(val).tangent()
+    return SymbolicZero(tangent) if symbolic_zeros else ops.zeros(tangent)
+
+
+class CustomVJPPrimal(NamedTuple):
+    """What the forward rule of a custom_vjp with `symbolic_zeros` gets in place of each leaf `value`; `perturbed` says
+    whether it is involved in differentiation."""
+
+    value: Any
+    perturbed: bool
+
+
+def custom_vjp_primal_tree_values(tree_of_primals: Any) -> Any:
+    """The values of a tree of CustomVJPPrimals.
+
+    >>> import funcgrad as fg
+    >>> one = fg.custom_derivatives.CustomVJPPrimal(2.0, True)
+    >>> fg.custom_derivatives.custom_vjp_primal_tree_values({"a": one})
+    {'a': 2.0}
+    """
+    return tree.map(lambda p: p.value, tree_of_primals, is_leaf=lambda x: isinstance(x, CustomVJPPrimal))
+
+
+def _shown(values: Sequence[Any]) -> list[Any]:
+    """Tangents as a rule with `symbolic_zeros` sees them."""
+    return [SymbolicZero(v.type) if v.__class__ is Zero else v for v in values]
+
+
 class custom_jvp(_Custom):
     """A function with a forward derivative rule of its own.
 
     The rule `jvp(*nondiff, primals, tangents)` gives (output, output tangent). It is used for every
-    derivative, of any order and mode; the tangent has to be linear in `tangents`.
+    derivative, of any order and mode; the tangent has to be linear in `tangents`. With `defjvp(rule,
+    symbolic_zeros=True)` a tangent that is known to be zero is a `custom_derivatives.SymbolicZero`, and the rule may
+    return such.
 
     >>> import funcgrad as fg
     >>> @fg.custom_jvp
@@ -95,10 +155,11 @@ class custom_jvp(_Custom):
     """
 
     _rule: F | None = None
+    _symbolic = False
 
     def defjvp(self, jvp: F, symbolic_zeros: bool = False) -> F:
         """Give the rule; usable as a decorator."""
-        self._rule = jvp
+        self._rule, self._symbolic = jvp, bool(symbolic_zeros)
         return jvp
 
     def defjvps(self, *jvps: F | None) -> None:
@@ -112,7 +173,7 @@ class custom_jvp(_Custom):
                     total = ops.add(total, one(t, out, *primals))
             return out, total
 
-        self._rule = rule
+        self._rule, self._symbolic = rule, False
 
     @boundary
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -125,7 +186,7 @@ class custom_jvp(_Custom):
         rule_tree: list[Any] = []
 
         def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-            given, given_tangents = in_tree.unflatten(primals)[0], in_tree.unflatten(tangents)[0]
+            given, given_tangents = in_tree.unflatten(primals)[0], in_tree.unflatten(_shown(tangents))[0]
             result = self._rule(*fixed, given, given_tangents)  # type: ignore[misc]
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
@@ -142,7 +203,8 @@ class custom_jvp(_Custom):
             rule_tree[:] = [out_tree]
             return outs, [_rule_tangent(self._name, o, t) for o, t in zip(outs, out_tangents)]
 
-        outs = state.trace.call_custom_jvp(CustomJvp(flat, rule, self._name), leaves)
+        call = CustomJvp(flat, rule, self._name, self._symbolic)
+        outs = state.trace.call_custom_jvp(call, leaves)
         return (flat.out_tree if hasattr(flat, "out_tree") else rule_tree[0]).unflatten(outs)
 
 
@@ -159,9 +221,10 @@ def _check_same_output(name: str, flat: FlatFunction, out_tree: Any, which: str)
 
 def _rule_tangent(name: str, out: Any, tangent: Any) -> Any:
     """A rule's tangent, checked against its output."""
-    t, expected = type_of(tangent), type_of(out).tangent()
-    if expected.dtype == dtypes.float0:
+    expected = type_of(out).tangent()
+    if expected.dtype == dtypes.float0 or isinstance(tangent, SymbolicZero):
         return Zero(expected)
+    t = type_of(tangent)
     if t.shape != expected.shape:
         raise ShapeError(
             f"the jvp rule of {name} returned a tangent of type {t} for an output of type {type_of(out)}",
@@ -181,7 +244,13 @@ class custom_vjp(_Custom):
     """A function with a reverse derivative rule of its own.
 
     `defvjp(fwd, bwd)`: `fwd(*args)` gives (output, residuals); `bwd(*nondiff, residuals, cotangent)` gives a
-    tuple with one cotangent per differentiable argument (None for zero).
+    tuple with one cotangent per differentiable argument (None for zero). Forward mode uses the transpose of `bwd`, and
+    second derivatives differentiate both rules.
+
+    With `symbolic_zeros` each leaf of `fwd`'s differentiable arguments is a
+    `custom_derivatives.CustomVJPPrimal(value, perturbed)`, and a cotangent that is known to be zero is a
+    `custom_derivatives.SymbolicZero`. With `optimize_remat`, where `checkpoint` leaves out the residuals, the function
+    itself runs in the place of `fwd`; `fwd` is then traced like a function under `jit`.
 
     >>> import funcgrad as fg
     >>> @fg.custom_vjp
@@ -193,10 +262,11 @@ class custom_vjp(_Custom):
     """
 
     _rules: tuple[F, F] | None = None
+    _symbolic = _apart = False
 
     def defvjp(self, fwd: F, bwd: F, symbolic_zeros: bool = False, optimize_remat: bool = False) -> None:
         """Give the two rules."""
-        self._rules = (fwd, bwd)
+        self._rules, self._symbolic, self._apart = (fwd, bwd), bool(symbolic_zeros), bool(optimize_remat)
 
     @boundary
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -210,7 +280,9 @@ class custom_vjp(_Custom):
         types = [type_of(x) for x in leaves]
         trees: dict[str, Any] = {}
 
-        def forward(*values: Any) -> tuple[list[Any], list[Any]]:
+        def forward(values: Sequence[Any], perturbed: Sequence[bool]) -> tuple[list[Any], list[Any]]:
+            if self._symbolic:
+                values = list(map(CustomVJPPrimal, values, perturbed))
             dynamic = in_tree.unflatten(values)[0]
             nondiff = sorted(zip([n % (len(dynamic) + len(fixed)) for n in self._nondiff], fixed))
             full = list(dynamic)
@@ -229,10 +301,11 @@ class custom_vjp(_Custom):
 
         def backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
             held = trees["residuals"].unflatten(residuals)
-            result = bwd(*fixed, held, trees["out"].unflatten(cotangents))
+            result = bwd(*fixed, held, trees["out"].unflatten(_shown(cotangents)))
             return self._input_cotangents(result, in_tree, types)
 
-        outs = state.trace.call_custom_vjp(CustomVjp(flat, forward, backward, self._name), leaves)
+        call = CustomVjp(flat, forward, backward, self._name, self._symbolic, self._apart)
+        outs = state.trace.call_custom_vjp(call, leaves)
         return (flat.out_tree if hasattr(flat, "out_tree") else trees["out"]).unflatten(outs)
 
     def _input_cotangents(self, result: Any, in_tree: Any, types: Sequence[Any]) -> list[Any]:
@@ -250,7 +323,7 @@ class custom_vjp(_Custom):
         for child, given in zip(in_tree.children()[0].children(), result):
             own = types[start : start + child.num_leaves]
             start += child.num_leaves
-            if given is None:
+            if given is None or isinstance(given, SymbolicZero):
                 flat += [Zero(t.tangent()) for t in own]
                 continue
             leaves, structure = tree.flatten(given, is_leaf=lambda x: x is None)
@@ -264,7 +337,7 @@ class custom_vjp(_Custom):
 
     def _cotangent(self, cotangent: Any, primal: Any) -> Any:
         expected = primal.tangent()
-        if cotangent is None or expected.dtype == dtypes.float0:
+        if cotangent is None or isinstance(cotangent, SymbolicZero) or expected.dtype == dtypes.float0:
             return Zero(expected)
         t = type_of(cotangent)
         if t.shape != expected.shape:
@@ -273,3 +346,110 @@ class custom_vjp(_Custom):
                 hint="an argument and its cotangent have one shape; sum over what was broadcast",
             )
         return ops.convert(cotangent, expected.dtype) if t.dtype != expected.dtype else cotangent
+
+
+@entity
+class _Pullback:
+    """A reverse rule as residuals: a graph, and the constants that it closes over."""
+
+    graph: Graph
+    tree: tree.TreeDef
+    constants: tuple[Any, ...]
+
+
+tree.register_pytree_node(
+    _Pullback,
+    lambda p: (p.constants, (p.graph, p.tree)),
+    lambda aux, children: _Pullback(*aux, tuple(children)),
+)
+
+
+def custom_gradient(fun: F) -> F:
+    """A function with a reverse rule of its own, where one function gives both: `fun(*args)` returns (output,
+    rule), and `rule(cotangent)` the cotangents of the arguments, a tuple of them where there are several.
+
+    What `rule` closes over of the computation is kept for the backward pass.
+
+    >>> import funcgrad as fg
+    >>> @fg.custom_gradient
+    ... def f(x):
+    ...     return x**2, lambda g: (g * x,)
+    >>> float(fg.grad(f)(3.0))
+    3.0
+    """
+    if not callable(fun):
+        raise ArgumentError(f"custom_gradient takes a function, got {type(fun).__name__}")
+
+    def parts(args: Any) -> tuple[Any, F]:
+        result = fun(*args)
+        if not isinstance(result, tuple | list) or len(result) != 2 or not callable(result[1]):
+            raise ArgumentError(
+                f"the function {name_of(fun)} under custom_gradient has to return (output, rule)",
+                hint="return y, lambda cotangent: (cotangent of each argument, ...)",
+            )
+        return result[0], result[1]
+
+    @custom_vjp
+    @functools.wraps(fun)
+    def wrapped(*args: Any) -> Any:
+        return parts(args)[0]
+
+    found: dict[str, Any] = {}
+
+    def forward(*args: Any) -> tuple[Any, Any]:
+        out, rule = parts(args)
+        leaves, out_tree = tree.flatten(out)
+
+        def flat_rule(*cotangents: Any) -> list[Any]:
+            result = rule(out_tree.unflatten(cotangents))
+            if len(args) == 1 and not (isinstance(result, tuple | list) and len(result) == 1):
+                result = (result,)
+            flat, found["tree"] = tree.flatten(tuple(result))
+            return flat
+
+        closed = trace_to_graph(flat_rule, [type_of(x).tangent() for x in leaves], f"{name_of(fun)}.rule")
+        return out, _Pullback(closed.graph, found["tree"], closed.constants)
+
+    def backward(pullback: _Pullback, cotangent: Any) -> Any:
+        values = [*pullback.constants, *tree.leaves(cotangent)]
+        return pullback.tree.unflatten(evaluate_graph(pullback.graph, values))
+
+    wrapped.defvjp(forward, backward)
+    return wrapped
+
+
+@boundary
+def closure_convert(fun: F, *example_args: Any) -> tuple[F, list[Any]]:
+    """`fun` as a function that closes over nothing that is being differentiated, and what it closed over.
+
+    Gives (converted, values) with `converted(*args, *values) == fun(*args)`, for arguments of the types of
+    `example_args`. The values are the traced floats that `fun` refers to; other values stay in it.
+
+    >>> import funcgrad as fg
+    >>> def solve(y):
+    ...     f, values = fg.closure_convert(lambda x: x * y, 1.0)
+    ...     return f(2.0, *values)
+    >>> float(fg.grad(solve)(3.0))
+    2.0
+    """
+    leaves, in_tree = tree.flatten((example_args, {}))
+    flat = FlatFunction(fun, in_tree)
+    closed = trace_to_graph(flat, [type_of(x) for x in leaves], name_of(fun))
+    moving = [isinstance(c, Tracer) and dtypes.is_inexact(type_of(c).dtype) for c in closed.constants]
+    kept = [None if m else c for c, m in zip(closed.constants, moving)]
+    values = [c for c, m in zip(closed.constants, moving) if m]
+
+    def converted(*args: Any) -> Any:
+        count = len(args) - len(values)
+        given, found = tree.flatten((args[:count], {}))
+        if found != in_tree:
+            raise ArgumentError(
+                f"closure_convert of {name_of(fun)} was traced for arguments of structure {in_tree}, and is called "
+                f"with {found}",
+                hint="call it with arguments like the example's, and then the values that closure_convert gave",
+            )
+        hoisted = iter(args[count:])
+        constants = [next(hoisted) if m else k for k, m in zip(kept, moving)]
+        return flat.out_tree.unflatten(evaluate_graph(closed.graph, [*constants, *given]))
+
+    return converted, values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,24 @@ def device_count(backend: str | None = None) -> int:
 
 
 local_device_count = device_count
+
+
+def process_count(backend: str | None = None) -> int:
+    """The number of processes that work together: one."""
+    return 1
+
+
+def process_index(backend: str | None = None) -> int:
+    """The number of this process among them."""
+    return 0
+
+
+@contextmanager
+def default_device(device: Any) -> Iterator[None]:
+    """Inside, new arrays lie on `device`; ArgumentError where there is no such device."""
+    if device not in (None, CPU):
+        raise ArgumentError(f"there is no device {device!r}", hint="the devices are: 'cpu'")
+    yield
 
 
 def default_backend() -> str:

@@ -233,6 +233,20 @@ def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
     return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype
 
 
+def issubdtype(arg1: Any, arg2: Any) -> bool:
+    """Whether a dtype is another, or belongs to a family of NumPy's such as `numpy.floating`."""
+    first = as_dtype(arg1)
+    if isinstance(arg2, type) and issubclass(arg2, np.generic):
+        kind = np.floating if first == bfloat16 else first.type
+        return issubclass(kind, arg2) or first.type is arg2
+    return first == as_dtype(arg2)
+
+
+def canonicalize_dtype(dtype: Any) -> np.dtype:
+    """The dtype that arrays have which are asked for `dtype`: itself, since 64-bit dtypes are always there."""
+    return as_dtype(dtype)
+
+
 def finfo(dtype: Any) -> Any:
     """Machine limits of a float dtype, as `numpy.finfo` gives them, bfloat16 too."""
     return ml_dtypes.finfo(real_of(as_dtype(dtype)))

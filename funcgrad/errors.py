@@ -119,6 +119,15 @@ class PrimitiveError(FuncgradError, TypeError):
     """A primitive's record is incomplete or contradicts itself."""
 
 
+# JAX's names of these
+ConcretizationTypeError = ConcretizationError
+TracerBoolConversionError = ConcretizationError
+TracerArrayConversionError = ConcretizationError
+TracerIntegerConversionError = ConcretizationError
+NonConcreteBooleanIndexError = IndexingError
+UnexpectedTracerError = LeakedTracerError
+
+
 class FuncgradWarning(UserWarning):
     """Base of all warnings of funcgrad."""
 
@@ -127,10 +136,42 @@ class CacheWarning(FuncgradWarning):
     """The kernel cache cannot be used as asked; work goes on without it."""
 
 
+class Held:
+    """What stands for the array that it holds at the time (see refs.py) in the arguments of public functions."""
+
+    __slots__ = ()
+
+    def read(self) -> Any:
+        raise NotImplementedError
+
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def with_arrays(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
+    """The arguments with arrays in place of what holds them; None where nothing does."""
+    found = False
+
+    def read(value: Any) -> Any:
+        nonlocal found
+        if isinstance(value, Held):
+            found = True
+            return value.read()
+        if value.__class__ in (list, tuple):
+            return value.__class__(map(read, value))
+        if value.__class__ is dict:
+            return {k: read(v) for k, v in value.items()}
+        return value
+
+    again = tuple(map(read, args)), {k: read(v) for k, v in kwargs.items()}
+    return again if found else None
+
+
 def boundary(function: F) -> F:
     """Mark a public function: an error that leaves it shows the user's frames, not funcgrad's own.
 
-    Arguments that do not fit its signature raise ArgumentError, with the signature.
+    Arguments that do not fit its signature raise ArgumentError, with the signature. A `Held` among them, which no
+    function takes for an array, is an array when the function is called again.
     """
 
     @functools.wraps(function)
@@ -138,6 +179,8 @@ def boundary(function: F) -> F:
         try:
             return function(*args, **kwargs)
         except Exception as error:
+            if isinstance(error, DTypeError) and (again := with_arrays(args, kwargs)) is not None:
+                return wrapper(*again[0], **again[1])
             if type(error) is TypeError and (misfit := _signature_misfit(wrapper, error, args, kwargs)):
                 try:
                     raise misfit from None

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import tree
-from funcgrad.errors import ArgumentError, DTypeError
-from funcgrad.trace.core import is_operand
+from funcgrad.errors import ArgumentError, DTypeError, Held
+from funcgrad.trace.core import is_operand, operand_hint
 from funcgrad.tree import TreeDef
 
 
@@ -74,7 +74,9 @@ def check_results(function: Any, outs: Sequence[Any], result: Any) -> None:
             raise DTypeError(
                 f"{name_of(function)} returned {out!r} of type {type(out).__name__}{where}; a traced function "
                 "returns arrays, numbers, and trees of them",
-                hint="return arrays only (None is allowed as an empty tree); use has_aux=True for other data "
+                hint=operand_hint(out)
+                if isinstance(out, Held)
+                else "return arrays only (None is allowed as an empty tree); use has_aux=True for other data "
                 "under grad, or compute it outside",
             )
 

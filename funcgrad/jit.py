@@ -16,7 +16,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.config import config
-from funcgrad.errors import ArgumentError, UnhashableError, boundary
+from funcgrad.errors import ArgumentError, DTypeError, UnhashableError, boundary, with_arrays
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.ir.types import ArrayType
@@ -229,6 +229,8 @@ class Jitted:
                     return traced.run(leaves)
             return self._call(args, kwargs)
         except Exception as error:  # as errors.boundary does, without one more call
+            if isinstance(error, DTypeError) and (again := with_arrays(args, kwargs)) is not None:
+                return self(*again[0], **again[1])
             hide_internal_frames(error)
             raise
 
@@ -403,7 +405,8 @@ def jit(
 
     The function is traced once for each new combination of argument structure, shapes, dtypes and static
     values; its operations become fused native kernels. Kernels are shared between functions and kept on disk,
-    so a new shape costs a trace, not a compilation.
+    so a new shape costs a trace, not a compilation. Where Python asks for the truth of a traced value (`if`, `and`,
+    `not`), the function is traced once for each outcome, up to `config.python_branches` ways through it.
 
     Args:
         fun: a pure function whose arguments and results are arrays, numbers, or trees of them. Without it,

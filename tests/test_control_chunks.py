@@ -47,8 +47,11 @@ def test_a_checkpoint_with_values_in_hand_may_ask_for_them():
     np.testing.assert_allclose(fg.grad(f)(-3.0), -6.0)
     np.testing.assert_allclose(fg.grad(f)(0.0), 0.0)
     np.testing.assert_allclose(fg.grad(f)(0.5), np.cos(np.float32(0.5)), 1e-6)
+    np.testing.assert_allclose(fg.jit(fg.grad(f))(-3.0), -6.0)
+    g = fg.checkpoint(lambda x: x * float(x))
+    np.testing.assert_allclose(fg.grad(g)(3.0), 3.0)
     with pytest.raises(ConcretizationError):
-        fg.jit(fg.grad(f))(1.0)
+        fg.jit(fg.grad(g))(1.0)
 
 
 def test_a_jitted_method_keeps_what_jitted_functions_have():

@@ -405,18 +405,18 @@ def deletion_of_an_element():
 
 
 # ------------------------------------------------------------------------------------------- traced values
-@wrong(ConcretizationError, "condition", "bool[]", fix="lax.cond")
-def if_of_a_traced_value():
+@wrong(ShapeError, "if x.sum() > 0:", "is True", "f32[3]", "is False", "f32[]", fix="one shape")
+def if_of_a_traced_value_with_outcomes_of_two_shapes():
     @fg.jit
     def f(x):
         if x.sum() > 0:  # here
             return x
-        return -x
+        return x.sum()
 
     f(V3)
 
 
-@wrong(ConcretizationError, "condition", "i64[]", fix="lax.cond")
+@wrong(ConcretizationError, "while n", "no end", fix="n = funcgrad.lax.while_loop(goes_on, step, n)")
 def while_of_a_traced_value():
     @fg.jit
     def f(n):

@@ -44,7 +44,7 @@ class _Book:
             trace = trace.parent
         if isinstance(trace, GraphTrace):
             atom = trace.atom(key)
-            if isinstance(atom, Var):
+            if isinstance(atom, Var) and not trace.met_before(atom):
                 self.events.setdefault(id(atom), (atom, []))[1].append(use)
         elif not isinstance(key, Tracer):
             self.note(self.used, np.asarray(data_of(key)).tobytes(), use)

@@ -16,12 +16,13 @@ from funcgrad.lax.collectives import (
     psum,
     psum_scatter,
 )
-from funcgrad.lax.control import cond, fori_loop, scan, switch, while_loop
+from funcgrad.lax.control import cond, fori_loop, platform_dependent, scan, switch, while_loop
 from funcgrad.lax.convolution import (
     ConvDimensionNumbers,
     conv,
     conv_dimension_numbers,
     conv_general_dilated,
+    conv_general_dilated_patches,
     conv_transpose,
     conv_with_general_padding,
     padtype_to_pads,
@@ -254,6 +255,7 @@ __all__ = [
     "conv",
     "conv_dimension_numbers",
     "conv_general_dilated",
+    "conv_general_dilated_patches",
     "conv_transpose",
     "conv_with_general_padding",
     "convert_element_type",
@@ -321,6 +323,7 @@ __all__ = [
     "optimization_barrier",
     "pad",
     "padtype_to_pads",
+    "platform_dependent",
     "pmax",
     "pmean",
     "pmin",

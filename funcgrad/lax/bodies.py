@@ -141,6 +141,18 @@ def trace_body(carry: Carry, function: F, flat: F, types: Sequence[ArrayType]) -
     return closed
 
 
+class Noting:
+    """A function of flat values that also gives the structure of what it returned, which is kept in `out_tree`."""
+
+    def __init__(self, function: Callable[..., tuple[list[Any], TreeDef]]):
+        self.function = function
+        self.out_tree: TreeDef
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        outs, self.out_tree = self.function(*leaves)
+        return outs
+
+
 class Branch:
     """A branch of `cond` or `switch`, as a function of flat operands."""
 

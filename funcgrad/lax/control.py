@@ -19,6 +19,7 @@ from funcgrad.flat import name_of
 from funcgrad.ir.types import array_type
 from funcgrad.lax.bodies import (
     Carry,
+    Noting,
     check_function,
     operands_of,
     trace_body,
@@ -74,17 +75,16 @@ def scan(
     carry = Carry("scan", "carry", init, f)
     if config.disable_jit and length:
         return _python_scan(f, init, xs, length, reverse)
-    held: list[Any] = []
     count = len(carry.leaves)
 
-    def body(*leaves: Any) -> list[Any]:
+    def step(*leaves: Any) -> tuple[list[Any], tree.TreeDef]:
         result = f(carry.tree.unflatten(leaves[:count]), x_tree.unflatten(leaves[count:]))
         new, y = _pair(f, result)
         ys, y_tree = operands_of("scan", f, y)
-        held[:] = [y_tree]
-        return [*carry.fit(f, new), *ys]
+        return [*carry.fit(f, new), *ys], y_tree
 
     slices = [array_type(t.shape[1:], t.dtype, t.weak) for t in map(type_of, x_leaves)]
+    body = Noting(step)
     closed = trace_body(carry, f, body, slices)
     outs = bind(
         scan_p,
@@ -97,7 +97,7 @@ def scan(
         length=length,
         reverse=bool(reverse),
     )
-    return carry.tree.unflatten(outs[:count]), held[0].unflatten(outs[count:])
+    return carry.tree.unflatten(outs[:count]), body.out_tree.unflatten(outs[count:])
 
 
 def _pair(f: F, result: Any) -> tuple[Any, Any]:
@@ -365,3 +365,21 @@ def _choose(what: str, index: Any, branches: Sequence[F], operands: tuple[Any, .
 
 
 __all__ = ["cond", "fori_loop", "scan", "switch", "while_loop"]
+
+
+@boundary
+def platform_dependent(*args: Any, default: F | None = None, **per_platform: F) -> Any:
+    """What the function for the platform that runs gives for `args`: `cpu` or, where there is none, `default`.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.platform_dependent(2.0, cpu=lambda x: x + 1, cuda=lambda x: x - 1)
+    3.0
+    """
+    chosen = per_platform.get("cpu", default)
+    if chosen is None:
+        raise ArgumentError(
+            f"platform_dependent has functions for {sorted(per_platform)}, and the platform is 'cpu'",
+            hint="pass cpu=... or default=...",
+        )
+    check_function("platform_dependent", "cpu" if "cpu" in per_platform else "default", chosen)
+    return chosen(*args)

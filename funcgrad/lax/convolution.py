@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -369,3 +370,49 @@ __all__ = [
     "padtype_to_pads",
     "reduce_window",
 ]
+
+
+@boundary
+def conv_general_dilated_patches(
+    lhs: Any,
+    filter_shape: Sequence[int],
+    window_strides: Sequence[int],
+    padding: Padding,
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """The windows that a convolution with a kernel of `filter_shape` sees, side by side in the channels.
+
+    Channel (c * size of the window + position in it) of the result is the element at that position of the window in
+    channel c. Arguments are those of `conv_general_dilated`; the layout of the kernel does not matter.
+
+    >>> import funcgrad as fg
+    >>> x = fg.numpy.arange(4.0).reshape(1, 1, 4)
+    >>> fg.lax.conv_general_dilated_patches(x, (2,), (1,), "VALID")
+    Array([[[0., 1., 2.],
+            [1., 2., 3.]]], dtype=float32)
+    """
+    filter_shape = tuple(filter_shape)
+    rank = type_of(lhs).ndim
+    if rank != len(filter_shape) + 2:
+        raise ShapeError(f"conv_general_dilated_patches: {type_of(lhs)} does not fit a window {filter_shape}")
+    numbers = conv_dimension_numbers(type_of(lhs).shape, (1,) * rank, dimension_numbers)
+    channels = type_of(lhs).shape[numbers.lhs_spec[1]]
+    size = math.prod(filter_shape)
+    windows = np.eye(size, dtype=type_of(lhs).dtype).reshape(size, 1, *filter_shape)
+    kernel = np.transpose(np.tile(windows, (channels, *[1] * (rank - 1))), np.argsort(numbers.rhs_spec))
+    return conv_general_dilated(
+        lhs,
+        kernel,
+        window_strides,
+        padding,
+        lhs_dilation,
+        rhs_dilation,
+        numbers,
+        channels,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+    )

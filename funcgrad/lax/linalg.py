@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from funcgrad import dtypes
-from funcgrad.errors import boundary
+from funcgrad.errors import ShapeError, boundary
 from funcgrad.numpy.promotion import check_arrays
+from funcgrad.prims.control_scan import scan_p
 from funcgrad.trace import ops
-from funcgrad.trace.core import type_of
+from funcgrad.trace.core import bind, type_of
+from funcgrad.trace.graph_trace import trace_to_graph
 
 
 def adjoint(x: Any) -> Any:
@@ -111,4 +113,58 @@ def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return (outs[1], outs[0], outs[2]) if compute_uv else outs[0]
 
 
-__all__ = ["cholesky", "eigh", "lu", "lu_pivots_to_permutation", "qr", "svd", "triangular_solve"]
+@boundary
+def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:
+    """The x of `a @ x = b` for tridiagonal matrices, without pivoting (Thomas' algorithm).
+
+    Args:
+        dl, d, du: (..., n): the diagonals below, on and above the main one; dl[..., 0] and du[..., -1] do not count.
+        b: (..., n, k).
+
+    >>> import funcgrad as fg
+    >>> zero, one = fg.numpy.zeros(2), fg.numpy.ones(2)
+    >>> fg.lax.linalg.tridiagonal_solve(zero, 2 * one, zero, fg.numpy.ones((2, 1)))
+    Array([[0.5],
+           [0.5]], dtype=float32)
+    """
+    check_arrays("tridiagonal_solve", dl, d, du, b)
+    types = [type_of(x) for x in (dl, d, du, b)]
+    shape = types[1].shape
+    if not shape or types[0].shape != shape or types[2].shape != shape or types[3].shape[:-1] != shape:
+        raise ShapeError(
+            f"tridiagonal_solve takes three diagonals (..., n) and (..., n, k), got {', '.join(map(str, types))}"
+        )
+    rows = [ops.moveaxis(x, len(shape) - 1, 0) for x in (dl, d, du, b)]
+    right = type_of(rows[3])
+    each = (type_of(rows[1]).with_shape(shape[:-1]), right.with_shape(right.shape[1:]))
+
+    def wide(x: Any) -> Any:
+        return ops.broadcast_in_dim(x, each[1].shape, tuple(range(len(shape) - 1)))
+
+    def down(c: Any, y: Any, low: Any, middle: Any, high: Any, right: Any) -> list[Any]:
+        pivot = ops.sub(middle, ops.mul(low, c))
+        c = ops.div(high, pivot)
+        y = ops.div(ops.sub(right, ops.mul(wide(low), y)), wide(pivot))
+        return [c, y, c, y]
+
+    def up(below: Any, c: Any, y: Any) -> list[Any]:
+        return [ops.sub(y, ops.mul(wide(c), below))] * 2
+
+    def loop(body: Any, start: Any, xs: Any, reverse: bool) -> list[Any]:
+        slices = [type_of(x).with_shape(type_of(x).shape[1:]) for x in xs]
+        graph = trace_to_graph(body, [*start, *slices], "tridiagonal_solve").graph
+        params = {"graph": graph, "consts": 0, "carry": len(start), "length": shape[-1], "reverse": reverse}
+        return bind(scan_p, *map(ops.zeros, start), *xs, **params)[len(start) :]
+
+    # what does not count may be anything
+    n, zero = shape[-1], ops.zeros(each[0].with_shape((1, *shape[:-1])))
+    first = ops.concatenate([zero, ops.slice_in_dim(rows[0], 1, n)], 0)
+    last = ops.concatenate([ops.slice_in_dim(rows[2], 0, n - 1), zero], 0)
+    eliminated = loop(down, each, (first, rows[1], last, rows[3]), False)
+    (found,) = loop(up, each[1:], eliminated, True)
+    return ops.moveaxis(found, 0, len(shape) - 1)
+
+
+__all__ = [
+    "cholesky", "eigh", "lu", "lu_pivots_to_permutation", "qr", "svd", "triangular_solve", "tridiagonal_solve",
+]  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as _np
 
 from funcgrad import array as _array
 from funcgrad.array import Array as ndarray
-from funcgrad.dtypes import finfo, iinfo
+from funcgrad.dtypes import finfo, iinfo, issubdtype
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import fft, linalg
 from funcgrad.numpy import methods as _methods  # noqa: F401   # installs the operators of arrays
@@ -169,7 +169,6 @@ from funcgrad.numpy.inspection import (
     isdtype,
     isrealobj,
     isscalar,
-    issubdtype,
     iterable,
     ndim,
     shape,

@@ -64,15 +64,6 @@ def isrealobj(x: Any) -> bool:
     return not iscomplexobj(x)
 
 
-def issubdtype(arg1: Any, arg2: Any) -> bool:
-    """Whether a dtype is another, or belongs to a family of NumPy's such as `numpy.floating`."""
-    first = dtypes.as_dtype(arg1)
-    if isinstance(arg2, type) and issubclass(arg2, np.generic):
-        kind = np.floating if first == dtypes.bfloat16 else first.type
-        return issubclass(kind, arg2) or first.type is arg2
-    return first == dtypes.as_dtype(arg2)
-
-
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a dtype is, or belongs to, a kind of the Array API: "real floating", "integral", ..."""
     first = dtypes.as_dtype(dtype)

@@ -13,7 +13,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array
-from funcgrad.errors import boundary, hide_internal_frames
+from funcgrad.errors import DTypeError, boundary, hide_internal_frames, with_arrays
 from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
@@ -52,6 +52,8 @@ def straight_to_numpy(
         try:
             return general(x, y)
         except Exception as error:
+            if isinstance(error, DTypeError) and (again := with_arrays((x, y), {})) is not None:
+                return function(*again[0])
             hide_internal_frames(error)
             raise
 

@@ -245,9 +245,11 @@ def _only(graph: Graph, outputs: tuple[Atom, ...]) -> Graph:
     """The graph with other outputs, and only the equations that they need or that have an effect."""
     needed, kept = set(outputs), []
     for equation in reversed(graph.equations):
-        if any(v in needed for v in equation.outputs) or has_effect(equation):
-            kept.append(equation)
-            needed.update(equation.inputs)
+        used = tuple([v in needed for v in equation.outputs])
+        if any(used) or has_effect(equation):
+            prune = equation.primitive.prune
+            kept.append(equation if prune is None else prune(equation, used) or equation)
+            needed.update(kept[-1].inputs)
     return Graph(graph.inputs, tuple(reversed(kept)), outputs, graph.name)
 
 

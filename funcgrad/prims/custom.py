@@ -13,10 +13,10 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import NotDifferentiableError
-from funcgrad.ir.graph import Graph
+from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.calls import call_type, interpret, replay_call
+from funcgrad.prims.calls import call_type, interpret, jit_p, replay_call
 from funcgrad.records import entity
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -42,52 +42,88 @@ def _stage(primitive: Callable[[], Primitive], call: Any, operands: Sequence[Any
 
 @entity
 class CustomJvp:
-    """`function(*primals)` -> outs, and `rule(primals, tangents)` -> (outs, tangents); all flat."""
+    """`function(*primals)` -> outs, and `rule(primals, tangents)` -> (outs, tangents); all flat. Tangents that the rule
+    gives may be `Zero`; those that it takes may be where `symbolic`."""
 
     function: Flat
     rule: Callable[[Sequence[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]]
     name: str
+    symbolic: bool = False
 
     def stage(self, operands: Sequence[Any]) -> list[Any]:
         return _stage(lambda: custom_jvp_p, self, operands)
 
     def differentiate(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-        return self.rule(primals, [ops.materialize(t) for t in tangents])
+        return self.rule(primals, tangents if self.symbolic else list(map(ops.materialize, tangents)))
 
     def batched(self, size: AxisSize, axes: tuple[int | None, ...]) -> CustomJvp:
         def function(*primals: Any) -> list[Any]:
             return _over_batch(self.function, primals, axes, size)
 
         def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-            count = len(primals)
+            count, zeros = len(primals), _Zeros()
 
             def both(*values: Any) -> list[Any]:
-                outs, out_tangents = self.rule(values[:count], values[count:])
-                return [*outs, *out_tangents]
+                given = values[:count]
+                outs, out_tangents = self.rule(given, _with_zeros(tangents, values[count:], given))
+                return [*outs, *zeros.without(out_tangents)]
 
-            outs = _over_batch(both, [*primals, *tangents], (*axes, *axes), size)
-            return outs[: len(outs) // 2], outs[len(outs) // 2 :]
+            moving = [k for k, t in enumerate(tangents) if t.__class__ is not Zero]
+            values = [*primals, *(tangents[k] for k in moving)]
+            found = _over_batch(both, values, (*axes, *(axes[k] for k in moving)), size)
+            outs = found[: zeros.count]
+            return outs, zeros.put_back(found[zeros.count :], outs)
 
-        return CustomJvp(function, rule, self.name)
+        return CustomJvp(function, rule, self.name, self.symbolic)
+
+
+class _Zeros:
+    """Takes the `Zero`s out of a list of values inside a batch, and puts them back outside."""
+
+    count: int
+
+    def without(self, values: Sequence[Any]) -> list[Any]:
+        self.count, self._zero = len(values), [v.__class__ is Zero for v in values]
+        return [v for v in values if v.__class__ is not Zero]
+
+    def put_back(self, values: Sequence[Any], primals: Sequence[Any]) -> list[Any]:
+        given = iter(values)
+        return [Zero(type_of(p).tangent()) if z else next(given) for z, p in zip(self._zero, primals)]
+
+
+def _with_zeros(pattern: Sequence[Any], values: Sequence[Any], primals: Sequence[Any]) -> list[Any]:
+    """One value for each entry of `pattern` that is no Zero, and a Zero of the primal's tangent for the others."""
+    given = iter(values)
+    return [
+        Zero(type_of(p).tangent()) if t.__class__ is Zero else next(given) for t, p in zip(pattern, primals)
+    ]
 
 
 @entity
 class CustomVjp:
-    """`function(*primals)` -> outs; `forward(*primals)` -> (outs, residuals); `backward(residuals, cotangents)`
-    -> one cotangent (or Zero) per primal; all flat."""
+    """`function(*primals)` -> outs; `forward(primals, moving)` -> (outs, residuals), where `moving` says which primals
+    have a tangent; `backward(residuals, cotangents)` -> one cotangent (or Zero) per primal; all flat. Cotangents that
+    `backward` takes may be `Zero` where `symbolic`. With `separate`, the function takes the place of `forward` where
+    no residual is needed."""
 
     function: Flat
-    forward: Callable[..., tuple[Sequence[Any], Sequence[Any]]]
+    forward: Callable[[Sequence[Any], Sequence[bool]], tuple[Sequence[Any], Sequence[Any]]]
     backward: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
     name: str
+    symbolic: bool = False
+    separate: bool = False
 
     def stage(self, operands: Sequence[Any]) -> list[Any]:
         return _stage(lambda: custom_vjp_p, self, operands)
 
     def differentiate(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-        outs, residuals = self.forward(*primals)
-        out_types = tuple([type_of(o).tangent() for o in outs])
         moving = tuple([dtypes.is_inexact(type_of(p).dtype) for p in primals])
+        perturbed = [m and t.__class__ is not Zero for m, t in zip(moving, tangents)]
+        if self.separate:
+            outs, residuals = _forward_apart(self, primals, perturbed)
+        else:
+            outs, residuals = self.forward(primals, perturbed)
+        out_types = tuple([type_of(o).tangent() for o in outs])
         given = [ops.materialize(t) for t, m in zip(tangents, moving) if m]
         out_tangents = bind(
             custom_linear_p,
@@ -100,41 +136,52 @@ class CustomVjp:
         )
         return outs, [t if dtypes.is_inexact(t.dtype) else Zero(o) for t, o in zip(out_tangents, out_types)]
 
+    def pulled(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+        """What `backward` gives for cotangents of which any may be `Zero`."""
+        return self.backward(
+            residuals, cotangents if self.symbolic else list(map(ops.materialize, cotangents))
+        )
+
     def batched(self, size: AxisSize, axes: tuple[int | None, ...]) -> CustomVjp:
+        out_types: list[ArrayType] = []
+
         def function(*primals: Any) -> list[Any]:
             return _over_batch(self.function, primals, axes, size)
 
-        def forward(*primals: Any) -> tuple[Any, Any]:
-            count: list[int] = []
-
+        def forward(primals: Sequence[Any], moving: Sequence[bool]) -> tuple[Any, Any]:
             def both(*values: Any) -> list[Any]:
-                outs, residuals = self.forward(*values)
-                count.append(len(outs))
+                outs, residuals = self.forward(values, moving)
+                out_types[:] = [type_of(o).tangent() for o in outs]
                 return [*outs, *residuals]
 
             outs = _over_batch(both, primals, axes, size)
-            return outs[: count[0]], outs[count[0] :]
+            return outs[: len(out_types)], outs[len(out_types) :]
 
         def backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
             held = len(residuals)
             zeros: list[Zero | None] = []
 
             def pulled(*values: Any) -> list[Any]:
-                result = self.backward(values[:held], values[held:])
+                given = iter(values[held:])
+                cts = [Zero(t) if c.__class__ is Zero else next(given) for c, t in zip(cotangents, out_types)]
+                result = self.backward(values[:held], cts)
                 zeros[:] = [c if c.__class__ is Zero else None for c in result]
                 return [c for c in result if c.__class__ is not Zero]
 
-            outs = iter(_over_batch(pulled, [*residuals, *cotangents], (0,) * (held + len(cotangents)), size))
+            values = [*residuals, *(c for c in cotangents if c.__class__ is not Zero)]
+            outs = iter(_over_batch(pulled, values, (0,) * len(values), size))
             result: list[Any] = []
             for zero, axis in zip(zeros, axes):
                 if zero is not None:
-                    result.append(zero)
+                    shape = zero.type.shape
+                    whole = shape if axis is None else (*shape[:axis], int(size), *shape[axis:])
+                    result.append(Zero(zero.type.with_shape(whole)))
                 else:
                     out = next(outs)
                     result.append(ops.reduce_sum(out, (0,)) if axis is None else ops.moveaxis(out, 0, axis))
             return result
 
-        return CustomVjp(function, forward, backward, self.name)
+        return CustomVjp(function, forward, backward, self.name, self.symbolic, self.separate)
 
 
 def _over_batch(
@@ -220,7 +267,7 @@ def _sample_jvp() -> CustomJvp:
 def _sample_vjp() -> CustomVjp:
     return CustomVjp(
         lambda x: [ops.sin(x)],
-        lambda x: ([ops.sin(x)], [x]),
+        lambda primals, moving: ([ops.sin(primals[0])], [primals[0]]),
         lambda residuals, cts: [ops.mul(ops.cos(residuals[0]), cts[0])],
         "sample",
     )
@@ -255,6 +302,91 @@ custom_vjp_p = Primitive(
 )
 
 
+# custom_forward: a custom_vjp's forward function that knows the function itself, for where no residual is needed.
+def _forward_apart(
+    call: CustomVjp, primals: Sequence[Any], perturbed: Sequence[bool]
+) -> tuple[list[Any], list[Any]]:
+    types, count = [type_of(p) for p in primals], [0]
+
+    def both(*values: Any) -> list[Any]:
+        outs, residuals = call.forward(values, perturbed)
+        count[0] = len(outs)
+        return [*outs, *residuals]
+
+    forward = trace_to_graph(both, types, call.name + ".fwd")
+    plain = trace_to_graph(call.function, types, call.name)
+    found = bind(
+        custom_forward_p,
+        *forward.constants,
+        *plain.constants,
+        *primals,
+        forward=forward.graph,
+        plain=plain.graph,
+        constants=(len(forward.constants), len(plain.constants)),
+    )
+    return found[: count[0]], found[count[0] :]
+
+
+def _forward_operands(operands: Sequence[Any], constants: tuple[int, int]) -> list[Any]:
+    return [*operands[: constants[0]], *operands[sum(constants) :]]
+
+
+def _forward_type(*types: ArrayType, forward: Graph, constants: tuple[int, int], **params: Any) -> Any:
+    return call_type(*_forward_operands(types, constants), graph=forward)
+
+
+def _evaluate_forward(
+    xp: Any, *arrays: Any, forward: Graph, constants: tuple[int, int], **params: Any
+) -> Any:
+    return interpret(forward, _forward_operands(arrays, constants))
+
+
+def _expand_forward(*operands: Any, forward: Graph, constants: tuple[int, int], **params: Any) -> list[Any]:
+    return evaluate_graph(forward, _forward_operands(operands, constants))
+
+
+def _jvp_forward(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+    return push_forward(lambda *xs: _expand_forward(*xs, **params), primals, tangents)
+
+
+def _batch_forward(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any):
+    outs = batch(lambda *xs: _expand_forward(*xs, **params), operands, axes, size, size.name)
+    return [o for o, _ in outs], [a for _, a in outs]
+
+
+def _prune_forward(equation: Equation, used: tuple[bool, ...]) -> Equation | None:
+    plain: Graph = equation.params["plain"]
+    count, (first, second) = len(plain.outputs), equation.params["constants"]
+    if any(used[count:]):
+        return None
+    inputs = [*equation.inputs[first : first + second], *equation.inputs[first + second :]]
+    params = {"graph": plain, "name": plain.name}
+    return Equation(jit_p, inputs, equation.outputs[:count], params, equation.source)
+
+
+def _forward_samples() -> Iterable[Sample]:
+    types = [array_type((3,), dtypes.float32)]
+    forward = trace_to_graph(lambda x: [ops.sin(x), ops.cos(x)], types, "sample.fwd").graph
+    plain = trace_to_graph(lambda x: [ops.sin(x)], types, "sample").graph
+    draw = lambda rng: rng.standard_normal(3).astype(dtypes.float32)  # noqa: E731
+    yield Sample((draw,), {"forward": forward, "plain": plain, "constants": (0, 0)}, (0,))
+
+
+custom_forward_p = Primitive(
+    name="custom_forward",
+    type_rule=_forward_type,
+    evaluate=_evaluate_forward,
+    jvp=_jvp_forward,
+    transpose=None,
+    batch=_batch_forward,
+    lower=None,
+    expand=_expand_forward,
+    prune=_prune_forward,
+    samples=_forward_samples,
+    multiple_results=True,
+)
+
+
 # custom_linear: the linear map whose transpose is a custom_vjp's backward function. Forward mode through it
 # is the transpose of that function, which is linear in the cotangents.
 def _linear_type(*types: ArrayType, out_types: tuple[ArrayType, ...], **params: Any) -> tuple[ArrayType, ...]:
@@ -274,8 +406,8 @@ def _expand_linear(
 
     def pulled(*cotangents: Any) -> list[Any]:
         given = iter(cotangents)
-        cts = [next(given) if dtypes.is_inexact(t.dtype) else ops.zeros(t) for t in out_types]
-        result = [c for c, m in zip(call.backward(held, cts), moving) if m]
+        cts = [next(given) if dtypes.is_inexact(t.dtype) else Zero(t) for t in out_types]
+        result = [c for c, m in zip(call.pulled(held, cts), moving) if m]
         zero[:] = [c.__class__ is Zero for c in result]
         return [c for c in result if c.__class__ is not Zero]
 
@@ -307,7 +439,7 @@ def _transpose_linear(
     **params: Any,
 ) -> list[Any]:
     held = operands[:residuals]
-    pulled = call.backward(held, [ops.materialize(c) for c in cotangents])
+    pulled = call.pulled(held, cotangents)
     return [None] * residuals + [c for c, m in zip(pulled, moving) if m]
 
 

@@ -12,6 +12,31 @@ from funcgrad.numpy import linalg
 from funcgrad.numpy.creation import asarray, tri
 from funcgrad.numpy.linalg import _fitting, _matrices
 from funcgrad.numpy.manipulation import concatenate
+from funcgrad.scipy.matrix_functions import (
+    eigh_tridiagonal,
+    hessenberg,
+    polar,
+    rsf2csf,
+    schur,
+    solve_sylvester,
+    sqrtm,
+)
+from funcgrad.scipy.special_matrices import (
+    circulant,
+    companion,
+    convolution_matrix,
+    dft,
+    fiedler,
+    hadamard,
+    hankel,
+    helmert,
+    hilbert,
+    invhilbert,
+    invpascal,
+    leslie,
+    pascal,
+    toeplitz,
+)
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -216,17 +241,9 @@ def block_diag(*arrs: Any) -> Any:
     return concatenate(rows, axis=0)
 
 
-@boundary
-def toeplitz(c: Any, r: Any = None) -> Any:
-    """The matrix of constant diagonals with first column `c` and first row `r` (the conjugate of `c` by default)."""
-    c = asarray(c).ravel()
-    r = c.conj() if r is None else asarray(r).ravel()
-    line = concatenate([c[::-1], r[1:]])
-    m, n = type_of(c).shape[0], type_of(r).shape[0]
-    return line[np.arange(m)[::-1, None] + np.arange(n)[None, :]]
-
-
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "expm", "expm_frechet", "inv", "lu",
-    "lu_factor", "lu_solve", "qr", "solve", "solve_triangular", "svd", "toeplitz",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix", "det", "dft",
+    "eigh", "eigh_tridiagonal", "expm", "expm_frechet", "fiedler", "hadamard", "hankel", "helmert", "hessenberg",
+    "hilbert", "inv", "invhilbert", "invpascal", "leslie", "lu", "lu_factor", "lu_solve", "pascal", "polar", "qr",
+    "rsf2csf", "schur", "solve", "solve_sylvester", "solve_triangular", "sqrtm", "svd", "toeplitz",
 ]  # fmt: skip

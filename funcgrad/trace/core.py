@@ -20,12 +20,20 @@ from typing import Any, TypeVar
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import Array, ArrayMethods, ShapeDtypeStruct, array_of, no_axes_to_iterate
+from funcgrad.array import (
+    Array,
+    ArrayMethods,
+    ShapeDtypeStruct,
+    array_of,
+    no_axes_to_iterate,
+    no_single_truth,
+)
 from funcgrad.config import config
-from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, LeakedTracerError
+from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, Held, LeakedTracerError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.source import SourceLine
+from funcgrad.source import SourceLine, user_line
+from funcgrad.trace.advice import instead_of_loop
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +49,10 @@ class Trace:
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         raise NotImplementedError
 
+    def decide(self, condition: Tracer) -> bool:
+        """The truth value of a traced scalar, of which this trace may ask for every outcome in turn."""
+        return self.parent.decide(condition)
+
     def call_custom_jvp(self, call: Any, operands: Sequence[Any]) -> Any:
         """Apply a function with a derivative rule of its own; see prims/custom.py."""
         return call.stage(operands)
@@ -55,9 +67,13 @@ class Tracer(ArrayMethods):
     made_by: Trace
     source: SourceLine | None
 
-    def concrete(self, wanted: str, hint: str) -> Array:
-        """The value at hand, as an Array. Abstract tracers raise ConcretizationError."""
+    def concrete(self, wanted: str, hint: str, loop: bool = False) -> Array:
+        """The value at hand, as an Array. Abstract tracers raise ConcretizationError; with `loop` it says what to
+        write in place of a loop over a range, where the user's line has one."""
         where = f"\n  the value was computed at {self.source}" if self.source else ""
+        instead = instead_of_loop(user_line(2)) if loop else None
+        if instead is not None:
+            hint = instead.text
         raise ConcretizationError(
             f"{wanted} needs the value of a traced array of type {self.type}, but inside jit or vmap only its "
             f"shape and dtype are known{where}",
@@ -65,13 +81,10 @@ class Tracer(ArrayMethods):
         )
 
     def __bool__(self) -> bool:
-        return bool(
-            self.concrete(
-                "a Python condition (if, while, and, or, not, assert)",
-                "use funcgrad.numpy.where or funcgrad.lax.cond for the choice, & | ~ instead of and/or/not, or "
-                "make the argument static (static_argnums)",
-            )
-        )
+        check_alive(self)
+        if self.type.size != 1:
+            raise no_single_truth(self.type)
+        return state.trace.decide(self)
 
     def __float__(self) -> float:
         return float(self.concrete("float()", "keep the array, or use x.astype(float)"))
@@ -81,6 +94,7 @@ class Tracer(ArrayMethods):
             self.concrete(
                 "int()",
                 "keep the array, or use x.astype(int); make a size a static argument (static_argnums)",
+                loop=True,
             )
         )
 
@@ -92,6 +106,7 @@ class Tracer(ArrayMethods):
             "a Python index, range or shape",
             "index with funcgrad arrays (x[i] works with a traced i), use lax.fori_loop or lax.scan for the loop, "
             "or make the argument static (static_argnums)",
+            loop=True,
         ).__index__()
 
     def item(self, *index: int) -> Any:
@@ -126,6 +141,13 @@ class Tracer(ArrayMethods):
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
+
+
+A_CONDITION = "a Python condition (if, while, and, or, not, assert)"
+INSTEAD_OF_A_CONDITION = (
+    "use funcgrad.numpy.where or funcgrad.lax.cond for the choice, & | ~ instead of and/or/not, make the argument "
+    "static (static_argnums), or let jit trace every outcome: funcgrad.config.update('python_branches', 64)"
+)
 
 
 class _State(threading.local):
@@ -266,7 +288,7 @@ def type_of(value: Any) -> ArrayType:
         if dtype not in dtypes.KNOWN:
             dtype = dtypes.as_dtype(dtype)
         return array_type(value.shape, dtype)
-    if hasattr(value, "__array__"):
+    if hasattr(value, "__array__") and not isinstance(value, Held):
         return type_of(numpy_of(value))
     number = scalar_kind(value)
     if number is not None:
@@ -278,6 +300,8 @@ def type_of(value: Any) -> ArrayType:
 
 def operand_hint(value: Any) -> str:
     """What to do about a value that is no array or number."""
+    if isinstance(value, Held):
+        return "read it: ref[...] is the array that a Ref holds"
     if isinstance(value, list | tuple):
         return "convert it with funcgrad.numpy.array(...)"
     if isinstance(value, dict):
@@ -313,7 +337,7 @@ def is_operand(value: Any) -> bool:
         or isinstance(value, _TYPED)
         or kind in _SCALAR_KINDS
         or isinstance(value, (*_NUMPY, *PYTHON_SCALARS))
-        or (hasattr(value, "__array__") and not isinstance(value, type))
+        or (hasattr(value, "__array__") and not isinstance(value, type | Held))
     )
 
 
@@ -413,6 +437,9 @@ class EagerTrace(Trace):
         if foreign:
             out = _apart(out, data)
         return Array(out if out.__class__ is np.ndarray else np.asarray(out), type)
+
+    def decide(self, condition: Tracer) -> bool:
+        return bool(condition.concrete(A_CONDITION, INSTEAD_OF_A_CONDITION))
 
     def call_custom_jvp(self, call: Any, operands: Sequence[Any]) -> Any:
         return [as_array(out) for out in call.function(*operands)]

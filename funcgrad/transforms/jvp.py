@@ -44,10 +44,15 @@ class JvpTracer(Tracer):
     def type(self) -> ArrayType:
         return self.known_type
 
-    def concrete(self, wanted: str, hint: str) -> Array:
+    def concrete(self, wanted: str, hint: str, loop: bool = False) -> Array:
         check_alive(self)
         primal = self.primal
-        return primal.concrete(wanted, hint) if isinstance(primal, Tracer) else as_array(primal)
+        return primal.concrete(wanted, hint, loop) if isinstance(primal, Tracer) else as_array(primal)
+
+    def __bool__(self) -> bool:
+        check_alive(self)
+        primal = self.primal
+        return bool(primal if isinstance(primal, Tracer) else as_array(primal))
 
     def __str__(self) -> str:
         return str(self.primal)

@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from funcgrad.config import config
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Primitive
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.source import user_line
 from funcgrad.trace import ops
-from funcgrad.trace.core import Trace, Tracer, current, finish, no_leaks, state, type_of
-from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered
+from funcgrad.trace.core import (
+    A_CONDITION,
+    INSTEAD_OF_A_CONDITION,
+    Trace,
+    Tracer,
+    current,
+    finish,
+    no_leaks,
+    state,
+    type_of,
+)
+from funcgrad.trace.graph_trace import Derived, derive, evaluate_graph, remembered, trace_to_graph
 
 
 class BatchTracer(Tracer):
@@ -34,6 +45,13 @@ class BatchTracer(Tracer):
     @property
     def type(self) -> ArrayType:
         return self.known_type
+
+
+class _OfEachExample(BaseException):
+    """Python asks for a condition that each example of a batch has for itself."""
+
+    def __init__(self, trace: BatchTrace):
+        self.trace = trace
 
 
 class BatchTrace(Trace):
@@ -55,6 +73,13 @@ class BatchTrace(Trace):
 
     def wrap(self, value: Any, axis: int | None) -> Any:
         return value if axis is None else BatchTracer(self, value, axis)
+
+    def decide(self, condition: Tracer) -> bool:
+        if condition.made_by is not self:
+            return self.parent.decide(condition)
+        if not config.python_branches:
+            return bool(condition.concrete(A_CONDITION, INSTEAD_OF_A_CONDITION))
+        raise _OfEachExample(self)
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         values, axes = self.split(operands)
@@ -82,11 +107,22 @@ def batch(
     size: int,
     axis_name: Any = None,
 ) -> list[tuple[Any, int | None]]:
-    """Run `function` (flat values to flat values) over a batch axis; gives its outputs and their batch axes."""
+    """Run `function` (flat values to flat values) over a batch axis; gives its outputs and their batch axes.
+
+    A function in which Python asks for a condition on an example is traced for one example, with both outcomes, and
+    its graph is batched.
+    """
     trace = BatchTrace(state.trace, size, axis_name)
     try:
         with current(trace):
-            outputs = function(*map(trace.wrap, operands, axes))
+            inputs = list(map(trace.wrap, operands, axes))
+            try:
+                outputs = function(*inputs)
+            except _OfEachExample as asked:
+                if asked.trace is not trace:
+                    raise
+                closed = trace_to_graph(function, list(map(type_of, inputs)), "example")
+                outputs = evaluate_graph(closed.graph, [*closed.constants, *inputs])
             return list(zip(*trace.split(outputs)))
     finally:
         finish(trace)

@@ -28,7 +28,8 @@ from funcgrad.scipy.stats import (
     vonmises,
     wrapcauchy,
 )
-from funcgrad.scipy.stats.samples import sem
+from funcgrad.scipy.stats.kde import gaussian_kde
+from funcgrad.scipy.stats.samples import mode, rankdata, sem
 
 __all__ = [
     "bernoulli",
@@ -40,18 +41,21 @@ __all__ = [
     "dirichlet",
     "expon",
     "gamma",
+    "gaussian_kde",
     "gennorm",
     "geom",
     "gumbel_l",
     "gumbel_r",
     "laplace",
     "logistic",
+    "mode",
     "multinomial",
     "multivariate_normal",
     "nbinom",
     "norm",
     "pareto",
     "poisson",
+    "rankdata",
     "sem",
     "t",
     "truncnorm",

@@ -1,0 +1,5 @@
+"""Clusters, under the names of `jax.scipy.cluster`."""
+
+from funcgrad.scipy.cluster import vq
+
+__all__ = ["vq"]
