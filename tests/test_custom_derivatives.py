@@ -302,3 +302,27 @@ def test_what_a_rule_without_derivative_refuses():
     close(fg.grad(lambda x: jnp.sum(f(x)))(X), C)
     with pytest.raises(FuncgradError, match="callback"):
         fg.hessian(lambda x: jnp.sum(f(x)))(X)
+
+
+@pytest.mark.parametrize("kind", ["custom_vjp", "custom_jvp"])
+def test_linear_functions_with_rules_are_transposed_by_them(kind):
+    def make(factor):
+        def opaque(x):
+            out = fg.ShapeDtypeStruct(x.shape, x.dtype)
+            return fg.pure_callback(lambda x: factor * np.asarray(x), out, x, vmap_method="expand_dims")
+
+        if kind == "custom_vjp":
+            f = fg.custom_vjp(opaque)
+            f.defvjp(lambda x: (f(x), None), lambda _, ct: (factor * ct,))
+        else:
+            f = fg.custom_jvp(opaque)
+            f.defjvp(lambda p, t: (f(*p), factor * t[0]))
+        return f
+
+    double = make(2.0)
+    close(fg.linear_transpose(lambda x: double(x) * 3, X)(X)[0], 6 * X)
+    # the backward function calls another function with a rule: forward mode transposes that
+    outer = fg.custom_vjp(lambda x: 2 * x)
+    outer.defvjp(lambda x: (2 * x, None), lambda _, ct: (double(ct),))
+    close(fg.jacfwd(outer)(X), 2 * np.eye(3))
+    close(fg.jit(fg.jacfwd(fg.jacrev(lambda x: jnp.sum(outer(x) ** 2))))(X), 8 * np.eye(3))

@@ -32,6 +32,7 @@ from funcgrad.prims import (
     sorting,
     special,
     transcendental,
+    user_arrays,
     user_functions,
 )
 
@@ -67,5 +68,6 @@ __all__ = [
     "sorting",
     "special",
     "transcendental",
+    "user_arrays",
     "user_functions",
 ]

@@ -211,6 +211,50 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, graph: Graph, call:
     return call.differentiate(primals[closed_over:], tangents[closed_over:])
 
 
+def _at_zero(operands: Sequence[Any]) -> list[Any]:
+    """Where a linear function's derivative is taken, which is the same everywhere."""
+    return [ops.zeros(x.type) if x.__class__ is Linear else x for x in operands]
+
+
+def _through(graph: Graph, operands: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    """The transpose of the function's graph, without its rule."""
+    pulled = iter(pull_back(graph, operands, cotangents))
+    return [next(pulled) if x.__class__ is Linear else None for x in operands]
+
+
+def _transpose_jvp(
+    cotangents: Sequence[Any], *operands: Any, graph: Graph, call: CustomJvp, closed_over: int
+):
+    """By the rule, whose tangent is what the function, linear here, does itself."""
+    if any(x.__class__ is Linear for x in operands[:closed_over]):
+        return _through(graph, operands, cotangents)
+    own = operands[closed_over:]
+    types = [x.type for x in own if x.__class__ is Linear]
+    primals = _at_zero(own)
+
+    def moved(*tangents: Any) -> list[Any]:
+        given = iter(tangents)
+        full = [next(given) if x.__class__ is Linear else Zero(type_of(x).tangent()) for x in own]
+        return list(map(ops.materialize, call.differentiate(primals, full)[1]))
+
+    closed = trace_to_graph(moved, types, call.name)
+    pulled = iter(pull_back(closed.graph, [*closed.constants, *map(Linear, types)], cotangents))
+    return [None] * closed_over + [next(pulled) if x.__class__ is Linear else None for x in own]
+
+
+def _transpose_vjp(
+    cotangents: Sequence[Any], *operands: Any, graph: Graph, call: CustomVjp, closed_over: int
+):
+    """By the rule: the transpose of a linear function is its pullback, anywhere."""
+    if any(x.__class__ is Linear for x in operands[:closed_over]):
+        return _through(graph, operands, cotangents)
+    own = operands[closed_over:]
+    linear = [x.__class__ is Linear for x in own]
+    residuals = call.forward(_at_zero(own), linear)[1]
+    pulled = call.pulled(residuals, cotangents)
+    return [None] * closed_over + [c if m else None for c, m in zip(pulled, linear)]
+
+
 def _batch(primitive: Callable[[], Primitive]):
     def rule(
         size: AxisSize,
@@ -278,7 +322,7 @@ custom_jvp_p = Primitive(
     type_rule=call_type,
     evaluate=_evaluate,
     jvp=_jvp,
-    transpose=None,
+    transpose=_transpose_jvp,
     batch=_batch(lambda: custom_jvp_p),
     lower=None,
     expand=_expand,
@@ -292,7 +336,7 @@ custom_vjp_p = Primitive(
     type_rule=call_type,
     evaluate=_evaluate,
     jvp=_jvp,
-    transpose=None,
+    transpose=_transpose_vjp,
     batch=_batch(lambda: custom_vjp_p),
     lower=None,
     expand=_expand,

@@ -6,6 +6,7 @@ process can use it.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from funcgrad.ir.graph import Literal, Var
 from funcgrad.kernels.cpu import blas, program, routines
 from funcgrad.lower import heuristics
 from funcgrad.lower.cpu.emit import emit
+from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
     CopyStep,
     ExternStep,
@@ -22,6 +24,7 @@ from funcgrad.lower.lowered import (
     KernelStep,
     RegionStep,
     RoutineStep,
+    UserStep,
     View,
 )
 from funcgrad.lower.placement import Operand, Place, Placement
@@ -48,6 +51,7 @@ class Assembly:
         self.work = 0.0
         self._cores = cores
         self._calls: list[tuple[Any, ...]] = []
+        self._user_calls: list[str] = []
         self._exits: list[int] = []
         self._numbers: dict[str, int] = {}
         arena = placement.arena_slot
@@ -71,6 +75,7 @@ class Assembly:
             kernels=tuple(keys),
             symbols=tuple(assembled.symbols),
             calls=tuple(self._calls),
+            user_calls=tuple(self._user_calls),
             frame_size=assembled.frame_size,
             arena_slot=placement.arena_slot,
             arena_size=placement.plan.size,
@@ -137,6 +142,8 @@ class Assembly:
             self._append_routine(assembled, step, placement)
         elif isinstance(step, RegionStep):
             self._append_region(assembled, step, placement)
+        elif isinstance(step, UserStep):
+            self._append_user_call(assembled, step, [address(View(v)) for v in (*step.reads, *step.writes)])
         else:
             assert isinstance(step, ExternStep)
             types = [v.type for v in step.outputs]
@@ -144,10 +151,28 @@ class Assembly:
             self._calls.append((step.name, dict(step.attributes), inputs, types))
             entry = assembled.symbol(f"call {len(self._calls) - 1}")
             values = [a for a in (*step.inputs, *step.outputs) if isinstance(a, Var)]
-            flag = (self.placement.arena_slot, self.placement.plan.size)
-            assembled.call(entry, 1, 1, [*(address(View(v)) for v in values), flag])
-            self._exits.append(assembled.jump_if_zero(*flag))
+            assembled.call(entry, 1, 1, [*(address(View(v)) for v in values), self._flag])
+            self._exits.append(assembled.jump_if_zero(*self._flag))
             self.work += LONG_PROGRAM_NS
+
+    @property
+    def _flag(self) -> tuple[int, int]:
+        """Where the byte is that a call clears when it fails."""
+        return self.placement.arena_slot, self.placement.plan.size
+
+    def _append_user_call(
+        self, assembled: program.Program, step: UserStep, pointers: list[tuple[int, int]]
+    ) -> None:
+        text, integers, scalars = emit_user_call(step)
+        self.sources.append(text)
+        extent = math.prod(size for size, _ in step.definition.levels)
+        work = sum(v.type.nbytes for v in (*step.reads, *step.writes)) / max(extent, 1)
+        grain = heuristics.parallel_grain(extent, work, self._cores)
+        values = [*integers, *map(_bits, scalars)]
+        assembled.call(self._kernel(text), extent, grain, [*pointers, self._flag], values)
+        self._exits.append(assembled.jump_if_zero(*self._flag))
+        self._user_calls.append(step.definition.name)
+        self.work += extent * work
 
     def _append_routine(self, assembled: program.Program, step: RoutineStep, placement: Placement) -> None:
         values = (*step.inputs, *step.outputs)

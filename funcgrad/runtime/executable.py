@@ -25,7 +25,7 @@ from funcgrad.lower import memory
 from funcgrad.passes import pipeline
 from funcgrad.runtime import buffers, cache, donation, plan
 from funcgrad.runtime.device import driver
-from funcgrad.runtime.library import LibraryCall
+from funcgrad.runtime.library import LibraryCall, user_call_failed
 from funcgrad.runtime.plan import LONG_PROGRAM_NS, Plan
 
 if TYPE_CHECKING:
@@ -151,18 +151,21 @@ class Executable:
         good = function[2]
         if good is not None and not good.value:
             good.value = 1
-            raise next(e for e in map(LibraryCall.error, self._calls) if e is not None)
+            errors = [e for e in map(LibraryCall.error, self._calls) if e is not None]
+            raise errors[0] if errors else user_call_failed(self._plan.user_calls)
 
     def _function(self) -> tuple[Any, Any, Any]:
-        """The program as a function, the arena that it works in, and the byte behind that which library calls clear
-        when they fail (None where there are none). One call at a time uses one; they are kept for the next calls."""
+        """The program as a function, the arena that it works in, and the byte behind that which calls of others' code
+        clear when they fail (None where there are none). One call at a time uses one; they are kept for the next
+        calls."""
         assert self._words is not None
         size = self._plan.arena_size
-        needed = size or self._calls
+        can_fail = self._calls or self._plan.user_calls
+        needed = size or can_fail
         arena = np.empty(size + memory.ALIGNMENT, np.uint8) if needed else None
         start = 0 if arena is None else arena.ctypes.data
         start += -start % memory.ALIGNMENT
-        good = ctypes.c_uint8.from_address(start + size) if self._calls else None
+        good = ctypes.c_uint8.from_address(start + size) if can_fail else None
         if good is not None:
             good.value = 1
         long = self._plan.work > LONG_PROGRAM_NS

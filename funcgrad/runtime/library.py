@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.errors import KernelError
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 
@@ -68,6 +69,15 @@ class LibraryCall:
             self._errors[threading.get_ident()] = error
             flag = block + 8 * (sum(isinstance(x, ArrayType) for x in self.inputs) + len(self.outputs))
             ctypes.c_uint8.from_address(ctypes.c_int64.from_address(flag).value).value = 0
+
+
+def user_call_failed(names: Sequence[str]) -> KernelError:
+    """The error where one of these kernels of the user's has raised."""
+    which = " or ".join(dict.fromkeys(names))
+    return KernelError(
+        f"the kernel {which} raised an exception inside compiled code",
+        hint="call it outside jit (with funcgrad.disable_jit() where it is inside) to see which",
+    )
 
 
 def _array_at(slot: int, type: ArrayType) -> np.ndarray:

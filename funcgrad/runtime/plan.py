@@ -44,6 +44,7 @@ class Plan:
         symbols: names of what the program needs the addresses of.
         calls: for each library call the primitive's name, its parameters, its operands (values or types), and the
             types of its results.
+        user_calls: the names of the user's kernels among the kernels, which may fail.
         buffers: the types of the buffers that are made for results.
         results: for each result the number of its buffer, -1 - k for operand k, or its value.
         donated: buffers that are the memory of operands.
@@ -54,6 +55,7 @@ class Plan:
     kernels: tuple[str, ...]
     symbols: tuple[str, ...]
     calls: tuple[tuple[Any, ...], ...]
+    user_calls: tuple[str, ...]
     frame_size: int
     arena_slot: int
     arena_size: int
