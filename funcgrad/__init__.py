@@ -86,7 +86,7 @@ from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
 from funcgrad.refs import Ref, freeze, new_ref
 from funcgrad.trace.core import type_of as typeof
-from funcgrad.user_kernels import elementwise
+from funcgrad.user_kernels import elementwise, kernel
 
 _unknown = _unknown_names(
     __name__,
@@ -160,6 +160,7 @@ __all__ = [
     "jacrev",
     "jit",
     "jvp",
+    "kernel",
     "lax",
     "linear_transpose",
     "linearize",

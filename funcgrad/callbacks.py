@@ -45,13 +45,16 @@ def host_call(
     return call, operands
 
 
-def _result_types(what: str, result_shape_dtypes: Any) -> tuple[tuple[ArrayType, ...], Any]:
+def result_types(
+    what: str, result_shape_dtypes: Any, argument: str = "result_shape_dtypes"
+) -> tuple[tuple[ArrayType, ...], Any]:
+    """The types of declared results, and the structure that they stand in; `argument` is what declares them."""
     leaves, out_tree = tree.flatten(result_shape_dtypes)
     types = []
     for leaf in leaves:
         if isinstance(leaf, type) or not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
             raise ArgumentError(
-                f"{what}: result_shape_dtypes says the shape and dtype of each result, and has {leaf!r}",
+                f"{what}: {argument} says the shape and dtype of each result, and has {leaf!r}",
                 hint="use funcgrad.ShapeDtypeStruct(shape, dtype), or an array of the same shape and dtype",
             )
         types.append(array_type(tuple(leaf.shape), dtypes.as_dtype(leaf.dtype)))
@@ -94,7 +97,7 @@ def pure_callback(
         raise ArgumentError(
             f"pure_callback: vmap_method is one of {', '.join(map(repr, VMAP_METHODS))} or None, got {vmap_method!r}"
         )
-    types, out_tree = _result_types("pure_callback", result_shape_dtypes)
+    types, out_tree = result_types("pure_callback", result_shape_dtypes)
     call, operands = host_call("pure_callback", callback, args, kwargs, out_tree)
     outs = bind(pure_callback_p, *operands, call=call, results=types, vmap_method=vmap_method)
     return out_tree.unflatten(outs)
@@ -122,7 +125,7 @@ def io_callback(
     >>> fg.jit(lambda: fg.io_callback(draw, fg.ShapeDtypeStruct((2,), np.int64)))().shape
     (2,)
     """
-    types, out_tree = _result_types("io_callback", result_shape_dtypes)
+    types, out_tree = result_types("io_callback", result_shape_dtypes)
     call, operands = host_call("io_callback", callback, args, kwargs, out_tree)
     outs = bind(io_callback_p, *operands, call=call, results=types, ordered=bool(ordered))
     return out_tree.unflatten(outs)

@@ -2,7 +2,7 @@
 
 A `Ref` holds an immutable array and puts another one in its place when it is written to, so that it works wherever
 arrays do: eagerly, under jit, grad and vmap. Owns the rule that only the function (and the transform) that made a
-Ref writes to it; what it holds never changes for anybody else.
+Ref writes to it, and the bodies of its loops (lending.py); what it holds never changes for anybody else.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 from funcgrad.array import Array, ArrayMethods
 from funcgrad.errors import Held, ImmutableError, LeakedTracerError, UnhashableError, boundary
 from funcgrad.ir.types import ArrayType
+from funcgrad.lending import Lendable, borrow
 from funcgrad.numpy import creation, indexing
 from funcgrad.source import SourceLine, user_line
-from funcgrad.trace.core import EAGER, Trace, Tracer, state
+from funcgrad.trace.core import EAGER, Tracer, state
 
 
-class Ref(Held):
+class Ref(Held, Lendable):
     """A local array that changes in place; `new_ref` makes it.
 
     `ref[index]` reads and `ref[index] = value` writes, with the indices of arrays; `ref[...]` is all of it, as an
@@ -28,12 +29,12 @@ class Ref(Held):
     `shape`, `sum()`, ...) is that of the array that it holds now, and functions of arrays take it as that array.
     """
 
-    __slots__ = ("_frozen", "_made_at", "_own", "_trace", "_value")
+    __slots__ = ("_frozen", "_made_at")
     __array_priority__ = ArrayMethods.__array_priority__ + 1
 
     def __init__(self, value: Any):
         self._value = value
-        self._trace: Trace = state.trace
+        self._trace = state.trace
         self._made_at: SourceLine | None = user_line(2)
         self._own = False  # whether nobody else has seen the memory of the array
         self._frozen = False
@@ -43,8 +44,6 @@ class Ref(Held):
         self._check_alive()
         self._own = False
         return self._value
-
-    value = property(read)
 
     @property
     def type(self) -> ArrayType:
@@ -68,13 +67,14 @@ class Ref(Held):
                 f"a frozen Ref does not change: {self.type}", hint="make another of its array: new_ref(array)"
             )
         self._check_alive()
-        if state.trace is not self._trace and not (state.trace.eager and self._trace.eager):
+        if not self.made_in(state.trace):
+            borrow(self)
             raise ImmutableError(
                 f"a Ref of {self.type} is written to inside another traced function than the one that made it"
                 f"{self._made()}",
-                hint="a function under jit, grad or vmap, and the body of scan, while_loop or cond, changes only what "
-                "it makes itself: take the array as an argument (or carry), make ref = new_ref(array) inside, and "
-                "return ref[...]; a Python `for` or `if` needs none of that",
+                hint="a function under jit, grad or vmap changes only what it makes itself: take the array as an "
+                "argument, make ref = new_ref(array) inside, and return ref[...]; a Python `for` or `if`, and the "
+                "bodies of lax.scan, fori_loop, while_loop, cond and switch, need none of that",
             )
 
     @boundary
@@ -200,7 +200,8 @@ for _name in (
 def new_ref(init_val: Any, *, memory_space: None = None, kind: None = None) -> Ref:
     """A local array that starts as `init_val` and changes in place: `ref[i] = v`, `ref[i] += v`.
 
-    Works in eager code and inside functions under jit, grad and vmap, in Python loops and under Python conditions;
+    Works in eager code and inside functions under jit, grad and vmap, in Python loops, under Python conditions and in
+    the bodies of `lax.scan`, `fori_loop`, `while_loop`, `cond` and `switch`, which carry what it holds;
     what is written becomes operations on immutable arrays, and `init_val` itself never changes. Return the array:
     `ref[...]`.
 
@@ -209,8 +210,8 @@ def new_ref(init_val: Any, *, memory_space: None = None, kind: None = None) -> R
         memory_space, kind: accepted for JAX's sake; without effect here.
 
     Raises:
-        ImmutableError: in a write, inside another traced function (also the body of `scan` or `cond`) than the one
-            that made the Ref, or after `freeze`.
+        ImmutableError: in a write, inside another function under jit, grad or vmap than the one that made the Ref, or
+            after `freeze`.
         LeakedTracerError: in a use after the traced function that made it has returned.
 
     >>> import funcgrad as fg

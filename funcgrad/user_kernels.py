@@ -11,10 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad import dtypes
+from funcgrad.array import ShapeDtypeStruct
+from funcgrad.callbacks import result_types
+from funcgrad.custom_rules import custom_jvp, custom_vjp
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.flat import name_of
 from funcgrad.ir.user_functions import python_function
-from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
+from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
+from funcgrad.prims.user_arrays import BATCH_METHODS, UserArrayFunction, array_kernel_p
 from funcgrad.prims.user_functions import UserFunction, elementwise_function_p
 from funcgrad.trace.core import bind
 
@@ -78,4 +82,100 @@ def elementwise(
     return call
 
 
-__all__ = ["elementwise"]
+class kernel:
+    """Make a function of arrays, written in loops for Numba, an operation of funcgrad; usable as a decorator.
+
+    `fun` takes the operands and then an array for each result, which it fills, and returns nothing. Operands are
+    C-contiguous arrays that it must not change, or numbers where they have no axes; a result without axes comes as an
+    array of one element. What it may refer to is as for `elementwise`; it may be a `numba.njit` function, whose
+    `fastmath`, `error_model` and `boundscheck` are kept. Compiled code runs it natively, inside loops too.
+
+    Args:
+        fun: the function. Numba compiles it for the dtypes and the numbers of axes of the operands.
+        out_shape: a tree of `ShapeDtypeStruct`s (or anything with `shape` and `dtype`): the results; or a function of
+            the operands' types, which have a `shape` and a `dtype`, that gives it.
+        vmap_method: what `fun` is called with under `vmap`: 'sequential' with one example after the other, which
+            threads share; 'expand_dims' once, with a leading batch axis on every operand, of length 1 on those that
+            are not batched; 'broadcast_all' once, with the full length on each.
+
+    A derivative is given as for `custom_jvp` and `custom_vjp`, by `defjvp(rule)` or `defvjp(fwd, bwd)`, with functions
+    of funcgrad arrays that may call this kernel and others.
+
+    Raises:
+        KernelError: `fun` refers to something that a kernel cannot hold, Numba does not compile it, or it raises in
+            compiled code (elsewhere its own exception is seen).
+        NotDifferentiableError: differentiated without a rule.
+        DTypeError: a 16-bit float, which Numba does not know.
+
+    >>> import funcgrad as fg
+    >>> @fg.kernel(out_shape=lambda x: x)
+    ... def running_max(x, out):
+    ...     out[0] = x[0]
+    ...     for i in range(1, x.size):
+    ...         out[i] = max(out[i - 1], x[i])
+    >>> x = fg.numpy.array([[1.0, 3.0, 2.0], [5.0, 4.0, 6.0]])
+    >>> fg.jit(fg.vmap(running_max))(x)
+    Array([[1., 3., 3.],
+           [5., 5., 6.]], dtype=float32)
+    """
+
+    def __new__(cls, fun: Callable[..., Any] | None = None, **options: Any) -> Any:
+        return functools.partial(kernel, **options) if fun is None else super().__new__(cls)
+
+    def __init__(self, fun: Callable[..., Any], *, out_shape: Any, vmap_method: str = "sequential"):
+        own = python_function(fun)
+        if vmap_method not in BATCH_METHODS:
+            raise ArgumentError(
+                f"kernel: vmap_method is one of {', '.join(map(repr, BATCH_METHODS))}, got {vmap_method!r}"
+            )
+        functools.update_wrapper(self, own)
+        del self.__wrapped__  # whose signature has the results too
+        self._call = UserArrayFunction(fun, vmap_method, name_of(own))
+        self._out_shape = out_shape
+        self._arity = own.__code__.co_argcount
+        self._rule: Any = None
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
+        """Give the forward rule, (primals, tangents) -> (output, output tangent); usable as a decorator."""
+        self._rule = custom_jvp(self._plain())
+        return self._rule.defjvp(jvp, symbolic_zeros)
+
+    def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any], symbolic_zeros: bool = False) -> None:
+        """Give the reverse rule: `fwd(*operands)` -> (output, residuals), `bwd(residuals, cotangent)` -> a tuple of
+        cotangents."""
+        self._rule = custom_vjp(self._plain())
+        self._rule.defvjp(fwd, bwd, symbolic_zeros)
+
+    def _plain(self) -> Callable[..., Any]:
+        def plain(*operands: Any) -> Any:
+            return self._bound(operands)
+
+        plain.__name__ = self._call.name
+        return plain
+
+    @boundary
+    def __call__(self, *operands: Any) -> Any:
+        return self._bound(operands) if self._rule is None else self._rule(*operands)
+
+    def _bound(self, operands: tuple[Any, ...]) -> Any:
+        name = self._call.name
+        types = [t.strong() for t in check_arrays(name, *operands)]
+        declared = self._out_shape
+        if callable(declared) and not hasattr(declared, "dtype"):
+            declared = declared(*[ShapeDtypeStruct(t.shape, t.dtype) for t in types])
+        results, out_tree = result_types(name, declared, "out_shape")
+        if len(types) + len(results) != self._arity:
+            raise ArgumentError(
+                f"the kernel {name} has {self._arity} arguments, and is called with {len(types)} operands and "
+                f"{len(results)} results",
+                hint="it takes every operand, and then an array for every result",
+            )
+        return out_tree.unflatten(
+            bind(array_kernel_p, *operands, call=self._call, results=results, levels=())
+        )
+
+
+__all__ = ["elementwise", "kernel"]

@@ -126,6 +126,13 @@ def test_a_batch_of_batches():
     np.testing.assert_allclose(fg.vmap(both, in_axes=(None, 0))(V3, V3)[0], [0, 1, 2])
 
 
+def test_examples_that_meet_in_a_collective_under_a_condition():
+    f = fg.vmap(lambda x: x - lax.pmean(x, "i") if x > 0 else x * 1, axis_name="i")
+    xs = jnp.array([1.0, -2.0, 4.0])
+    np.testing.assert_allclose(f(xs), [0, -2, 3])
+    np.testing.assert_allclose(fg.jit(f)(xs), [0, -2, 3])
+
+
 def test_a_condition_that_the_batch_shares_is_asked_once():
     seen = []
 
@@ -337,7 +344,10 @@ def test_arrays_made_anew_in_each_run_stand_once_before_the_condition():
 
 def test_weak_numbers_take_the_dtype_of_the_other_outcome():
     f = fg.jit(lambda x: x if x.sum() > 0 else x * 0)
-    assert f.eval_shape(jnp.ones(2, "float16")).dtype == np.float16
+    for dtype in ("float16", "bfloat16"):
+        assert f(jnp.ones(2, dtype)).dtype == fg.dtypes.as_dtype(dtype)
+        np.testing.assert_array_equal(f(jnp.ones(2, dtype)).astype("float32"), [1, 1])
+        np.testing.assert_array_equal(f(-jnp.ones(2, dtype)).astype("float32"), [0, 0])
     g = fg.jit(lambda x: 0 if x < 0 else x * 1.5)
     assert g(jnp.float32(2)).dtype == g(jnp.float32(-2)).dtype == np.float32
     assert g(-1.0) == 0 and g(2.0) == 3.0

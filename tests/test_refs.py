@@ -177,6 +177,143 @@ def test_inside_the_body_of_a_loop():
     assert float(lax.scan(lambda c, i: (c + held[i], None), 0.0, jnp.arange(4))[0]) == X.sum()
 
 
+def prefix_sums(x, make=fg.new_ref):
+    total = make(x)
+
+    def body(i, last):
+        total[i] += last
+        return total[i]
+
+    if make is fg.new_ref:
+        lax.fori_loop(0, 4, body, jnp.zeros_like(x[0]))
+    else:
+        last = 0
+        for i in range(4):
+            last = body(i, last)
+    return total[...]
+
+
+def with_a_branch(x):
+    low, high = fg.new_ref(x), fg.new_ref(x * 0)
+
+    def body(carry, i):
+        def small(k):
+            low[k] *= 3
+            return 1.0
+
+        def large(k):
+            high[k] = low[k]
+            low[k] = 0.0
+            return 2.0
+
+        kind = lax.cond(x[i] < 1, small, large, i)
+        return carry + kind, lax.switch(i, [lambda: small(0), lambda: 0.5])
+
+    carry, ys = lax.scan(body, 0.0, jnp.arange(4))
+    return jnp.concatenate([low[...], high[...], ys, carry[None]])
+
+
+def with_a_while_loop(x):
+    held = fg.new_ref(x)
+
+    def step(n):
+        held[0] = held[0] * 2
+        held[1:] += 1
+        return n + 1
+
+    n = lax.while_loop(lambda n: held[0] < 5, step, 0)
+    return held[...] * n
+
+
+def test_bodies_of_control_flow_write_to_what_is_outside():
+    np.testing.assert_allclose(prefix_sums(jnp.array(X)), prefix_sums(X, numpy_copy), rtol=1e-6)
+    np.testing.assert_allclose(
+        with_a_branch(jnp.array(X)), [4.5, -3, 0, 0, 0, 0, 2, 3, 1, 0.5, 0.5, 0.5, 6], rtol=1e-6
+    )
+    np.testing.assert_allclose(with_a_while_loop(jnp.array(X)), [32, 12, 24, 28], rtol=1e-6)
+
+
+@pytest.mark.parametrize("f", [prefix_sums, with_a_branch, with_a_while_loop])
+def test_writes_in_bodies_in_every_transform(f):
+    x = jnp.array(X)
+    expected = f(x)
+    for g in (
+        fg.jit(f),
+        lambda x: fg.vmap(f)(x[None])[0],
+        fg.jit(lambda x: fg.vmap(f)(jnp.stack([x, x]))[1]),
+    ):
+        np.testing.assert_allclose(g(x), expected, rtol=1e-6)
+    weights = jnp.linspace(0.5, 2.0, expected.size)
+
+    def loss(x):
+        return jnp.sum(jnp.sin(f(x)) * weights)
+
+    slope = fg.grad(loss)(x)
+    np.testing.assert_allclose(fg.jit(fg.grad(loss))(x), slope, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(fg.grad(fg.jit(loss))(x), slope, rtol=1e-4, atol=1e-5)
+    with fg.config.using(default_float="float64"):
+        x = jnp.array(X, "float64")
+        steps = np.eye(4) * 1e-6
+        numeric = [(float(loss(x + s)) - float(loss(x - s))) / 2e-6 for s in steps]
+        np.testing.assert_allclose(fg.grad(loss)(x), numeric, rtol=1e-5, atol=1e-6)
+
+
+def everything(x, make=fg.new_ref):
+    """Conditions and assignments in a loop in a loop."""
+    held, best = make(x), make(x[0])
+
+    def body(i, n):
+        if held[i] > 0:
+            held[i] *= 2
+            if held[i] > best[...]:
+                best[...] = held[i]
+        elif held[i] < -1:
+            return n - 1
+
+        def inner(j, _):
+            if j == i:
+                held[j] += 0.5
+
+        loop(0, 4, inner, None)
+        return n + 1
+
+    loop = (
+        lax.fori_loop
+        if make is fg.new_ref
+        else lambda low, high, f, n: [n := f(i, n) for i in range(high)][-1]
+    )
+    n = loop(0, 4, body, 0)
+    return held[...], best[...], n
+
+
+def test_conditions_and_writes_in_nested_bodies():
+    xs = np.array([[0.5, -2, 3, -0.5], [-1, -2, 0, 1], [1, 2, 3, 4]], np.float32)
+    expected = [everything(x, numpy_copy) for x in xs]
+    for f in (everything, fg.jit(everything)):
+        for x, outs in zip(xs, expected):
+            for found, e in zip(f(jnp.array(x)), outs):
+                np.testing.assert_allclose(found, e, rtol=1e-6)
+    for f in (fg.vmap(everything), fg.jit(fg.vmap(everything))):
+        for found, e in zip(f(jnp.array(xs)), zip(*expected)):
+            np.testing.assert_allclose(found, np.stack(e), rtol=1e-6)
+    slope = fg.jit(fg.grad(lambda x: everything(x)[0].sum() + everything(x)[1]))(jnp.array(xs[0]))
+    np.testing.assert_allclose(slope, [2, 1, 4, 1], rtol=1e-6)
+
+
+def test_a_body_that_is_wrong_says_so_with_a_ref_too():
+    ref = fg.new_ref(X)
+
+    def body(c, x):
+        ref[0] = x
+        return c
+
+    with pytest.raises(fg.errors.ArgumentError, match="has to return a pair"):
+        lax.scan(body, 0.0, jnp.arange(3.0))
+    assert ref.tolist() == X.tolist()
+    with pytest.raises(fg.errors.ArgumentError, match="scan"):
+        lax.scan(body)
+
+
 def test_dtypes_stay():
     ref = fg.new_ref(jnp.arange(3))
     ref[0] = 2.7
@@ -213,9 +350,10 @@ def test_a_frozen_ref_does_not_change():
         lambda f: fg.jit(f)(1.0),
         lambda f: fg.grad(f)(1.0),
         lambda f: fg.vmap(f)(jnp.ones(2)),
-        lambda f: lax.scan(lambda c, x: (f(c), None), 1.0, None, length=2),
-        lambda f: lax.cond(jnp.array(True), f, lambda x: x, 1.0),
         lambda f: fg.jit(lambda x: lax.fori_loop(0, 3, lambda i, x: f(x), x))(1.0),
+        lambda f: lax.scan(lambda c, x: (fg.grad(f)(c), None), 1.0, None, length=2),
+        lambda f: lax.scan(lambda c, x: (fg.vmap(f)(c), None), jnp.ones(2), None, length=2),
+        lambda f: lax.while_loop(lambda x: f(x) < 3, lambda x: x + 1, 1.0),
     ],
 )
 def test_only_the_function_that_made_it_writes(transform):

@@ -25,6 +25,7 @@ from funcgrad.lower.lowered import (
     RegionStep,
     RoutineStep,
     ScanStep,
+    UserStep,
 )
 from funcgrad.prims.callbacks import HostCall, OneByOne
 from funcgrad.tree import keystr
@@ -161,6 +162,7 @@ def why_not_fused(f: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
         "matrix product": sum(isinstance(s, GemmStep) for s in steps),
         "routine": sum(isinstance(s, RoutineStep) for s in steps),
         "library call": sum(isinstance(s, ExternStep) for s in steps),
+        "kernel of yours": sum(isinstance(s, UserStep) for s in steps),
         "copy": sum(isinstance(s, CopyStep) for s in steps),
         "loop or branch": sum(isinstance(s, RegionStep) for s in steps),
     }
@@ -250,6 +252,8 @@ def _nanoseconds(step: Any) -> float:
         return step.target.type.nbytes * 0.05
     if isinstance(step, RoutineStep):
         return sum(v.type.size for v in step.reads) * 0.5
+    if isinstance(step, UserStep):
+        return sum(v.type.nbytes for v in (*step.reads, *step.writes)) * 1.0
     if isinstance(step, ExternStep):
         return LIBRARY_NS + sum(v.type.nbytes for v in (*step.reads, *step.writes)) * 1.0
     return 0.0
@@ -268,6 +272,8 @@ def _described(step: Any) -> str:
         return f"a copy of {_bytes(step.target.type.nbytes)}"
     if isinstance(step, RoutineStep):
         return f"{step.label} of {_bytes(sum(v.type.nbytes for v in step.reads))}"
+    if isinstance(step, UserStep):
+        return f"your kernel {step.label}"
     call = dict(step.attributes).get("call") if isinstance(step, ExternStep) else None
     if isinstance(call, HostCall | OneByOne):
         return f"a call of the Python function {call.name}"

@@ -8,7 +8,7 @@ Two kinds of terms, both immutable, hashable and neutral (no backend, no loop or
   guards, whose guarded branch is evaluated only where an index is within bounds.
 
 A primitive's rule `lower(in_types, out_types, **params)` gives a definition made of them: `Map`, `Reduce`,
-`Dot`, `Scatter`, `Extern`, `Routine` or `Region`. Fusion is substitution of these. Sizes appear as plain
+`Dot`, `Scatter`, `Extern`, `Routine`, `UserCall` or `Region`. Fusion is substitution of these. Sizes appear as plain
 integers; the lowering turns them into run-time arguments of kernels.
 """
 
@@ -407,6 +407,24 @@ class Region(Extern):
 
     graphs: tuple[Any, ...] = ()
     inlined: tuple[int, ...] = ()
+
+
+@record
+class ArrayFunction:
+    """A function of arrays that a user has written, as ScalarFunction is one of numbers."""
+
+    name: str
+    text: str
+
+
+@record
+class UserCall(Extern):
+    """A user's function of the operands and then of the outputs, which it writes. `levels` are batch axes in front of
+    them, the outermost first: the size, and which of the operands have it (the outputs have all); the function is
+    called for each element of the batch."""
+
+    function: ArrayFunction = ArrayFunction("", "")
+    levels: tuple[tuple[int, tuple[bool, ...]], ...] = ()
 
 
 Definition = Map | Reduce | Dot | Scatter | Extern

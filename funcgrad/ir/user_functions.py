@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import KernelError
-from funcgrad.ir.expr import ScalarFunction
+from funcgrad.ir.expr import ArrayFunction, ScalarFunction
 
 LARGEST_TABLE = 1 << 16
 """Bytes of a constant array inside a kernel."""
@@ -164,12 +164,13 @@ def scalar_function(function: Any, single: bool) -> ScalarFunction:
     return ScalarFunction(name, "".join(text.definitions.values()), text.weight)
 
 
-def array_function(function: Any) -> tuple[str, str]:
-    """The name and the text of a function of arrays, with the options that it was given to `numba.njit`."""
+def array_function(function: Any) -> ArrayFunction:
+    """A function of arrays, with the options that were given to `numba.njit`."""
     given = dict(getattr(function, "targetoptions", {}))
     options = {k: given[k] for k in ("fastmath", "error_model", "boundscheck") if k in given}
     text = _Text("user.whole", "".join(f", {k}={v!r}" for k, v in options.items()))
-    return text.define(python_function(function)), "".join(text.definitions.values())
+    name = text.define(python_function(function))
+    return ArrayFunction(name, "".join(text.definitions.values()))
 
 
 # Evaluation: the function itself, on NumPy's scalars, which follow IEEE 754 where Python's would raise.

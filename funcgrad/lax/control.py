@@ -26,6 +26,13 @@ from funcgrad.lax.bodies import (
     trace_body,
     trace_branches,
 )
+from funcgrad.lending import (
+    cond_carries,
+    fori_loop_carries,
+    scan_carries,
+    switch_carries,
+    while_loop_carries,
+)
 from funcgrad.numpy.promotion import cast, result_dtype
 from funcgrad.prims.control_cond import cond_p
 from funcgrad.prims.control_graphs import joined
@@ -39,6 +46,7 @@ from funcgrad.tree import keystr
 F = Callable[..., Any]
 
 
+@scan_carries
 @boundary
 def scan(
     f: F,
@@ -163,6 +171,7 @@ def _stack(rows: Sequence[Any]) -> Any:
     return ops.concatenate([ops.expand_dims(r, (0,)) for r in rows], 0)
 
 
+@while_loop_carries
 @boundary
 def while_loop(
     cond_fun: F, body_fun: F, init_val: Any, *, checkpoint: int | Sequence[int] | None = None
@@ -276,6 +285,7 @@ def _check_predicate(what: str, role: str, value: Any) -> None:
         raise DTypeError(f"{what}: {role} has to be boolean, got {t}", hint="compare it, as in x != 0")
 
 
+@fori_loop_carries
 @boundary
 def fori_loop(
     lower: Any,
@@ -353,6 +363,7 @@ def fori_loop(
 _MISSING = object()
 
 
+@cond_carries
 @boundary
 def cond(
     pred: Any, true_fun: Any, false_fun: Any, *operands: Any, operand: Any = _MISSING, linear: Any = None
@@ -386,6 +397,7 @@ def cond(
     return _choose("cond", ops.convert(pred, dtypes.int32), (false_fun, true_fun), operands)
 
 
+@switch_carries
 @boundary
 def switch(index: Any, branches: Sequence[F], *operands: Any, operand: Any = _MISSING) -> Any:
     """`branches[index](*operands)`, where `index` is limited to the branches that there are.

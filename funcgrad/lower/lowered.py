@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.expr import UserCall
 from funcgrad.ir.graph import Atom, Graph, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.loopir import Kernel
@@ -134,6 +135,26 @@ class ExternStep:
 
 
 @record
+class UserStep:
+    """A user's function of arrays on whole values, for each element of a batch; literals stay literals."""
+
+    definition: UserCall
+    inputs: tuple[Atom, ...]
+    in_types: tuple[ArrayType, ...]
+    outputs: tuple[Var, ...]
+    label: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Var, ...]:
+        return tuple(a for a in self.inputs if isinstance(a, Var))
+
+    @property
+    def writes(self) -> tuple[Var, ...]:
+        return self.outputs
+
+
+@record
 class RoutineStep:
     """What the hand-written kernels of `routine` (`kernels/cpu/routines.py`) make of whole values."""
 
@@ -243,7 +264,7 @@ class BranchStep(RegionStep):
     other inputs are theirs."""
 
 
-Step = KernelStep | GemmStep | CopyStep | ExternStep | RoutineStep | RegionStep
+Step = KernelStep | GemmStep | CopyStep | ExternStep | UserStep | RoutineStep | RegionStep
 
 
 def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:

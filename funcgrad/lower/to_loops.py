@@ -22,6 +22,7 @@ from funcgrad.lower.lowered import (
     Lowered,
     RoutineStep,
     Step,
+    UserStep,
     View,
 )
 from funcgrad.lower.regions import region_step
@@ -167,6 +168,8 @@ class _Lowering:
             step = RoutineStep(extern.routine, extern.settings, in_memory, root.outputs, label, sources)
             return [step]
         types = tuple(a.type for a in root.inputs)
+        if isinstance(extern, E.UserCall):
+            return [UserStep(extern, inputs, types, root.outputs, extern.name, sources)]
         return [
             ExternStep(
                 extern.name, extern.attributes, inputs, types, root.outputs, label, sources, root.effect

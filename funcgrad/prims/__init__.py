@@ -12,6 +12,7 @@ from funcgrad.prims import (
     control_pull,
     control_scan,
     control_while,
+    conv_flat,
     conversion,
     convolution,
     creation,
@@ -32,6 +33,7 @@ from funcgrad.prims import (
     sorting,
     special,
     transcendental,
+    user_arrays,
     user_functions,
 )
 
@@ -47,6 +49,7 @@ __all__ = [
     "control_pull",
     "control_scan",
     "control_while",
+    "conv_flat",
     "conversion",
     "convolution",
     "creation",
@@ -67,5 +70,6 @@ __all__ = [
     "sorting",
     "special",
     "transcendental",
+    "user_arrays",
     "user_functions",
 ]

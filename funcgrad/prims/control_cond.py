@@ -88,6 +88,8 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, branches: Branches)
 def _batch(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], *, branches: Branches):
     batched = tuple([a is not None for a in axes[1:]])
     index, *values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
+    if axes[0] is not None and size.name is not None and any(_meets(b, size.name) for b in branches):
+        return _select_all(size, index, values, batched, branches, together=True)
     if axes[0] is not None and (any(map(has_effects, branches)) or is_small(*branches)):
         # only the effects of the branch that is taken; on few numbers a real branch in a kernel
         return one_by_one(cond_p, size, operands, axes, {"branches": branches})
@@ -100,11 +102,28 @@ def _batch(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], 
     return outs, [0 if f else None for f in flags]
 
 
-def _select_all(size: AxisSize, index: Any, values: Sequence[Any], batched: Flags, branches: Branches):
+def _meets(graph: Graph, axis: Any) -> bool:
+    """Whether the examples along a named axis meet in a collective of this graph."""
+    return any(
+        (e.primitive.collective is not None and e.params["axis_name"] == axis)
+        or any(_meets(g, axis) for g in e.subgraphs())
+        for e in graph.equations
+    )
+
+
+def _select_all(
+    size: AxisSize,
+    index: Any,
+    values: Sequence[Any],
+    batched: Flags,
+    branches: Branches,
+    together: bool = False,
+):
     """Every branch over the whole batch, and for each example the outputs of its own.
 
     The examples that do not take a branch go through it with the operands of one that does, so that no branch runs on
-    operands that it is not meant for: such a loop may have no end, and a NaN times 0 is a NaN in a gradient.
+    operands that it is not meant for: such a loop may have no end, and a NaN times 0 is a NaN in a gradient. If they
+    meet `together` in a collective, they all go with their own.
     """
     index = ops.apply("clamp", np.int32(0), index, np.int32(len(branches) - 1))
     shared = [x for x, b in zip(values, batched) if not b]
@@ -112,8 +131,10 @@ def _select_all(size: AxisSize, index: Any, values: Sequence[Any], batched: Flag
     for number, branch in enumerate(branches):
         derived = batch_graph(branch, size, batched, True)
         here = ops.eq(index, np.int32(number))
-        given = [borrowed(here, x) if b else x for x, b in zip(values, batched)]
-        if any(e.subgraphs() for e in branch.equations) or any(
+        given = [borrowed(here, x) if b and not together else x for x, b in zip(values, batched)]
+        if together:
+            outs = evaluate_graph(derived.graph, [*derived.constants, *given])
+        elif any(e.subgraphs() for e in branch.equations) or any(
             dtypes.is_inexact(type_of(x).dtype) for x in shared
         ):
             outs = _if_taken(here, derived, given)

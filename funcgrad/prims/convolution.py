@@ -17,12 +17,16 @@ from funcgrad import dtypes
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.registry import is_linear, library_call
+from funcgrad.prims.conv_flat import batch_convolution, grouped, joined, swapped
+from funcgrad.prims.registry import is_linear
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
 Pads = tuple[tuple[int, int], ...]
+
+_NEIGHBOURS = 16
+"""Neighbours in a flat plane are done in multiples of this, the elements of a vector, so that none remain."""
 
 
 def dilated(length: int, by: int) -> int:
@@ -152,24 +156,6 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
     return out, Zero(type_of(out).tangent()) if total is None else total
 
 
-def _grouped(x: Any, axis: int, groups: int) -> Any:
-    """The axis split into (groups, rest)."""
-    shape = type_of(x).shape
-    return ops.reshape(x, (*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]))
-
-
-def _joined(x: Any, axis: int) -> Any:
-    """The axis joined with the one after it."""
-    shape = type_of(x).shape
-    return ops.reshape(x, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
-
-
-def _swap(x: Any, a: int, b: int) -> Any:
-    order = list(range(type_of(x).ndim))
-    order[a], order[b] = order[b], order[a]
-    return ops.transpose(x, order)
-
-
 def _transpose(
     ct: Any,
     lhs: Any,
@@ -195,7 +181,7 @@ def _transpose(
         )
     ]
     if is_linear(lhs):
-        kernel = _joined(_swap(_grouped(rhs, 0, groups), 1, 2), 0)
+        kernel = joined(swapped(grouped(rhs, 0, groups), 1, 2), 0)
         kernel = ops.rev(kernel, tuple(range(2, len(rhs_shape))))
         pads = []
         for (n, k, p), (low, _) in zip(lengths, padding):
@@ -212,17 +198,17 @@ def _transpose(
         )
         return [pulled, None]
     pads = [(low, k - 1 + p - n - low) for (n, k, p), (low, _) in zip(lengths, padding)]
-    x = _swap(_grouped(lhs, 1, groups), 0, 2)  # (C / groups, groups, N, ...)
+    x = swapped(grouped(lhs, 1, groups), 0, 2)  # (C / groups, groups, N, ...)
     pulled = convolve(
-        _joined(x, 1),
-        _swap(ct, 0, 1),
+        joined(x, 1),
+        swapped(ct, 0, 1),
         window_strides=rhs_dilation,
         padding=tuple(pads),
         lhs_dilation=lhs_dilation,
         rhs_dilation=window_strides,
         feature_group_count=groups,
     )
-    return [None, _swap(pulled, 0, 1)]
+    return [None, swapped(pulled, 0, 1)]
 
 
 def _batch(
@@ -234,23 +220,76 @@ def _batch(
     feature_group_count: int,
     **params: Any,
 ) -> tuple[Any, int]:
-    (x, w), (ax, aw) = operands, axes
-    groups = feature_group_count
-    if aw is None:
-        x = ops.moveaxis(x, ax or 0, 0)
-        out = convolve(_joined(x, 0), w, feature_group_count=groups, **params)
-        return _grouped(out, 0, size), 0
-    w = ops.moveaxis(w, aw, 0)  # (size, O, I, ...)
-    if ax is None:
-        w = _swap(_grouped(w, 1, groups), 0, 1)  # (groups, size, O / groups, ...)
-        out = convolve(x, _joined(_joined(w, 0), 0), feature_group_count=groups, **params)
-        shape = type_of(out).shape
-        each = shape[1] // groups // size
-        out = ops.reshape(out, (shape[0], groups, size, each, *shape[2:]))
-        return _joined(_swap(out, 1, 2), 2), 1
-    x = ops.moveaxis(x, ax, 1)  # (N, size, C, ...)
-    out = convolve(_joined(x, 1), _joined(w, 0), feature_group_count=size * groups, **params)
-    return _grouped(out, 1, size), 1
+    def apply(x: Any, kernel: Any, groups: int) -> Any:
+        return convolve(x, kernel, feature_group_count=groups, **params)
+
+    return batch_convolution(apply, size, operands, axes, feature_group_count)
+
+
+def _expand(
+    lhs: Any,
+    rhs: Any,
+    *,
+    window_strides: tuple[int, ...],
+    padding: Pads,
+    lhs_dilation: tuple[int, ...],
+    rhs_dilation: tuple[int, ...],
+    feature_group_count: int,
+) -> list[Any]:
+    """As `conv_flat`: padding is put around, and what strides leave out comes apart.
+
+    Vectors go along the output, or, where that is smaller, as in the derivative with respect to a kernel, along the
+    kernel. Along an axis on which the neighbours are `step` elements apart, the operand is cut into `step` planes.
+    Rows of the flat result are as long as those of the operand: what is in between is left out in the end.
+    """
+    images, outputs, dtype = type_of(lhs).shape[0], type_of(rhs).shape[0], type_of(lhs).dtype
+    kernel = type_of(rhs).shape[2:]
+    found = out_lengths(type_of(lhs).shape[2:], kernel, window_strides, padding, lhs_dilation, rhs_dilation)
+    if not math.prod((images, outputs, *found)) or not type_of(rhs).size:
+        return [ops.zeros(array_type((images, outputs, *found), dtype))]
+    along = "output" if math.prod(found) >= math.prod(kernel) else "kernel"
+    steps, strides = (window_strides, rhs_dilation) if along == "output" else (rhs_dilation, window_strides)
+    near, taps = (found, kernel) if along == "output" else (kernel, found)
+    rank, outer = len(found), type_of(lhs).shape[:2]
+    full = [dilated(n, a) + sum(p) for n, a, p in zip(type_of(lhs).shape[2:], lhs_dilation, padding)]
+    lengths = [-(-n // step) for n, step in zip(full, steps)]
+    rows = [math.prod(lengths[d + 1 :]) for d in range(rank)]
+    count = sum((n - 1) * row for n, row in zip(near, rows)) + 1
+    count = -(-count // _NEIGHBOURS) * _NEIGHBOURS
+    farthest = sum((t - 1) * stride // step * row for t, stride, step, row in zip(taps, strides, steps, rows))
+    lengths[0] = max(lengths[0], -(-(farthest + count) // rows[0]))
+    pads = [
+        (low, high + n * step - size, a - 1)
+        for (low, high), n, step, size, a in zip(padding, lengths, steps, full, lhs_dilation)
+    ]
+    x = lhs
+    if any(map(any, pads)):
+        x = ops.pad(x, dtype.type(0), [(0, 0, 0), (0, 0, 0), *pads])
+    if any(s > 1 for s in steps):
+        split = [n for pair in zip(lengths, steps) for n in pair]
+        x = ops.reshape(x, (*outer, *split))
+        x = ops.transpose(x, [0, 1, *range(3, 3 + 2 * rank, 2), *range(2, 2 + 2 * rank, 2)])
+    x = ops.reshape(x, (*outer, math.prod((*steps, *lengths))))
+    planes = [math.prod(steps[d + 1 :]) * math.prod(lengths) for d in range(rank)]
+    offsets = []
+    for tap in np.ndindex(*taps):
+        places = [divmod(t * stride, step) for t, stride, step in zip(tap, strides, steps)]
+        offsets.append(sum(q * row + r * plane for (q, r), row, plane in zip(places, rows, planes)))
+    wide = (max(near[0], -(-count // rows[0])), *lengths[1:])
+    if along == "kernel":
+        rhs = ops.pad(
+            rhs, dtype.type(0), [(0, 0, 0), (0, 0, 0), *((0, w - n, 0) for w, n in zip(wide, near))]
+        )
+    rhs = ops.reshape(rhs, (*type_of(rhs).shape[:2], math.prod(type_of(rhs).shape[2:])))
+    out = ops.apply(
+        "conv_flat", x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide),
+        offsets=tuple(offsets),
+    )  # fmt: skip
+    if along == "output":
+        out = ops.reshape(out, (images, outputs, *wide))
+        ends = (images, outputs, *found)
+        return [ops.slice_(out, (0,) * (rank + 2), ends)]
+    return [ops.reshape(out, (images, outputs, *found))]
 
 
 def _samples() -> Iterable[Sample]:
@@ -293,6 +332,7 @@ conv_general_dilated_p = Primitive(
     jvp=_jvp,
     transpose=_transpose,
     batch=_batch,
-    lower=library_call("conv_general_dilated"),
+    lower=None,
+    expand=_expand,
     samples=_samples,
 )

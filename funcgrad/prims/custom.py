@@ -211,6 +211,68 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, graph: Graph, call:
     return call.differentiate(primals[closed_over:], tangents[closed_over:])
 
 
+def _at_zero(operands: Sequence[Any]) -> list[Any]:
+    """Where a linear function's derivative is taken, which is the same everywhere."""
+    return [ops.zeros(x.type) if x.__class__ is Linear else x for x in operands]
+
+
+def _through(graph: Graph, operands: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    """The transpose of the function's graph, without its rule."""
+    pulled = iter(pull_back(graph, operands, cotangents))
+    return [next(pulled) if x.__class__ is Linear else None for x in operands]
+
+
+def _transpose_jvp(
+    cotangents: Sequence[Any], *operands: Any, graph: Graph, call: CustomJvp, closed_over: int
+):
+    """By the rule, whose tangent is what the function, linear here, does itself."""
+    if any(x.__class__ is Linear for x in operands[:closed_over]):
+        return _through(graph, operands, cotangents)
+    own = operands[closed_over:]
+    types = [x.type for x in own if x.__class__ is Linear]
+    primals = _at_zero(own)
+
+    def moved(*tangents: Any) -> list[Any]:
+        given = iter(tangents)
+        full = [next(given) if x.__class__ is Linear else Zero(type_of(x).tangent()) for x in own]
+        return list(map(ops.materialize, call.differentiate(primals, full)[1]))
+
+    closed = trace_to_graph(moved, types, call.name)
+    pulled = iter(pull_back(closed.graph, [*closed.constants, *map(Linear, types)], cotangents))
+    return [None] * closed_over + [next(pulled) if x.__class__ is Linear else None for x in own]
+
+
+def _transpose_vjp(
+    cotangents: Sequence[Any], *operands: Any, graph: Graph, call: CustomVjp, closed_over: int
+):
+    """By the rule: the transpose of a linear function is its pullback, anywhere."""
+    if any(x.__class__ is Linear for x in operands[:closed_over]):
+        return _through(graph, operands, cotangents)
+    own = operands[closed_over:]
+    linear = [x.__class__ is Linear for x in own]
+    residuals = call.forward(_at_zero(own), linear)[1]
+    pulled = call.pulled(residuals, cotangents)
+    return [None] * closed_over + [c if m else None for c, m in zip(pulled, linear)]
+
+
+@entity
+class _WithoutRule:
+    """Stands for a call whose function closes over something that is batched: its rule knows only one example of
+    that, so there is no derivative."""
+
+    name: str
+
+    def differentiate(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        raise NotDifferentiableError(
+            f"the function {self.name} has a derivative rule of its own, and closes over a value that vmap batches: "
+            "the rule cannot know of the batch",
+            hint="pass the value as an argument of the function, or take the derivative inside vmap",
+        )
+
+    def batched(self, size: AxisSize, axes: tuple[int | None, ...]) -> _WithoutRule:
+        return self
+
+
 def _batch(primitive: Callable[[], Primitive]):
     def rule(
         size: AxisSize,
@@ -222,29 +284,21 @@ def _batch(primitive: Callable[[], Primitive]):
         closed_over: int,
     ):
         batched = tuple([a is not None for a in axes])
-        if any(batched[:closed_over]):  # what is closed over and batched becomes part of a new function
-            return _batch_again(call, size, operands[closed_over:], axes[closed_over:])
         derived = batch_graph(graph, size, batched, True)
         moved = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
         own_axes = tuple([0 if b else None for b in batched[closed_over:]])
+        lost = any(batched[:closed_over])
         outs = bind(
             primitive(),
             *derived.constants,
             *moved,
             graph=derived.graph,
-            call=call.batched(size, own_axes),
+            call=_WithoutRule(call.name) if lost else call.batched(size, own_axes),
             closed_over=len(derived.constants) + closed_over,
         )
         return outs, [0] * len(outs)
 
     return rule
-
-
-def _batch_again(call: Any, size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None]):
-    raise NotDifferentiableError(
-        f"the function {call.name} has a derivative rule of its own and closes over a value that vmap batches",
-        hint="pass the value as an argument of the function",
-    )
 
 
 def _samples(make: Callable[[], Any]):
@@ -278,7 +332,7 @@ custom_jvp_p = Primitive(
     type_rule=call_type,
     evaluate=_evaluate,
     jvp=_jvp,
-    transpose=None,
+    transpose=_transpose_jvp,
     batch=_batch(lambda: custom_jvp_p),
     lower=None,
     expand=_expand,
@@ -292,7 +346,7 @@ custom_vjp_p = Primitive(
     type_rule=call_type,
     evaluate=_evaluate,
     jvp=_jvp,
-    transpose=None,
+    transpose=_transpose_vjp,
     batch=_batch(lambda: custom_vjp_p),
     lower=None,
     expand=_expand,

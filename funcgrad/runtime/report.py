@@ -18,6 +18,7 @@ from funcgrad.lower.lowered import (
     RoutineStep,
     ScanStep,
     TapeStep,
+    UserStep,
     walk_steps,
 )
 from funcgrad.lower.placement import Buffer, Operand
@@ -133,6 +134,9 @@ class Lowered:
                 what = f"{step.label}{times}"
             elif isinstance(step, RoutineStep):
                 what = f"{step.label} by {step.routine} {' '.join(map(str, step.settings))}"
+            elif isinstance(step, UserStep):
+                batch = "".join(f" of {size}" for size, _ in step.definition.levels)
+                what = f"the user's kernel {step.label}{' for a batch' + batch if batch else ''}"
             else:
                 assert isinstance(step, ExternStep)
                 what = step.name

@@ -102,11 +102,8 @@ class GraphTrace(Trace):
         """A new variable for a value from outside, and what is kept of it."""
         if isinstance(value, Tracer):
             check_alive(value)
-        return (
-            Var(type_of(value)),
-            as_array(value),
-            value,
-        )  # a copy of what the user may change after the trace
+        kept = as_array(value)  # a copy of what the user may change after the trace
+        return Var(type_of(value)), kept, value
 
     def record(
         self,

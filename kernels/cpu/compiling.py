@@ -60,6 +60,7 @@ def lower_by_numba(kernel: Kernel) -> Modules:
     types = [ir.IntType(64).as_pointer()] * 2 + [k.llvm for k in kinds]
     function = ir.Function(module, ir.FunctionType(ir.IntType(32), types), name)
     unused = [entry.builder.alloca(ir.IntType(64)) for _ in range(2)]  # a result, and an exception
+    entry.builder.store(ir.IntType(64)(0), unused[1])  # a `try` in the kernel asks whether there is one
     entry.builder.call(function, [*unused, *entry.range, *entry.arguments])
     entry.builder.ret_void()
     return [*texts, str(module)]

@@ -21,8 +21,9 @@ def load(code: bytes, symbol: str) -> int:
     with _lock:
         if any(word in code for word in _OF_NUMBA):
             from numba.core.registry import cpu_target
+            from numba.core.runtime import rtsys
 
-            cpu_target.target_context  # noqa: B018 - making it tells LLVM where these functions are
+            rtsys.initialize(cpu_target.target_context)  # tells LLVM where these functions are
         if not _engines:
             llvm.initialize_native_target()
             llvm.initialize_native_asmprinter()

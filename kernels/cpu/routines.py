@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.kernels.cpu import scan, selection
+from funcgrad.kernels.cpu import convolution, scan, selection
 
 Call = tuple[str, int, float, list[int]]
 """The source of a kernel, its extent, nanoseconds of each step of that, its integers."""
 
-ROUTINES: dict[str, Callable[..., list[Call]]] = {"accumulate": scan.calls, "top_k": selection.calls}
+ROUTINES: dict[str, Callable[..., list[Call]]] = {
+    "accumulate": scan.calls,
+    "convolve": convolution.calls,
+    "top_k": selection.calls,
+}
 
 
 def calls(routine: str, buffers: Sequence[str], settings: Sequence[int | str]) -> list[Call]:

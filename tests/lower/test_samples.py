@@ -15,8 +15,10 @@ from funcgrad.ir.primitive import PRIMITIVES
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower.to_loops import lower
 
-NOT_IN_STAND_IN = {"elementwise_function", "threefry2x32", "scan", "while", "while_transpose", "cond"}
-"""Operations without a NumPy scalar function, and control flow; the compiled tests have them."""
+NOT_IN_STAND_IN = {"threefry2x32", "scan", "while", "while_transpose", "cond"}
+NOT_IN_STAND_IN |= {"elementwise_function", "array_kernel"}
+"""Operations without a NumPy scalar function, control flow, and users' functions, which Numba compiles; the compiled
+tests have them."""
 
 LOWERED = [p for p in PRIMITIVES.values() if p.lower is not None and p.name not in NOT_IN_STAND_IN]
 

@@ -267,6 +267,8 @@ def literal(value: Any, dtype: np.dtype) -> str:
         return str(bool(value))
     if dtype.kind == "c":
         return f"np.{dtype.name}(complex({_float_text(value.real)}, {_float_text(value.imag)}))"
+    if is_half(dtype):  # held as its bits
+        return f"np.uint16({int(np.asarray(value, dtype).view(np.uint16))})"
     if dtypes.is_float(dtype):
         text = _float_text(value)
         return text if dtype.itemsize == 8 else f"np.{dtype.name}({text})"

@@ -1,0 +1,160 @@
+"""The primitive `conv_flat`, to which convolutions come down: planes flattened, padding and strides taken out.
+
+With the operand (I, G * C, L), the kernel (G * J, C, V) and the result (I, G * J, U), for groups g:
+
+    out[i, (g, j), u] = sum over c and v of  kernel[(g, j), c, v] * x[i, (g, c), place(u, v)]
+
+`along` says which of u and v counts `count` neighbours, from 0; the other is one of few taps, with `offsets`:
+place(u, v) is the sum of the number and the offset. What counts neighbours has an axis of `long` >= `count` elements,
+of which the others do not matter: in the kernel they are not read, in the result they may be anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import dtypes
+from funcgrad.errors import GraphError
+from funcgrad.ir import expr as E
+from funcgrad.ir.primitive import Primitive, Sample
+from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.prims.registry import library_call
+from funcgrad.prims.samples import draw
+from funcgrad.trace import ops
+from funcgrad.trace.core import type_of
+
+
+def _type(
+    x: ArrayType,
+    kernel: ArrayType,
+    *,
+    along: str,
+    groups: int,
+    count: int,
+    long: int,
+    offsets: tuple[int, ...],
+) -> ArrayType:
+    taps, last = len(offsets), max(offsets) + count
+    inner = taps if along == "output" else long
+    if (
+        x.shape[1] != kernel.shape[1] * groups
+        or kernel.shape[2] != inner
+        or last > x.shape[2]
+        or count > long
+    ):
+        raise GraphError(
+            f"conv_flat of {x} with {kernel}: {groups} groups, {count} of {long}, offsets {offsets}"
+        )
+    return array_type((x.shape[0], kernel.shape[0], long if along == "output" else taps), x.dtype)
+
+
+def _evaluate(
+    xp: Any,
+    x: np.ndarray,
+    kernel: np.ndarray,
+    *,
+    along: str,
+    groups: int,
+    count: int,
+    long: int,
+    offsets: tuple[int, ...],
+) -> np.ndarray:
+    dtype, wide = x.dtype, dtypes.compute_dtype(x.dtype)
+    x = x.astype(wide, copy=False).reshape(x.shape[0], groups, -1, x.shape[2])
+    kernel = kernel.astype(wide, copy=False).reshape(groups, -1, *kernel.shape[1:])
+    shape = (*x.shape[:2], kernel.shape[1], long if along == "output" else len(offsets))
+    out = xp.zeros(shape, wide)
+    for tap, offset in enumerate(offsets):
+        part = x[..., offset : offset + count]
+        if along == "output":
+            out[..., :count] += xp.matmul(kernel[..., tap], part)
+        else:
+            out[..., tap] = xp.einsum("gjcv,igcv->igj", kernel[..., :count], part)
+    return out.reshape(shape[0], -1, shape[3]).astype(dtype, copy=False)
+
+
+def grouped(x: Any, axis: int, groups: int) -> Any:
+    """The axis split into (groups, rest)."""
+    shape = type_of(x).shape
+    return ops.reshape(x, (*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]))
+
+
+def joined(x: Any, axis: int) -> Any:
+    """The axis joined with the one after it."""
+    shape = type_of(x).shape
+    return ops.reshape(x, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
+
+
+def swapped(x: Any, a: int, b: int) -> Any:
+    order = list(range(type_of(x).ndim))
+    order[a], order[b] = order[b], order[a]
+    return ops.transpose(x, order)
+
+
+def batch_convolution(
+    apply: Any, size: int, operands: Sequence[Any], axes: Sequence[int | None], groups: int
+) -> tuple[Any, int]:
+    """The batching rule of whatever maps (I, G * C, ...) and (G * J, C, ...) to (I, G * J, ...): a batch of operands
+    is more images, one of kernels more outputs, and one of both more groups. `apply(x, kernel, groups)` does it."""
+    (x, w), (ax, aw) = operands, axes
+    if aw is None:
+        x = ops.moveaxis(x, ax or 0, 0)
+        return grouped(apply(joined(x, 0), w, groups), 0, size), 0
+    w = ops.moveaxis(w, aw, 0)  # (size, G * J, C, ...)
+    if ax is None:
+        w = swapped(grouped(w, 1, groups), 0, 1)  # (G, size, J, C, ...)
+        out = apply(x, joined(joined(w, 0), 0), groups)
+        shape = type_of(out).shape
+        each = shape[1] // groups // size
+        out = ops.reshape(out, (shape[0], groups, size, each, *shape[2:]))
+        return joined(swapped(out, 1, 2), 2), 1
+    x = ops.moveaxis(x, ax, 1)  # (I, size, G * C, ...)
+    return grouped(apply(joined(x, 1), joined(w, 0), size * groups), 1, size), 1
+
+
+def _batch(size: int, operands: Sequence[Any], axes: Sequence[int | None], /, *, groups: int, **params: Any):
+    def apply(x: Any, kernel: Any, groups: int) -> Any:
+        return ops.apply("conv_flat", x, kernel, groups=groups, **params)
+
+    return batch_convolution(apply, size, operands, axes, groups)
+
+
+_by_numpy = library_call("conv_flat")
+
+
+def _lower(in_types: Sequence[ArrayType], out: Any, *, offsets: tuple[int, ...], **params: Any) -> E.Extern:
+    """Vector kernels for float32 and float64, else NumPy."""
+    extern = _by_numpy(in_types, out, offsets=offsets, **params)
+    x, kernel = in_types
+    if x.dtype not in (dtypes.float32, dtypes.float64):
+        return extern
+    groups = params["groups"]
+    sizes = (x.shape[0], groups, kernel.shape[1], kernel.shape[0] // groups, x.shape[2])
+    settings = (params["along"], *sizes, params["count"], params["long"], *offsets)
+    return E.Routine(extern.name, extern.attributes, "convolve", settings)
+
+
+def _samples() -> Iterable[Sample]:
+    for dtype in (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.int32):
+        params = {"along": "output", "groups": 1, "count": 5, "long": 5, "offsets": (0, 1, 3)}
+        yield Sample((draw(2, 2, 8, dtype=dtype), draw(3, 2, 3, dtype=dtype)), params, (), dtypes.name(dtype))
+    params = {"along": "kernel", "groups": 2, "count": 4, "long": 4, "offsets": (4, 0, 2)}
+    yield Sample((draw(3, 4, 8), draw(6, 2, 4)), params, (), "along the kernel")
+    params = {"along": "output", "groups": 2, "count": 1500, "long": 1500, "offsets": tuple(range(5))}
+    yield Sample((draw(1, 2, 1504), draw(4, 1, 5)), params, (), "in parts")
+
+
+conv_flat_p = Primitive(
+    name="conv_flat",
+    type_rule=_type,
+    evaluate=_evaluate,
+    jvp=None,
+    transpose=None,
+    batch=_batch,
+    lower=_lower,
+    samples=_samples,
+    not_differentiable="it is what convolutions come down to after differentiation",
+)
