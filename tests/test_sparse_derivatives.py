@@ -271,6 +271,24 @@ def test_indices_that_change_change_the_pattern():
         np.testing.assert_array_equal(found(x).toarray(), fg.jacfwd(nearest)(x))
 
 
+def test_the_pattern_is_found_once():
+    f = fg.jit(
+        lambda x, i: fg.nn.relu(x[1:] - x[:-1]) * x[i] + fg.lax.cond(x[0] > 0, jnp.sin, jnp.cos, x[1:])
+    )
+    jacobian = fg.jacfwd(f, sparse=True)
+    i = np.array([3, 1, 2])
+    jacobian(normal(4), i)
+    before = dict(sparse_derivatives._plans)
+    for _ in range(5):
+        x = normal(4)
+        np.testing.assert_allclose(jacobian(x, i).toarray(), fg.jacfwd(f)(x, i), rtol=1e-6)
+    assert dict(sparse_derivatives._plans) == before
+    np.testing.assert_allclose(
+        jacobian(x, i[::-1].copy()).toarray(), fg.jacfwd(f)(x, i[::-1].copy()), rtol=1e-6
+    )
+    assert len(sparse_derivatives._plans) == len(before) + 1 or len(before) == sparse_derivatives.REMEMBERED
+
+
 def test_newton_with_a_sparse_solver():
     f = fg.jit(lambda u: residual(u) - jnp.sin(u) * u - u**3 + 1.0)
     u = jnp.ones(100)
