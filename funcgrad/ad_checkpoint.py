@@ -6,14 +6,20 @@ Under the names of `jax.ad_checkpoint`; policies are in `checkpoint_policies`.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import checkpoint_policies, tree
 from funcgrad.api import closed_graph, require_function
 from funcgrad.errors import ArgumentError, ConcretizationError, boundary
-from funcgrad.flat import FlatFunction, check_operands, describe_argument, name_of, normalize_argnums
+from funcgrad.flat import (
+    FlatFunction,
+    bytes_of,
+    check_operands,
+    describe_argument,
+    name_of,
+    normalize_argnums,
+)
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import Primitive
 from funcgrad.prims.checkpoint import Budget, checkpoint_name_p, checkpoint_p
@@ -94,7 +100,7 @@ def _saving(policy: Any, budget: Any) -> dict[str, Any]:
     if policy is not None and budget is not None:
         raise ArgumentError("checkpoint takes a policy or a budget, not both", hint="leave one of them out")
     if budget is not None:
-        return {"policy": Budget(_bytes(budget))}
+        return {"policy": Budget(bytes_of(budget, "checkpoint", "budget"))}
     if policy is None or policy is checkpoint_policies.nothing_saveable:
         return {}
     if not callable(policy) or isinstance(policy, Primitive):
@@ -103,20 +109,6 @@ def _saving(policy: Any, budget: Any) -> dict[str, Any]:
             hint="use one of fg.checkpoint_policies, or a function policy(primitive, *in_types, **params) -> bool",
         )
     return {"policy": policy}
-
-
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def _bytes(size: Any) -> int:
-    text = str(size).strip().lower()
-    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([kmg]?i?b|)", text)
-    if isinstance(size, bool) or found is None or found[2] not in _UNITS:
-        raise ArgumentError(
-            f"checkpoint: the budget {size!r} is no number of bytes",
-            hint='write it as 200_000_000 or "200MB"',
-        )
-    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def checkpoint_name(x: Any, name: str) -> Any:

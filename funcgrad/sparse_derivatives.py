@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from funcgrad import coloring, dtypes
+from funcgrad import coloring
 from funcgrad.array import Array
 from funcgrad.errors import ConcretizationError
 from funcgrad.ir.graph import Graph
@@ -53,6 +53,8 @@ class Plan:
 
 
 _plans: OrderedDict[Any, Plan] = OrderedDict()
+_indices: dict[Any, tuple[int, ...]] = {}
+"""For each structure of a graph the constants whose values say where entries are."""
 
 
 def sparse_jacobian(
@@ -95,28 +97,29 @@ def _plan(linear: LinearMap, mode: str, in_sizes: Sequence[int], out_sizes: Sequ
     graph, constants = linear.closed.graph, linear.closed.constants
     flags = (linear.in_nonzero, linear.out_nonzero, tuple(in_sizes), tuple(out_sizes))
     try:
-        key = (graph_hash(graph), mode, flags, *map(_digest, constants))
+        structure = (graph_hash(graph), mode, flags)
     except TypeError:  # a parameter is code
-        key = None
+        return _made(graph, list(map(known, constants)), mode, *flags)
+    indices = _indices.get(structure)
+    key = None if indices is None else (structure, *(_digest(constants[k]) for k in indices))
     if key in _plans:
         _plans.move_to_end(key)
         return _plans[key]
     given = list(map(known, constants))
     plan = _made(graph, given, mode, *flags)
-    # a place that depends on a float may be another one at the next point
-    of_floats = any(g.asked and dtypes.is_inexact(type_of(c).dtype) for g, c in zip(given, constants))
-    if key is not None and not of_floats:
-        _plans[key] = plan
-        if len(_plans) > REMEMBERED:
-            _plans.popitem(last=False)
+    asked = tuple([k for k, g in enumerate(given) if g.asked])
+    if len(_indices) >= 16 * REMEMBERED:
+        _indices.clear()
+    _indices[structure] = asked
+    _plans[(structure, *(_digest(constants[k]) for k in asked))] = plan
+    if len(_plans) > REMEMBERED:
+        _plans.popitem(last=False)
     return plan
 
 
 def _digest(constant: Any) -> Any:
-    """What of a constant says where entries are: integers, which may be indices."""
-    if dtypes.is_inexact(type_of(constant).dtype):
-        return None
-    return hashlib.sha256(np.ascontiguousarray(constant).tobytes()).hexdigest()
+    """What says whether two values are the same."""
+    return hashlib.sha256(np.ascontiguousarray(constant).tobytes()).digest()
 
 
 def _made(

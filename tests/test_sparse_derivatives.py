@@ -93,6 +93,19 @@ def sorted_rows(x):
     return jnp.sort(x, axis=1)[:, ::-1] * 2 + jnp.cumsum(x, axis=1)
 
 
+def convolved(u):
+    kernel = jnp.asarray(np.ones((1, 1, 3, 3), np.float32))
+    return fg.lax.conv_general_dilated(u[None, None], kernel, (1, 1), "SAME")[0, 0] ** 2
+
+
+def pooled(u):
+    return fg.lax.reduce_window(u, 0.0, fg.lax.add, (3,), (1,), "SAME") * u
+
+
+def scattered(x):
+    return fg.ops.segment_sum(x**2, np.array([0, 0, 1, 2, 2]), 3)
+
+
 def rematerialised(u):
     return fg.checkpoint(residual)(u)
 
@@ -113,6 +126,11 @@ CASES = {
     "solves": (solves, normal(4, 2, 2), None),
     "products": (products, normal(3, 2, 2), None),
     "sorted rows": (sorted_rows, normal(4, 3), 36),
+    "convolved": (convolved, normal(5, 6), None),
+    "pooled": (pooled, normal(8), None),
+    "scattered": (scattered, normal(5), None),
+    "in chunks": (lambda x: fg.vmap(jnp.cumprod, chunk_size=2)(x), normal(5, 2), 20),
+    "by elements": (lambda x: fg.lax.map(lambda v: v.sum() * v, x), normal(4, 2), None),
     "rematerialised": (rematerialised, normal(8), None),
     "matrix product": (lambda x: jnp.asarray(np.ones((3, 5))) @ x, normal(5), 15),
     "a part of the argument": (lambda x: x[2:4] * 2.0, normal(6), 2),
@@ -251,6 +269,24 @@ def test_indices_that_change_change_the_pattern():
     for first in (0.4, 0.7, 0.4):
         x = jnp.array([first, 5.0, 6.0])
         np.testing.assert_array_equal(found(x).toarray(), fg.jacfwd(nearest)(x))
+
+
+def test_the_pattern_is_found_once():
+    f = fg.jit(
+        lambda x, i: fg.nn.relu(x[1:] - x[:-1]) * x[i] + fg.lax.cond(x[0] > 0, jnp.sin, jnp.cos, x[1:])
+    )
+    jacobian = fg.jacfwd(f, sparse=True)
+    i = np.array([3, 1, 2])
+    jacobian(normal(4), i)
+    before = dict(sparse_derivatives._plans)
+    for _ in range(5):
+        x = normal(4)
+        np.testing.assert_allclose(jacobian(x, i).toarray(), fg.jacfwd(f)(x, i), rtol=1e-6)
+    assert dict(sparse_derivatives._plans) == before
+    np.testing.assert_allclose(
+        jacobian(x, i[::-1].copy()).toarray(), fg.jacfwd(f)(x, i[::-1].copy()), rtol=1e-6
+    )
+    assert len(sparse_derivatives._plans) == len(before) + 1 or len(before) == sparse_derivatives.REMEMBERED
 
 
 def test_newton_with_a_sparse_solver():

@@ -210,6 +210,17 @@ def executable_for(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
     return known
 
 
+def arena_bytes(graph: Graph) -> int:
+    """How much memory, besides its operands and results, the executable of a graph works in; compiles nothing."""
+    from funcgrad.lower.placement import place
+    from funcgrad.lower.target import Target
+    from funcgrad.lower.to_loops import lower
+
+    with _uncollected():
+        lowered = lower(pipeline.run(graph), Target(cores=driver().pool.threads))
+        return place(lowered).plan.size
+
+
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
     """Make no search for garbage in circles: what compiling allocates has none, and would be searched many times."""

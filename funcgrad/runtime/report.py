@@ -17,6 +17,7 @@ from funcgrad.lower.lowered import (
     RegionStep,
     RoutineStep,
     ScanStep,
+    TapeStep,
     UserStep,
     walk_steps,
 )
@@ -149,6 +150,9 @@ class Lowered:
         names, placement = self._names(), self.executable.placement
         plan = placement.plan
         lines = [f"arena of {plan.size} bytes; results of {sum(t.nbytes for t in placement.buffers)} bytes"]
+        for step in walk_steps(placement.steps):
+            if isinstance(step, TapeStep):
+                lines.append(f"a tape of {step.size} bytes for each iteration, which grows by doubling")
         for value in sorted(plan.offsets, key=lambda v: plan.offsets[v]):
             first, last = plan.lives[value]
             assert isinstance(value, Var)

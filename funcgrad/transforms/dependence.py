@@ -177,8 +177,8 @@ def _grouped(
             groups = tuple([t.shape[d] for d in kept])
             index = tuple([E.axis(number[d]) for d in range(t.ndim)])
             mixed = tuple([t.shape[d] for d in range(t.ndim) if d not in kept])
-            summed = _reading(x, t.shape, index, (), groups, mixed)
-            parts.append(_reading(summed, groups, tuple(map(E.axis, kept)), (), out.shape, ()))
+            summed = reading(x, t.shape, index, (), groups, mixed)
+            parts.append(reading(summed, groups, tuple(map(E.axis, kept)), (), out.shape, ()))
     return union(parts)
 
 
@@ -202,7 +202,7 @@ def of_definition(
             return [_scatter(definition, operands, types, out)]
         extents = definition.extents if isinstance(definition, E.Reduce) else ()
         parts = [
-            _reading(operands[k], types[k].shape, index, bounds, out.shape, extents, operands)
+            reading(operands[k], types[k].shape, index, bounds, out.shape, extents, operands)
             for k, index, bounds in _reads(definition.expr, operands)
         ]
     except _Unknown:
@@ -239,7 +239,7 @@ def _reads(
             waiting += [(e.inside, (*bounds, *e.bounds)), (e.outside, bounds)]
 
 
-def _reading(
+def reading(
     operand: Matrix,
     shape: tuple[int, ...],
     index: tuple[E.Index, ...],
@@ -348,7 +348,7 @@ def _scatter(
         columns = columns[number]
     parts = []
     for k, index, bounds in _reads(definition.value, operands):
-        update = _reading(operands[k], types[k].shape, index, bounds, definition.extents, (), operands)
+        update = reading(operands[k], types[k].shape, index, bounds, definition.extents, (), operands)
         place = (np.ones(len(columns), bool), (columns, number))
         parts.append(scipy.sparse.csr_matrix(place, (out.size, update.shape[0])) @ update)
     before = operands[definition.operand]
@@ -385,9 +385,9 @@ def _side(operand: Operand, side: Any, t: ArrayType, out: ArrayType) -> Operand:
     number = {d: k for k, d in enumerate((*kept, *contracting))}
     shape = tuple([t.shape[d] for d in kept])
     index = tuple([E.axis(number[d]) for d in range(t.ndim)])
-    summed = _reading(operand, t.shape, index, (), shape, tuple([t.shape[d] for d in contracting]))
+    summed = reading(operand, t.shape, index, (), shape, tuple([t.shape[d] for d in contracting]))
     where = tuple([E.axis(d) for d in (*range(len(batch)), *places)])
-    return _reading(summed, shape, where, (), out.shape, ())
+    return reading(summed, shape, where, (), out.shape, ())
 
 
 # ------------------------------------------------------------------------------------------------ bodies
