@@ -43,6 +43,16 @@ def test_convolution(strides, spread, pads):
     np.testing.assert_allclose(last, want.transpose(0, 2, 3, 1), atol=1e-10)
 
 
+@pytest.mark.parametrize("holes", [(2, 3), (3, 1), (2, 4)])
+@pytest.mark.parametrize(("strides", "spread"), [((1, 1), (1, 1)), ((1, 2), (3, 1)), ((1, 1), (2, 2))])
+def test_an_operand_with_holes(holes, strides, spread):
+    pads = ((3, 1), (2, 4))
+    x = np.zeros((2, 4, 6 * holes[0] + 1, 7 * holes[1] + 1))
+    x[:, :, :: holes[0], :: holes[1]] = X
+    got = fg.jit(lambda x, w: fg.lax.conv_general_dilated(x, w, strides, pads, holes, spread))(X, W)
+    np.testing.assert_allclose(got, by_hand(x, W, strides, pads, spread), atol=1e-10)
+
+
 def test_padding_by_name():
     assert fg.lax.padtype_to_pads((7, 8), (3, 2), (2, 3), "SAME") == [(1, 1), (0, 0)]
     assert fg.lax.padtype_to_pads((8,), (2,), (1,), "SAME_LOWER") == [(1, 0)]

@@ -188,6 +188,10 @@ def _ieee(function: Callable[..., Any]) -> Callable[..., Any]:
     return quiet
 
 
+def _log(x: Any, base: Any = None) -> Any:
+    return np.log(x) if base is None else np.log(x) / np.log(base)
+
+
 _SAME = (
     "exp",
     "exp2",
@@ -217,10 +221,9 @@ _RENAMED |= {k: k for k in (*_SAME, "hypot", "copysign", "isnan", "isinf", "isfi
 
 _math = types.ModuleType("funcgrad_python_math")
 _math.__dict__.update({k: v for k, v in vars(math).items() if not k.startswith("_")})
-_math.__dict__.update(
-    {k: _ieee(getattr(math, k)) for k in ("floor", "ceil", "trunc", "gamma", "lgamma", "ldexp")}
-)
+_math.__dict__.update({k: _ieee(getattr(math, k)) for k in ("floor", "ceil", "gamma", "lgamma", "ldexp")})
 _math.__dict__.update({k: getattr(np, v) for k, v in _RENAMED.items()})
+_math.__dict__.update(trunc=_ieee(int), log=_log)
 _OF_MATH = {f: k for k, f in vars(math).items() if callable(f)}
 
 

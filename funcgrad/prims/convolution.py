@@ -227,6 +227,44 @@ def _batch(
     return batch_convolution(apply, size, operands, axes, feature_group_count)
 
 
+def _by_phases(lhs: Any, rhs: Any, axis: int, length: int, params: dict[str, Any]) -> Any:
+    """Where a spatial axis of the operand is dilated by n, its outputs number r, r + n, r + 2 n ... are a convolution
+    of the operand as it is with those taps of the kernel that meet no holes."""
+
+    def changed(name: str, value: Any) -> tuple[Any, ...]:
+        return (*params[name][:axis], value, *params[name][axis + 1 :])
+
+    spread, step, place = params["lhs_dilation"][axis], params["rhs_dilation"][axis], axis + 2
+    low, taps = params["padding"][axis][0], type_of(rhs).shape[place]
+    size, count = type_of(lhs).shape[place], -(-length // spread)
+    every = spread // math.gcd(spread, step)
+    phases = []
+    for phase in range(spread):
+        first = next((t for t in range(min(every, taps)) if (phase + t * step - low) % spread == 0), taps)
+        kernel = ops.slice_in_dim(rhs, first, taps, every, axis=place)
+        near = every * step // spread
+        before = (low - phase - first * step) // spread
+        after = count - 1 + dilated(type_of(kernel).shape[place], near) - before - size
+        given = {
+            **params,
+            "padding": changed("padding", (before, after)),
+            "lhs_dilation": changed("lhs_dilation", 1),
+            "rhs_dilation": changed("rhs_dilation", near),
+        }
+        if first == taps:
+            shape = list(_type(type_of(lhs), type_of(rhs), **params).shape)
+            shape[place] = count
+            phases.append(ops.zeros(array_type(tuple(shape), type_of(lhs).dtype)))
+        else:
+            phases.append(_expand(lhs, kernel, **given)[0])
+    shape = type_of(phases[0]).shape
+    apart = [ops.reshape(x, (*shape[: place + 1], 1, *shape[place + 1 :])) for x in phases]
+    out = ops.reshape(
+        ops.concatenate(apart, place + 1), (*shape[:place], count * spread, *shape[place + 1 :])
+    )
+    return ops.slice_in_dim(out, 0, length, axis=place)
+
+
 def _expand(
     lhs: Any,
     rhs: Any,
@@ -248,6 +286,16 @@ def _expand(
     found = out_lengths(type_of(lhs).shape[2:], kernel, window_strides, padding, lhs_dilation, rhs_dilation)
     if not math.prod((images, outputs, *found)) or not type_of(rhs).size:
         return [ops.zeros(array_type((images, outputs, *found), dtype))]
+    for axis, (spread, stride) in enumerate(zip(lhs_dilation, window_strides)):
+        if spread > 1 and stride == 1:
+            params = {
+                "window_strides": window_strides,
+                "padding": padding,
+                "lhs_dilation": lhs_dilation,
+                "rhs_dilation": rhs_dilation,
+                "feature_group_count": feature_group_count,
+            }
+            return [_by_phases(lhs, rhs, axis, found[axis], params)]
     along = "output" if math.prod(found) >= math.prod(kernel) else "kernel"
     steps, strides = (window_strides, rhs_dilation) if along == "output" else (rhs_dilation, window_strides)
     near, taps = (found, kernel) if along == "output" else (kernel, found)
