@@ -19,7 +19,7 @@ import scipy.sparse
 from funcgrad import coloring
 from funcgrad.array import Array
 from funcgrad.errors import ConcretizationError
-from funcgrad.ir.graph import Graph
+from funcgrad.ir.graph import Graph, Literal
 from funcgrad.ir.hash import graph_hash
 from funcgrad.ir.primitive import AxisSize
 from funcgrad.prims.calls import jit_p
@@ -97,8 +97,9 @@ def _plan(linear: LinearMap, mode: str, in_sizes: Sequence[int], out_sizes: Sequ
     graph, constants = linear.closed.graph, linear.closed.constants
     flags = (linear.in_nonzero, linear.out_nonzero, tuple(in_sizes), tuple(out_sizes))
     try:
-        structure = (graph_hash(graph), mode, flags)
-    except TypeError:  # a parameter is code
+        structure = (_structure(graph), mode, flags)
+        hash(structure)
+    except TypeError:  # a parameter is code that has no identity
         return _made(graph, list(map(known, constants)), mode, *flags)
     indices = _indices.get(structure)
     key = None if indices is None else (structure, *(_digest(constants[k]) for k in indices))
@@ -115,6 +116,33 @@ def _plan(linear: LinearMap, mode: str, in_sizes: Sequence[int], out_sizes: Sequ
     if len(_plans) > REMEMBERED:
         _plans.popitem(last=False)
     return plan
+
+
+def _structure(graph: Graph) -> Any:
+    """What is equal for graphs that compute the same: the hash, or, where code is a parameter, what it is made of."""
+    try:
+        return graph_hash(graph)
+    except TypeError:
+        numbers: dict[Any, int] = {v: k for k, v in enumerate(graph.inputs)}
+
+    def place(atom: Any) -> Any:
+        return atom.key() if isinstance(atom, Literal) else numbers[atom]
+
+    def token(value: Any) -> Any:
+        if not isinstance(value, Graph):
+            return value
+        try:
+            return graph_hash(value)
+        except TypeError:
+            return value  # itself: a jitted function gives the same one each time
+
+    parts: list[Any] = [graph.in_types]
+    for e in graph.equations:
+        params = tuple([(k, token(v)) for k, v in sorted(e.params.items())])
+        parts.append((e.primitive.name, params, tuple(map(place, e.inputs))))
+        for v in e.outputs:
+            numbers[v] = len(numbers)
+    return (*parts, tuple(map(place, graph.outputs)))
 
 
 def _digest(constant: Any) -> Any:

@@ -289,6 +289,29 @@ def test_the_pattern_is_found_once():
     assert len(sparse_derivatives._plans) == len(before) + 1 or len(before) == sparse_derivatives.REMEMBERED
 
 
+def test_functions_with_rules_of_their_own():
+    @fg.custom_vjp
+    def clipped(x):
+        return jnp.sin(x)
+
+    clipped.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (jnp.clip(g, -1, 1) * jnp.cos(x),))
+
+    @fg.custom_jvp
+    def cube(x):
+        return x**3
+
+    cube.defjvp(lambda p, t: (cube(p[0]), 3 * p[0] ** 2 * t[0]))
+    x = normal(6)
+    f = fg.jit(lambda x: clipped(x)[1:] * x[:-1] + cube(x)[1:])
+    jacobian = fg.jacrev(f, sparse=True)
+    found = jacobian(x)
+    assert found.nnz == 10
+    np.testing.assert_allclose(found.toarray(), fg.jacrev(f)(x), rtol=1e-6)
+    before = dict(sparse_derivatives._plans)
+    np.testing.assert_allclose(jacobian(2 * x).toarray(), fg.jacrev(f)(2 * x), rtol=1e-6)
+    assert dict(sparse_derivatives._plans) == before
+
+
 def test_newton_with_a_sparse_solver():
     f = fg.jit(lambda u: residual(u) - jnp.sin(u) * u - u**3 + 1.0)
     u = jnp.ones(100)

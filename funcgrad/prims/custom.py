@@ -7,8 +7,11 @@ primitive whose parameters are the graph of the function and the call object.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array
@@ -502,6 +505,42 @@ def _batch_linear(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | 
     return [o for o, _ in outs], [a for _, a in outs]
 
 
+def _depends_linear(
+    run: Callable[..., list[Any]],
+    operands: Sequence[Any],
+    types: Sequence[ArrayType],
+    outs: Sequence[ArrayType],
+    *,
+    call: CustomVjp,
+    residuals: int,
+    moving: tuple[bool, ...],
+    out_types: tuple[ArrayType, ...],
+) -> list[Any]:
+    """The transpose of what the backward function reads, which need not be linear itself."""
+    from funcgrad.transforms.dependence import Given, identity, is_given, known, union  # imports scipy.sparse
+
+    inexact = [t for t in out_types if dtypes.is_inexact(t.dtype)]
+    zero: list[bool] = []
+
+    def pulled(*values: Any) -> list[Any]:
+        given = iter(values[residuals:])
+        cts = [next(given) if dtypes.is_inexact(t.dtype) else Zero(t) for t in out_types]
+        result = [c for c, m in zip(call.pulled(values[:residuals], cts), moving) if m]
+        zero[:] = [c.__class__ is Zero for c in result]
+        return [c for c in result if c.__class__ is not Zero]
+
+    closed = trace_to_graph(pulled, [*types[:residuals], *inexact], call.name + ".bwd")
+    ends = np.cumsum([0, *(t.size for t in inexact)]).tolist()
+    eye = identity(ends[-1])
+    held = [x if is_given(x) else Given() for x in operands[:residuals]]
+    given = [*map(known, closed.constants), *held, *(eye[a:b] for a, b in itertools.pairwise(ends))]
+    found = iter(run(closed.graph, given))
+    pairs = [(next(found), x) for x, z in zip(operands[residuals:], zero) if not z]
+    pairs = [(c, x) for c, x in pairs if not is_given(c) and not is_given(x)]
+    parts = iter([union([c[:, a:b].T.tocsr() @ x for c, x in pairs]) for a, b in itertools.pairwise(ends)])
+    return [next(parts) if dtypes.is_inexact(t.dtype) else Given() for t in out_types]
+
+
 def _linear_samples() -> Iterable[Sample]:
     draw = lambda rng: rng.standard_normal(3).astype(dtypes.float32)  # noqa: E731
     params = {
@@ -522,6 +561,7 @@ custom_linear_p = Primitive(
     batch=_batch_linear,
     lower=None,
     expand=_expand_linear,
+    depends=_depends_linear,
     samples=_linear_samples,
     multiple_results=True,
 )
