@@ -17,13 +17,16 @@ from funcgrad import dtypes
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.conv_flat import batch_convolution, grouped, joined, swapped
+from funcgrad.prims.conv_flat import batch_convolution, conv_flat, grouped, joined, swapped
 from funcgrad.prims.registry import is_linear
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
 Pads = tuple[tuple[int, int], ...]
+
+_MANY_CHANNELS = 96
+"""Channels from which on convolutions are matrix products by BLAS."""
 
 _NEIGHBOURS = 16
 """Neighbours in a flat plane are done in multiples of this, the elements of a vector, so that none remain."""
@@ -226,6 +229,17 @@ def _batch(
     return batch_convolution(apply, size, operands, axes, feature_group_count)
 
 
+def _by_products(x: Any, kernel: Any, along: str, groups: int) -> bool:
+    """Whether matrix products are faster for a flat convolution than vector kernels: BLAS keeps its pace with many
+    channels, whose planes and kernels do not stay in cache."""
+    tx, tk = type_of(x), type_of(kernel)
+    inner = tx.shape[1] // groups if along == "output" else tx.shape[0]
+    if dtypes.is_complex(tx.dtype):
+        return True
+    wide = inner >= _MANY_CHANNELS and tk.shape[0] // groups >= _MANY_CHANNELS // 2
+    return wide and tx.dtype in (dtypes.float32, dtypes.float64)
+
+
 def _by_phases(lhs: Any, rhs: Any, axis: int, length: int, params: dict[str, Any]) -> Any:
     """Where a spatial axis of the operand is dilated by n, its outputs number r, r + n, r + 2 n ... are a convolution
     of the operand as it is with those taps of the kernel that meet no holes."""
@@ -329,9 +343,10 @@ def _expand(
             rhs, dtype.type(0), [(0, 0, 0), (0, 0, 0), *((0, w - n, 0) for w, n in zip(wide, near))]
         )
     rhs = ops.reshape(rhs, (*type_of(rhs).shape[:2], math.prod(type_of(rhs).shape[2:])))
-    out = ops.apply(
-        "conv_flat", x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide),
-        offsets=tuple(offsets),
+    products = _by_products(x, rhs, along, feature_group_count)
+    out = conv_flat(
+        x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide), offsets=tuple(offsets),
+        products=products,
     )  # fmt: skip
     if along == "output":
         out = ops.reshape(out, (images, outputs, *wide))

@@ -198,7 +198,12 @@ class Executable:
         for text, extent, work, integers in routines.calls(step.routine, buffers, step.settings):
             self.sources.append(text)
             grain = heuristics.parallel_grain(extent, work, self._cores)
+            threads = blas.thread_functions() if step.routine in routines.BY_BLAS else None
+            if threads is not None:
+                assembled.alone(*threads)
             assembled.call(self._kernel(text), extent, grain, pointers, integers)
+            if threads is not None:
+                assembled.back(threads[1])
             self.work += extent * work
 
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
