@@ -8,7 +8,8 @@ With the operand (I, G * C, L), the kernel (G * J, C, V) and the result (I, G * 
 place(u, v) is the sum of the number and the offset. What counts neighbours has an axis of `long` >= `count` elements,
 of which the others do not matter: in the kernel they are not read, in the result they may be anything.
 
-With `products` BLAS does it, tap by tap, and the axis of the taps, in the kernel or in the result, is the first.
+With `products` BLAS does it, tap by tap: along the output the kernel is (V, G * J, C) then, along the kernel the
+result is (U, G * J, I).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _type(
         )
     shape = (x.shape[0], kernel.shape[0], long if along == "output" else taps)
     if products and along == "kernel":
-        shape = (shape[2], *shape[:2])
+        shape = (shape[2], shape[1], shape[0])
     return array_type(shape, x.dtype)
 
 
@@ -86,7 +87,7 @@ def _evaluate(
         else:
             out[..., tap] = xp.einsum("gjcv,igcv->igj", kernel[..., :count], part)
     out = out.reshape(shape[0], -1, shape[3]).astype(dtype, copy=False)
-    return np.moveaxis(out, 2, 0) if products and along == "kernel" else out
+    return out.transpose() if products and along == "kernel" else out
 
 
 def grouped(x: Any, axis: int, groups: int) -> Any:
@@ -129,11 +130,11 @@ def batch_convolution(
 
 
 def conv_flat(x: Any, kernel: Any, **params: Any) -> Any:
-    """The primitive, with the axis of the taps last whether or not it is by products."""
+    """The primitive, with the axes in the same order whether or not it is by products."""
     if params["products"] and params["along"] == "output":
         kernel = ops.transpose(kernel, (2, 0, 1))
     out = ops.apply("conv_flat", x, kernel, **params)
-    return ops.transpose(out, (1, 2, 0)) if params["products"] and params["along"] == "kernel" else out
+    return ops.transpose(out, (2, 1, 0)) if params["products"] and params["along"] == "kernel" else out
 
 
 def _batch(size: int, operands: Sequence[Any], axes: Sequence[int | None], /, *, groups: int, **params: Any):
@@ -149,7 +150,7 @@ def _batch(size: int, operands: Sequence[Any], axes: Sequence[int | None], /, *,
             kernel, axis = ops.transpose(ops.moveaxis(kernel, axis, 0), (0, 2, 3, 1)), 0
     out, place = batch_convolution(apply, size, (x, kernel), (ax, axis), groups)
     if products and along == "kernel":
-        out, place = ops.transpose(ops.moveaxis(out, place, 0), (0, 3, 1, 2)), 0
+        out, place = ops.transpose(ops.moveaxis(out, place, 0), (0, 3, 2, 1)), 0
     return out, place
 
 

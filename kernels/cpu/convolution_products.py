@@ -39,7 +39,7 @@ def calls(
     *offsets: int,
 ) -> list[Call]:
     """The call for an operand (images, groups * channels, plane) and a kernel (taps, groups * outputs, channels), or
-    (groups * outputs, channels, long) for a result (taps, images, groups * outputs)."""
+    (groups * outputs, channels, long) for a result (taps, groups * outputs, images)."""
     short, taps = buffers[0], len(offsets)
     flops = 2 * images * groups * outputs * channels * count * taps
     if along == "output":
@@ -108,10 +108,10 @@ def _along_kernel(short: str, taps: int) -> str:
         *_offset(" " * 8, taps),
         f"        px = ax + {size} * ((first * groups + group) * channels * plane + offset)",
         f"        pw = aw + {size} * group * outputs * channels * long",
-        f"        py = ay + {size} * (((tap * images + first) * groups + group) * outputs)",
+        f"        py = ay + {size} * ((tap * groups + group) * outputs * images + first)",
         "        for c in range(channels):",
-        f"            gemm(function, {ord('T')}, {ord('N')}, outputs, size, count,",
-        f"                 pw + {size} * c * long, channels * long, px + {size} * c * plane,",
-        "                 groups * channels * plane, py, groups * outputs, min(c, 1))",
+        f"            gemm(function, {ord('T')}, {ord('N')}, size, outputs, count,",
+        f"                 px + {size} * c * plane, groups * channels * plane, pw + {size} * c * long,",
+        "                 channels * long, py, images, min(c, 1))",
     ]
     return "\n".join(lines) + "\n"
