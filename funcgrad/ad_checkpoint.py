@@ -6,21 +6,30 @@ Under the names of `jax.ad_checkpoint`; policies are in `checkpoint_policies`.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import checkpoint_policies, tree
 from funcgrad.api import closed_graph, require_function
 from funcgrad.errors import ArgumentError, ConcretizationError, boundary
-from funcgrad.flat import FlatFunction, check_operands, describe_argument, name_of, normalize_argnums
-from funcgrad.ir.graph import Graph, Var
-from funcgrad.ir.primitive import Primitive
+from funcgrad.flat import (
+    FlatFunction,
+    bytes_of,
+    check_operands,
+    describe_argument,
+    name_of,
+    normalize_argnums,
+)
+from funcgrad.ir.graph import ClosedGraph, Equation, Graph, Var
+from funcgrad.ir.primitive import Linear, Primitive, Zero
+from funcgrad.prims.calls import jit_p
 from funcgrad.prims.checkpoint import Budget, checkpoint_name_p, checkpoint_p
 from funcgrad.records import record
+from funcgrad.runtime.executable import arena_bytes
 from funcgrad.trace.core import bind, type_of
-from funcgrad.trace.graph_trace import trace_to_graph
+from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.partial import linearize
+from funcgrad.transforms.transpose import pull_back
 from funcgrad.tree import keystr
 
 F = Callable[..., Any]
@@ -94,7 +103,7 @@ def _saving(policy: Any, budget: Any) -> dict[str, Any]:
     if policy is not None and budget is not None:
         raise ArgumentError("checkpoint takes a policy or a budget, not both", hint="leave one of them out")
     if budget is not None:
-        return {"policy": Budget(_bytes(budget))}
+        return {"policy": Budget(bytes_of(budget, "checkpoint", "budget"))}
     if policy is None or policy is checkpoint_policies.nothing_saveable:
         return {}
     if not callable(policy) or isinstance(policy, Primitive):
@@ -103,20 +112,6 @@ def _saving(policy: Any, budget: Any) -> dict[str, Any]:
             hint="use one of fg.checkpoint_policies, or a function policy(primitive, *in_types, **params) -> bool",
         )
     return {"policy": policy}
-
-
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def _bytes(size: Any) -> int:
-    text = str(size).strip().lower()
-    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([kmg]?i?b|)", text)
-    if isinstance(size, bool) or found is None or found[2] not in _UNITS:
-        raise ArgumentError(
-            f"checkpoint: the budget {size!r} is no number of bytes",
-            hint='write it as 200_000_000 or "200MB"',
-        )
-    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def checkpoint_name(x: Any, name: str) -> Any:
@@ -144,24 +139,49 @@ def saved_residuals(fun: F, *args: Any, **kwargs: Any) -> list[Residual]:
     require_function(fun, "saved_residuals")
     leaves, in_tree = tree.flatten((args, kwargs))
     check_operands(fun, args, kwargs, "saved_residuals")
-    flat, count = FlatFunction(fun, in_tree), 0
-
-    def kept(*leaves: Any) -> list[Any]:
-        nonlocal count
-        outs, linear = linearize(flat, leaves)
-        count = len(outs)
-        return [*outs, *linear.closed.constants]
-
-    closed = trace_to_graph(kept, [type_of(x) for x in leaves], name_of(fun))
+    closed, residuals = _kept(FlatFunction(fun, in_tree), [type_of(x) for x in leaves], name_of(fun))
     graph = closed.graph
     paths = [_argument(fun, args, path) for path, _ in tree.leaves_with_path((args, kwargs))]
     origins = dict(zip(graph.inputs, [*["a constant"] * len(closed.constants), *paths]))
-    found = []
-    for atom in dict.fromkeys(graph.outputs[count:]):
-        if isinstance(atom, Var):
-            origin = f"from {origins[atom]}" if atom in origins else _made_by(graph, atom)
-            found.append(Residual(atom.type, origin))
-    return found
+    return [Residual(v.type, f"from {origins[v]}" if v in origins else _made_by(graph, v)) for v in residuals]
+
+
+def _kept(function: F, types: Sequence[Any], name: str) -> tuple[ClosedGraph, list[Var]]:
+    """The forward pass of a function of flat values as a graph, and what of it is kept for the backward pass."""
+    count = 0
+
+    def forward(*leaves: Any) -> list[Any]:
+        nonlocal count
+        outs, linear = linearize(function, leaves)
+        count = len(outs)
+        return [*outs, *linear.closed.constants]
+
+    closed = trace_to_graph(forward, types, name)
+    return closed, [a for a in dict.fromkeys(closed.graph.outputs[count:]) if isinstance(a, Var)]
+
+
+def _without_checkpoints(graph: Graph) -> Graph:
+    """The graph in which what `checkpoint` was told to compute again is called as it is; `graph` itself where there is
+    no such thing."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, Graph):
+            return _without_checkpoints(value)
+        return tuple(map(changed, value)) if isinstance(value, tuple) else value
+
+    equations, same = [], True
+    for e in graph.equations:
+        inner = tuple(e.subgraphs())
+        params = {k: changed(v) for k, v in e.params.items()} if inner else e.params
+        if e.primitive is checkpoint_p:
+            params = {"graph": params["graph"], "name": graph.name}
+            e = Equation(jit_p, e.inputs, e.outputs, params, e.source)
+            same = False
+        elif any(_without_checkpoints(g) is not g for g in inner):
+            e = Equation(e.primitive, e.inputs, e.outputs, params, e.source)
+            same = False
+        equations.append(e)
+    return graph if same else Graph(graph.inputs, tuple(equations), graph.outputs, graph.name)
 
 
 def _made_by(graph: Graph, var: Var) -> str:
@@ -185,15 +205,43 @@ def _argument(fun: F, args: tuple[Any, ...], path: Sequence[Any]) -> str:
 
 
 def print_saved_residuals(fun: F, *args: Any, **kwargs: Any) -> None:
-    """Print what `saved_residuals` finds, and how many bytes these are.
+    """Print what `saved_residuals` finds, and how many bytes these are; where `checkpoint` is at work also how much
+    memory the compiled gradient in all arguments works in besides these and its results, with and without it.
 
     >>> import funcgrad as fg
     >>> f = fg.checkpoint(lambda x: fg.numpy.sin(fg.numpy.exp(x)))
     >>> fg.ad_checkpoint.print_saved_residuals(f, fg.numpy.ones(3))
     f32[3] from argument 'x' of <lambda>
     12 bytes
+    a compiled gradient works in 0 bytes, without checkpoint in 0 bytes
     """
     found = saved_residuals(fun, *args, **kwargs)
     for residual in found:
         print(f"{residual.type} {residual.origin}")
     print(f"{sum(r.type.nbytes for r in found)} bytes")
+    closed, _ = closed_graph(fun, args, kwargs, "print_saved_residuals")
+    plain = _without_checkpoints(closed.graph)
+    if plain is not closed.graph:
+        work = [arena_bytes(_gradient(graph, closed)) for graph in (closed.graph, plain)]
+        print(f"a compiled gradient works in {work[0]} bytes, without checkpoint in {work[1]} bytes")
+
+
+def _gradient(graph: Graph, closed: ClosedGraph) -> Graph:
+    """The graph of the gradients in the inputs of `graph`, which has the constants of `closed`. Cotangents of outputs
+    that are no scalars are inputs too."""
+    types, out_types = closed.in_types, graph.out_types
+
+    def gradient(*values: Any) -> list[Any]:
+        given = iter(values[len(types) :])
+        cotangents = [next(given) if t.shape else t.dtype.type(1) for t in out_types]
+        _, linear = linearize(
+            lambda *xs: evaluate_graph(graph, [*closed.constants, *xs]), values[: len(types)]
+        )
+        inner, residuals = linear.closed.graph, linear.closed.constants
+        operands = [*residuals, *(Linear(v.type) for v in inner.inputs[len(residuals) :])]
+        pulled = pull_back(inner, operands, [c for c, n in zip(cotangents, linear.out_nonzero) if n])
+        return [x for x in pulled if x.__class__ is not Zero]
+
+    return trace_to_graph(
+        gradient, [*types, *(t.tangent() for t in out_types if t.shape)], f"{graph.name}.gradient"
+    ).graph

@@ -8,9 +8,13 @@ from typing import Any
 
 from funcgrad import tree
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
-from funcgrad.flat import FlatFunction, check_operands, describe_argument, name_of
+from funcgrad.flat import FlatFunction, bytes_of, check_operands, describe_argument, name_of
+from funcgrad.ir.graph import ClosedGraph, Graph
+from funcgrad.ir.hash import graph_hash
 from funcgrad.ir.types import array_type
+from funcgrad.prims.calls import jit_p
 from funcgrad.prims.control_scan import scan_p
+from funcgrad.runtime.executable import arena_bytes
 from funcgrad.trace import ops
 from funcgrad.trace.core import as_array, bind, is_operand, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
@@ -29,6 +33,7 @@ def vmap(
     spmd_axis_name: Any = None,
     *,
     chunk_size: int | None = None,
+    memory_budget: int | str | None = None,
 ) -> F:
     """The function that applies `fun` to each example of a batch, all at once.
 
@@ -43,11 +48,14 @@ def vmap(
         spmd_axis_name: accepted for JAX's sake; without effect here.
         chunk_size: so many examples at once, one chunk after the other in a loop, for less memory; not with
             collectives over `axis_name`.
+        memory_budget: as many examples at once as work in so many bytes ("100MB" or a number) besides the arguments
+            and the results, by the plan of the compiled program, which it becomes without `jit` too. Inside of `jit`
+            that is what it needs alone.
 
     Raises:
         ShapeError: batch axes of different lengths.
         AxisError: an axis that an argument or output does not have.
-        ArgumentError: `in_axes` that do not fit the arguments.
+        ArgumentError: `in_axes` that do not fit the arguments; a budget in which not even one example fits.
 
     >>> import funcgrad as fg
     >>> fg.vmap(lambda a, b: a * b, in_axes=(0, None))(fg.numpy.arange(3.0), 2.0)
@@ -67,14 +75,23 @@ def vmap(
                 hint="0 maps over the leading axis, None shares the argument",
             )
 
-    if chunk_size is not None:
-        if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
-            raise ArgumentError(f"vmap: chunk_size has to be an int of at least 1, got {chunk_size!r}")
-        if axis_name is not None:
-            raise ArgumentError(
-                "vmap: with chunk_size the examples are not all there at once, so axis_name has no meaning",
-                hint="leave one of the two out",
-            )
+    if chunk_size is not None and (
+        isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1
+    ):
+        raise ArgumentError(f"vmap: chunk_size has to be an int of at least 1, got {chunk_size!r}")
+    if chunk_size is not None and memory_budget is not None:
+        raise ArgumentError(
+            "vmap takes a chunk_size or a memory_budget, not both", hint="leave one of the two out"
+        )
+    if axis_name is not None and (chunk_size is not None or memory_budget is not None):
+        raise ArgumentError(
+            f"vmap: with {'memory_budget' if chunk_size is None else 'chunk_size'} the examples are not all there at "
+            "once, so axis_name has no meaning",
+            hint="leave one of the two out",
+        )
+    budgeted = None
+    if memory_budget is not None:
+        budgeted = _Budgeted(bytes_of(memory_budget, "vmap", "memory_budget"), name_of(fun))
 
     @functools.wraps(fun)
     @boundary
@@ -92,7 +109,9 @@ def vmap(
         axes = _normalize(axes, leaves, lambda i: _place(fun, args, kwargs, i))
         size = _batch_size(fun, args, kwargs, leaves, axes, axis_size)
         flat = FlatFunction(fun, in_tree)
-        if chunk_size is None or chunk_size >= size:
+        if budgeted is not None:
+            outs = budgeted(flat, leaves, axes, size)
+        elif chunk_size is None or chunk_size >= size:
             outs = batch(flat, leaves, axes, size, axis_name)
         else:
             outs = _in_chunks(flat, leaves, axes, size, chunk_size)
@@ -146,6 +165,82 @@ def _in_chunks(
         rest = run(shared, [ops.slice_in_dim(x, full, size) for x in xs], size - full)
         outs = [ops.concatenate([o, r], 0) for o, r in zip(outs, rest)]
     return [(o, 0) for o in outs]
+
+
+class _Budgeted:
+    """A batched function as a compiled program that works in `limit` bytes. What was found is kept by types."""
+
+    def __init__(self, limit: int, name: str):
+        self.limit, self.name = limit, name
+        self.chunks: dict[Any, int] = {}
+        self.graphs: dict[str, Graph] = {}
+
+    def __call__(
+        self, flat: FlatFunction, leaves: Sequence[Any], axes: Sequence[int | None], size: int
+    ) -> list[tuple[Any, int | None]]:
+        types = tuple(map(type_of, leaves))
+        key = (types, tuple(axes), size, flat.in_tree)
+        chunk = self.chunks.get(key)
+        if chunk is None:
+            closed, out_axes, chunk = self.chosen(flat, types, axes, size)
+            self.chunks[key] = chunk
+        else:
+            closed, out_axes = self.program(flat, types, axes, size, chunk)
+        try:
+            graph = self.graphs.setdefault(graph_hash(closed.graph), closed.graph)
+        except TypeError:  # a parameter is code
+            graph = closed.graph
+        return list(zip(bind(jit_p, *closed.constants, *leaves, graph=graph, name=self.name), out_axes))
+
+    def program(
+        self, flat: FlatFunction, types: Sequence[Any], axes: Sequence[int | None], size: int, chunk: int
+    ) -> tuple[ClosedGraph, list[int | None]]:
+        """The batched function in chunks as a graph, and the batch axes of its outputs."""
+        out_axes: list[int | None] = []
+
+        def run(*values: Any) -> list[Any]:
+            if chunk >= size:
+                outs = batch(flat, values, axes, size)
+            else:
+                outs = _in_chunks(flat, values, axes, size, chunk)
+            out_axes[:] = [a for _, a in outs]
+            return [o for o, _ in outs]
+
+        return trace_to_graph(run, types, self.name), out_axes
+
+    def chosen(
+        self, flat: FlatFunction, types: Sequence[Any], axes: Sequence[int | None], size: int
+    ) -> tuple[ClosedGraph, list[int | None], int]:
+        """A program within the limit and its chunk: found by interpolation, since memory grows about evenly with the
+        chunk. A chunk that leaves no rest is preferred."""
+
+        def at(chunk: int) -> tuple[int, Any]:
+            closed, out_axes = self.program(flat, types, axes, size, chunk)
+            return arena_bytes(closed.graph), (closed, out_axes, chunk)
+
+        most, found = at(size)
+        if most <= self.limit or size < 2:
+            least = most
+        else:
+            least, found = at(1)
+        if least > self.limit:
+            raise ArgumentError(
+                f"vmap: the memory_budget is {self.limit} bytes, and {self.name} works in {least} for one example",
+                hint="give it more, or make the function itself need less, for example by lax.scan or checkpoint",
+            )
+        low, high = found[2], size
+        for _ in range(6):
+            if high - low < 2 or least > 0.9 * self.limit:
+                break
+            guess = low + int((self.limit - least) / max(most - least, 1) * (high - low))
+            guess = min(max(guess, low + 1), high - 1)
+            guess = next((c for c in range(guess, max(low, guess * 2 // 3), -1) if size % c == 0), guess)
+            need, program = at(guess)
+            if need <= self.limit:
+                low, least, found = guess, need, program
+            else:
+                high, most = guess, need
+        return found
 
 
 def _spread(axes: Any, full: Any, what: str, fun: F) -> list[int | None]:

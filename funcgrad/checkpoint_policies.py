@@ -58,6 +58,7 @@ def save_only_these_names(*names: str) -> Policy:
     f32[3] from argument 'x' of <lambda>
     f32[3] named 'e'
     24 bytes
+    a compiled gradient works in 0 bytes, without checkpoint in 0 bytes
     """
     wanted = frozenset(names)
 

@@ -66,13 +66,13 @@ class custom_vmap:
             )
         if kwargs:
             bound = inspect.signature(self.fun).bind(*args, **kwargs)
-            bound.apply_defaults()
             if bound.kwargs:
                 raise ArgumentError(
                     f"{name} has a batching rule of its own and takes keyword-only arguments "
                     f"({', '.join(bound.kwargs)}), which its rule could not receive",
                     hint="make them positional",
                 )
+            bound.apply_defaults()
             args = bound.args
         check_operands(self.fun, args, {}, "custom_vmap")
         if eager():

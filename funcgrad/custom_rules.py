@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from funcgrad import dtypes, tree
-from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Zero
@@ -49,35 +49,58 @@ class _Custom:
                 return args
         else:
             bound = inspect.signature(self.fun).bind(*args, **kwargs)
-        bound.apply_defaults()
         if bound.kwargs:
             raise ArgumentError(
                 f"{self._name} has a derivative rule of its own and takes keyword-only arguments "
                 f"({', '.join(bound.kwargs)}), which its rule could not receive",
                 hint="make them positional",
             )
+        bound.apply_defaults()
         return bound.args
 
-    def _separate(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...], F]:
-        """The differentiable arguments, the others, and the function of the former."""
-        nondiff = tuple(n % len(args) for n in self._nondiff)
-        if not nondiff:
-            return args, (), self.fun
-        fixed = {n: args[n] for n in nondiff}
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
+        args = self._resolve(args, kwargs)
+        return _Prepared(self, args, tuple([n % len(args) for n in self._nondiff]))
 
-        def function(*values: Any) -> Any:
-            rest = iter(values)
-            return self.fun(*[fixed[i] if i in fixed else next(rest) for i in range(len(args))])
 
-        function.__name__ = self._name
-        dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
-        return dynamic, tuple(fixed[n] for n in nondiff), function
+class _Prepared:
+    """A call of a function with a rule: `leaves` are its operands, of the structure `in_tree` of (given, dynamic).
 
-    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]):
-        dynamic, fixed, function = self._separate(self._resolve(args, kwargs))
-        check_operands(self.fun, dynamic, {}, type(self).__name__)
-        leaves, in_tree = tree.flatten((dynamic, {}))
-        return leaves, in_tree, fixed, FlatFunction(function, in_tree)
+    `given` are what is traced among the arguments that are not differentiated, whose other leaves stay with the call;
+    `dynamic` are the other arguments.
+    """
+
+    def __init__(self, custom: _Custom, args: tuple[Any, ...], nondiff: tuple[int, ...]):
+        self._nondiff = nondiff
+        self._held, self._held_tree = tree.flatten(tuple([args[n] for n in nondiff]))
+        self._traced = [isinstance(x, Tracer) for x in self._held]
+        given = tuple([x for x, t in zip(self._held, self._traced) if t])
+        dynamic = tuple([a for i, a in enumerate(args) if i not in nondiff])
+        check_operands(custom.fun, dynamic, {}, type(custom).__name__)
+        self.leaves, self._in_tree = tree.flatten(((given, dynamic), {}))
+        self.given = len(given)
+        self.dynamic_tree = tree.structure(dynamic)
+
+        def function(given: tuple[Any, ...], dynamic: tuple[Any, ...]) -> Any:
+            return custom.fun(*self.arguments(given, dynamic))
+
+        function.__name__ = custom._name
+        self.function = FlatFunction(function, self._in_tree)
+
+    def split(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """What stands for `given` and for `dynamic`."""
+        return self._in_tree.unflatten(values)[0]
+
+    def fixed(self, given: Sequence[Any]) -> tuple[Any, ...]:
+        """The arguments that are not differentiated."""
+        rest = iter(given)
+        return self._held_tree.unflatten([next(rest) if t else x for x, t in zip(self._held, self._traced)])
+
+    def arguments(self, given: Sequence[Any], dynamic: Sequence[Any]) -> list[Any]:
+        """All arguments, in their order."""
+        fixed, rest = dict(zip(self._nondiff, self.fixed(given))), iter(dynamic)
+        count = len(fixed) + len(dynamic)
+        return [fixed[i] if i in fixed else next(rest) for i in range(count)]
 
 
 class SymbolicZero:
@@ -182,12 +205,15 @@ class custom_jvp(_Custom):
                 f"custom_jvp function {self._name} has no rule yet",
                 hint=f"define one with @{self._name}.defjvp",
             )
-        leaves, in_tree, fixed, flat = self._prepare(args, kwargs)
+        prepared = self._prepare(args, kwargs)
+        flat = prepared.function
+        leaves = [_still(x) if k < prepared.given else x for k, x in enumerate(prepared.leaves)]
         rule_tree: list[Any] = []
 
         def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-            given, given_tangents = in_tree.unflatten(primals)[0], in_tree.unflatten(_shown(tangents))[0]
-            result = self._rule(*fixed, given, given_tangents)  # type: ignore[misc]
+            given, dynamic = prepared.split(primals)
+            moved = prepared.split(_shown(tangents))[1]
+            result = self._rule(*prepared.fixed(given), dynamic, moved)  # type: ignore[misc]
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
                     f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}"
@@ -206,6 +232,12 @@ class custom_jvp(_Custom):
         call = CustomJvp(flat, rule, self._name, self._symbolic)
         outs = state.trace.call_custom_jvp(call, leaves)
         return (flat.out_tree if hasattr(flat, "out_tree") else rule_tree[0]).unflatten(outs)
+
+
+def _still(value: Any) -> Any:
+    """A value that is not differentiated, as a constant."""
+    moves = dtypes.is_inexact(type_of(value).dtype)
+    return ops.apply("stop_gradient", value) if moves else value
 
 
 def _check_same_output(name: str, flat: FlatFunction, out_tree: Any, which: str) -> None:
@@ -276,19 +308,22 @@ class custom_vjp(_Custom):
                 hint=f"define them with {self._name}.defvjp(fwd, bwd)",
             )
         fwd, bwd = self._rules
-        leaves, in_tree, fixed, flat = self._prepare(args, kwargs)
-        types = [type_of(x) for x in leaves]
+        prepared = self._prepare(args, kwargs)
+        flat, count = prepared.function, prepared.given
+        types = [type_of(x) for x in prepared.leaves]
         trees: dict[str, Any] = {}
 
         def forward(values: Sequence[Any], perturbed: Sequence[bool]) -> tuple[list[Any], list[Any]]:
+            given, dynamic = prepared.split(values)
+            if any(perturbed[:count]):
+                raise NotDifferentiableError(
+                    f"an argument of {self._name} that is among its nondiff_argnums is being differentiated",
+                    hint="take it out of nondiff_argnums and give its cotangent in the backward rule (None for zero), "
+                    "or pass stop_gradient of it",
+                )
             if self._symbolic:
-                values = list(map(CustomVJPPrimal, values, perturbed))
-            dynamic = in_tree.unflatten(values)[0]
-            nondiff = sorted(zip([n % (len(dynamic) + len(fixed)) for n in self._nondiff], fixed))
-            full = list(dynamic)
-            for position, value in nondiff:
-                full.insert(position, value)
-            result = fwd(*full)
+                dynamic = prepared.split(list(map(CustomVJPPrimal, values, perturbed)))[1]
+            result = fwd(*prepared.arguments(given, dynamic))
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
                     f"the forward rule of {self._name} has to return (output, residuals), got "
@@ -297,20 +332,22 @@ class custom_vjp(_Custom):
             outs, trees["out"] = tree.flatten(result[0])
             _check_same_output(self._name, flat, trees["out"], "forward")
             residuals, trees["residuals"] = tree.flatten(result[1])
-            return outs, residuals
+            return outs, [*given, *residuals]
 
         def backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-            held = trees["residuals"].unflatten(residuals)
+            held = trees["residuals"].unflatten(residuals[count:])
+            fixed = prepared.fixed(residuals[:count])
             result = bwd(*fixed, held, trees["out"].unflatten(_shown(cotangents)))
-            return self._input_cotangents(result, in_tree, types)
+            still = [Zero(t.tangent()) for t in types[:count]]
+            return still + self._input_cotangents(result, prepared.dynamic_tree, types[count:])
 
         call = CustomVjp(flat, forward, backward, self._name, self._symbolic, self._apart)
-        outs = state.trace.call_custom_vjp(call, leaves)
+        outs = state.trace.call_custom_vjp(call, prepared.leaves)
         return (flat.out_tree if hasattr(flat, "out_tree") else trees["out"]).unflatten(outs)
 
     def _input_cotangents(self, result: Any, in_tree: Any, types: Sequence[Any]) -> list[Any]:
         """The flat cotangents from what the backward rule returned, checked against the inputs."""
-        count = len(in_tree.children()[0].children())
+        count = len(in_tree.children())
         if not isinstance(result, tuple | list) or len(result) != count:
             got = f"{len(result)} entries" if isinstance(result, tuple | list) else type(result).__name__
             raise ArgumentError(
@@ -320,7 +357,7 @@ class custom_vjp(_Custom):
             )
         flat: list[Any] = []
         start = 0
-        for child, given in zip(in_tree.children()[0].children(), result):
+        for child, given in zip(in_tree.children(), result):
             own = types[start : start + child.num_leaves]
             start += child.num_leaves
             if given is None or isinstance(given, SymbolicZero):

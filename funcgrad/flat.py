@@ -6,6 +6,7 @@ Shared by every public transform; owns the wording of errors about arguments and
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -120,3 +121,17 @@ def normalize_argnums(function: Any, argnums: int | Sequence[int], count: int, w
     if len(set(normal)) != len(normal):
         raise ArgumentError(f"{what}={argnums} names an argument twice")
     return normal
+
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def bytes_of(size: Any, transform: str, what: str) -> int:
+    """The bytes that `size` says: a number, or words such as "200MB" and "1.5 GiB"."""
+    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([kmg]?i?b|)", str(size).strip().lower())
+    if isinstance(size, bool) or found is None or found[2] not in _UNITS or found[1].count(".") > 1:
+        raise ArgumentError(
+            f"{transform}: the {what} {size!r} is no number of bytes",
+            hint='write it as 200_000_000 or "200MB"',
+        )
+    return int(float(found[1]) * _UNITS[found[2]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -114,9 +116,40 @@ def test_what_is_kept_is_printed_with_its_origin(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "f32[3] named 'e'" in lines
     assert "f32[] from argument 'scale' of f" in lines
-    assert lines[-1] == "28 bytes"  # exp is computed again from x: its result is named after it
+    assert lines[-2] == "28 bytes"  # exp is computed again from x: its result is named after it
     (residual,) = saved_residuals(lambda x: jnp.exp(x), X[0])
     assert residual.origin.startswith("output of exp from ") and "test_checkpoint.py" in residual.origin
+
+
+def test_the_saving_that_is_printed_is_true(capsys):
+    w = (RNG.standard_normal((12, 64, 64)) / 8).astype(np.float32)
+    x = RNG.standard_normal((4000, 64)).astype(np.float32)
+
+    def block(x, w):
+        return fg.jit(lambda x: jnp.tanh(jnp.tanh(x @ w[0]) @ w[1]))(x)
+
+    def deep(x, w, inner):
+        for k in range(6):
+            x = inner(x, w[2 * k : 2 * k + 2])
+        return x.sum()
+
+    def frugal(x, w):
+        return deep(x, w, fg.checkpoint(block))
+
+    print_saved_residuals(frugal, x, w)
+    said = re.findall(r"works in (\d+) bytes, without checkpoint in (\d+)", capsys.readouterr().out)
+    kept, plain = map(int, said[0])
+
+    def arena(f):
+        return fg.jit(fg.grad(f, (0, 1))).lower(x, w).executable.placement.plan.size
+
+    assert kept == arena(frugal)
+    assert plain == arena(lambda x, w: deep(x, w, block))
+    assert plain - kept > 3 * x.nbytes
+    print_saved_residuals(lambda x, w: deep(x, w, block), x, w)
+    assert capsys.readouterr().out.endswith(" bytes\n")  # nothing is saved there
+    print_saved_residuals(fg.jit(fg.vmap(fg.checkpoint(lambda x: jnp.sin(jnp.sin(x))))), x)
+    assert "without checkpoint" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

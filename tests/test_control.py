@@ -484,7 +484,7 @@ def test_what_nobody_reads_is_left_out():
 def test_a_long_scan_runs_natively():
     f = fg.jit(lambda x: lax.scan(lambda c, _: (c * 0.999 + 0.001, None), x, None, length=200_000)[0])
     close(f(np.float64(0.0)), 1.0)
-    assert str(f.lower(np.float64(0.0)).executable._program).count("call") == 1
+    assert f.lower(np.float64(0.0)).executable.program.count("call") == 1
 
 
 @pytest.mark.parametrize("x", [0.5, np.full(3, 0.5, np.float32), np.full(100, 0.5, np.float32)])

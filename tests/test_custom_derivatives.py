@@ -9,7 +9,7 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad.custom_derivatives import CustomVJPPrimal, SymbolicZero, custom_vjp_primal_tree_values
-from funcgrad.errors import ArgumentError, FuncgradError
+from funcgrad.errors import ArgumentError, FuncgradError, NotDifferentiableError
 from funcgrad.testing import check_grads
 
 X = np.array([0.3, -1.2, 2.0])
@@ -326,3 +326,34 @@ def test_linear_functions_with_rules_are_transposed_by_them(kind):
     outer.defvjp(lambda x: (2 * x, None), lambda _, ct: (double(ct),))
     close(fg.jacfwd(outer)(X), 2 * np.eye(3))
     close(fg.jit(fg.jacfwd(fg.jacrev(lambda x: jnp.sum(outer(x) ** 2))))(X), 8 * np.eye(3))
+
+
+def test_tracers_among_arguments_that_are_not_differentiated():
+    f = fg.custom_jvp(lambda a, x: a * x, nondiff_argnums=(0,))
+    f.defjvp(lambda a, p, t: (a * p[0], 7 * a * t[0]))
+    for g in (f, fg.jit(f)):
+        close(fg.grad(g)(3.0, 2.0), 0.0)
+        close(fg.grad(g, 1)(3.0, 2.0), 21.0)
+        close(fg.vmap(lambda a, g=g: g(a, 2.0))(X), 2 * X)
+        close(fg.vmap(lambda a, g=g: fg.grad(g, 1)(a, 2.0))(X), 7 * X)
+    f = fg.custom_vjp(lambda a, x: a * x, nondiff_argnums=(0,))
+    f.defvjp(lambda a, x: (a * x, None), lambda a, _, ct: (7 * a * ct,))
+    for g in (f, fg.jit(f)):
+        close(fg.grad(g, 1)(3.0, 2.0), 21.0)
+        close(fg.vmap(lambda a, g=g: g(a, 2.0))(X), 2 * X)
+        with pytest.raises(NotDifferentiableError, match="being differentiated"):
+            fg.grad(g)(3.0, 2.0)
+    close(fg.grad(lambda x: jnp.sum(fg.vmap(lambda a: f(a, x))(X)))(2.0), 7 * X.sum())
+
+
+def test_a_rule_that_closes_over_a_batched_value_has_no_derivative_outside_vmap():
+    def outer(a, x):
+        f = fg.custom_jvp(lambda x: a * x)
+        f.defjvp(lambda p, t: (f(*p), 7 * a * t[0]))
+        return f(x)
+
+    for wrap in (lambda f: f, fg.jit):
+        close(wrap(fg.vmap(outer, (0, None)))(X, 2.0), 2 * X)
+        close(wrap(fg.vmap(fg.grad(outer, 1), (0, None)))(X, 2.0), 7 * X)
+    with pytest.raises(NotDifferentiableError, match="closes over a value that vmap batches"):
+        fg.grad(lambda x: jnp.sum(fg.vmap(outer, (0, None))(X, x)))(2.0)

@@ -149,7 +149,8 @@ def test_defaults_keywords_and_methods():
     with pytest.raises(ArgumentError, match="keyword-only"):
         g = fg.custom_jvp(lambda x, *, k=1.0: x * k)
         g.defjvps(None)
-        g(1.0)
+        assert g(2.0) == 2.0
+        g(1.0, k=3.0)
 
 
 def test_numerically_stable_log1pexp_of_the_documentation():

@@ -35,7 +35,15 @@ LAYERS: list[tuple[str, ...]] = [
     ("passes",),
     ("lower",),
     ("runtime",),
-    ("api", "batching", "custom_rules", "flat", "jit"),  # the public transforms, on trees
+    ("coloring",),
+    (
+        "api",
+        "batching",
+        "custom_rules",
+        "flat",
+        "jit",
+        "sparse_derivatives",
+    ),  # the public transforms, on trees
     ("faces",),  # numpy, lax, nn, random, tree_util ...: whatever is not named here
     ("testing",),
     ("__init__",),

@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+import cmath
 import math
 import os
 import subprocess
@@ -85,7 +86,29 @@ def inner(x):
     return square(x) + 1
 
 
-FUNCTIONS = (extremes, loop, table, helpers, series, library, truth, of_numpy, poles, small_array, inner)
+def logarithms(x):
+    return math.log(abs(x) + 2, 10) + math.log(x * x + 1, 2.0) + math.trunc(x)
+
+
+def integers(x):
+    return (int(x * 64) ^ 5) & 0xFF | (int(abs(x)) << 2)
+
+
+FUNCTIONS = (
+    logarithms,
+    integers,
+    extremes,
+    loop,
+    table,
+    helpers,
+    series,
+    library,
+    truth,
+    of_numpy,
+    poles,
+    small_array,
+    inner,
+)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -98,6 +121,20 @@ def test_what_functions_may_be_made_of(function, dtype):
     if function is not poles:
         want = [function(float(v)) for v in np.asarray(x)]
         np.testing.assert_allclose(compiled, want, 1e-4 if dtype == "float32" else 1e-12, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers(dtype):
+    f = fg.elementwise(
+        lambda z: cmath.exp(z) * z.conjugate() + abs(z) if z.real > 0 else z * 1j,
+        derivative=lambda z: jnp.where(z.real > 0, 1, 1j),
+    )
+    z = np.array([1 + 2j, -1 + 0.5j, 0.1 - 3j]).astype(dtype)
+    want = np.where(z.real > 0, np.exp(z) * z.conj() + np.abs(z), z * 1j)
+    for g in (f, fg.jit(f)):
+        assert g(z).dtype == dtype
+        np.testing.assert_allclose(g(z), want, 1e-5)
+    np.testing.assert_allclose(fg.jvp(f, (z[1:2],), (z[:1],))[1], 1j * z[:1])
 
 
 def test_numbers_follow_ieee():
@@ -191,6 +228,9 @@ def test_defaults_and_closures():
         np.testing.assert_allclose(h(X), 2 * X + 0.5)
         np.testing.assert_allclose(h(X, X), X * X + 0.5)
     assert g.__name__ == "f"
+    two = np.float32(2)
+    top = fg.elementwise(lambda x, y=math.inf, z=two: min(x * z, y))
+    np.testing.assert_allclose(fg.jit(top)(X), 2 * X)
     with pytest.raises(ArgumentError, match="1 to 2 operands, got 3"):
         g(1.0, 2.0, 3.0)
 
@@ -264,6 +304,7 @@ def test_without_a_derivative_the_error_says_what_to_write():
         (lambda: fg.elementwise(lambda *xs: 1.0), KernelError, r"\*args"),
         (lambda: fg.elementwise(lambda: 1.0), ArgumentError, "no argument"),
         (lambda: fg.elementwise(sigmoid, derivative=1.0), ArgumentError, "derivative"),
+        (lambda: fg.elementwise(lambda x: None)(1.0), KernelError, "returned None where a number"),
         (lambda: fg.elementwise(sigmoid)(), ArgumentError, "without operands"),
         (lambda: fg.elementwise(sigmoid)("a"), DTypeError, "arrays and numbers"),
         (lambda: fg.jit(fg.elementwise(lambda x: os.getpid() * x))(1.0), KernelError, "'os'.*module"),

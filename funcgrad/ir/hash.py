@@ -7,11 +7,13 @@ hash is stable between processes, so that it can key what is kept on disk.
 from __future__ import annotations
 
 import hashlib
+from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from funcgrad.ir.graph import Atom, Graph, Literal, Var
+from funcgrad.ir.types import ArrayType
 
 
 def graph_hash(graph: Graph) -> str:
@@ -60,6 +62,17 @@ def _param(value: Any) -> Any:
         return ("int", str(int(value)))  # AxisSize too
     if isinstance(value, np.generic):
         return (value.dtype.name, value.tobytes().hex())
-    if callable(value) or hasattr(value, "function"):
-        raise TypeError(f"a graph with the Python function {value!r} as a parameter has no hash")
-    return (type(value).__name__, str(value))
+    if isinstance(value, np.ndarray):
+        return (value.dtype.name, value.shape, value.tobytes().hex())
+    if isinstance(value, str | float | complex | bool | bytes | np.dtype | Enum | type(None)):
+        return (type(value).__name__, str(value))
+    if isinstance(value, list):
+        return ("list", tuple(map(_param, value)))
+    if isinstance(value, dict):
+        return ("dict", tuple((_param(k), _param(v)) for k, v in value.items()))
+    if isinstance(value, ArrayType):
+        return ("type", str(value))
+    fields = getattr(type(value), "__annotations__", None)
+    if fields is not None and not callable(value) and all(hasattr(value, name) for name in fields):
+        return (type(value).__qualname__, tuple(_param(getattr(value, name)) for name in fields))
+    raise TypeError(f"a graph with {value!r} as a parameter has no hash")

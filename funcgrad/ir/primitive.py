@@ -45,6 +45,10 @@ The rules, and how each is called (`params` are the equation's keyword parameter
 `hazards(*operands, **params)`
     gives, for operands on which the operation is undefined, triples (kind, failed, message): "div" or "index", a
     boolean scalar, and the words for it (checkify.py).
+`depends(run, operands, types, out_types, **params)`
+    only where `lower` gives no scalar expression: the dependence of each output from those of the operands
+    (transforms/dependence.py); `run(graph, operands)` gives those of a sub-graph. Without it everything depends on
+    everything.
 `opaque`
     says that passes neither merge equal equations of this primitive nor fold it.
 `effect`
@@ -125,6 +129,7 @@ class Primitive:
     replay: Callable[..., Any] | None = None
     thread: Callable[..., Any] | None = None
     hazards: Callable[..., Any] | None = None
+    depends: Callable[..., Any] | None = None
     opaque: bool = False
     effect: bool = False
     not_differentiable: str | None = None

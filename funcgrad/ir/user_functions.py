@@ -29,7 +29,8 @@ LARGEST_TABLE = 1 << 16
 """Bytes of a constant array inside a kernel."""
 
 _MODULES = {math: "math", np: "numpy", cmath: "cmath"}
-_LOOP, _CALL, _ROUNDS = "JUMP_BACKWARD", 15, 8
+_LOOPS = ("JUMP_BACKWARD", "JUMP_ABSOLUTE")  # the second in Python 3.10
+_CALL, _ROUNDS = 15, 8
 
 
 def python_function(function: Any) -> types.FunctionType:
@@ -72,16 +73,19 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 def _anonymous(code: types.CodeType) -> types.CodeType:
     """The code without the file and the line where it begins."""
     constants = tuple([_anonymous(c) if isinstance(c, types.CodeType) else c for c in code.co_consts])
-    return code.replace(co_consts=constants, co_filename="<user>", co_firstlineno=1)
+    named: dict[str, Any] = (
+        {"co_qualname": code.co_name} if hasattr(code, "co_qualname") else {}
+    )  # Python 3.11
+    return code.replace(co_consts=constants, co_filename="<user>", co_firstlineno=1, **named)
 
 
 def _weight(code: types.CodeType) -> int:
     """A guess of the cost of a call, in additions."""
     total, loops = 0, False
     for instruction in dis.get_instructions(code):
-        total += instruction.opname == "BINARY_OP"
+        total += instruction.opname.startswith("BINARY")
         total += _CALL * instruction.opname.startswith("CALL")
-        loops = loops or instruction.opname.startswith(_LOOP)
+        loops = loops or instruction.opname.startswith(_LOOPS)
     return max(total, 1) * (_ROUNDS if loops else 1)
 
 
@@ -107,9 +111,10 @@ class _Text:
         held = "".join(
             f"{self.value(v, function, k)}, " for k, v in zip(function.__code__.co_freevars, cells)
         )
+        defaults = self.value(function.__defaults__, function, "a default")
         self._underway.pop()
         code = marshal.dumps(_anonymous(function.__code__), 2)  # this version always gives the same bytes
-        arguments = f"{code!r}, {{{shown}}}, ({held}), {function.__defaults__!r}{self.options}"
+        arguments = f"{code!r}, {{{shown}}}, ({held}), {defaults}{self.options}"
         # no function's name is part of its name in the kernel where it could be anything but a word of Python
         word = function.__name__ if function.__name__.isidentifier() else "function"
         name = f"user_{word}_{hashlib.sha256(arguments.encode()).hexdigest()[:12]}"
@@ -188,6 +193,10 @@ def _ieee(function: Callable[..., Any]) -> Callable[..., Any]:
     return quiet
 
 
+def _log(x: Any, base: Any = None) -> Any:
+    return np.log(x) if base is None else np.log(x) / np.log(base)
+
+
 _SAME = (
     "exp",
     "exp2",
@@ -217,10 +226,9 @@ _RENAMED |= {k: k for k in (*_SAME, "hypot", "copysign", "isnan", "isinf", "isfi
 
 _math = types.ModuleType("funcgrad_python_math")
 _math.__dict__.update({k: v for k, v in vars(math).items() if not k.startswith("_")})
-_math.__dict__.update(
-    {k: _ieee(getattr(math, k)) for k in ("floor", "ceil", "trunc", "gamma", "lgamma", "ldexp")}
-)
+_math.__dict__.update({k: _ieee(getattr(math, k)) for k in ("floor", "ceil", "gamma", "lgamma", "ldexp")})
 _math.__dict__.update({k: getattr(np, v) for k, v in _RENAMED.items()})
+_math.__dict__.update(trunc=_ieee(int), log=_log)
 _OF_MATH = {f: k for k, f in vars(math).items() if callable(f)}
 
 

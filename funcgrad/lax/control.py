@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes, tree
+from funcgrad.ad_checkpoint import remat
 from funcgrad.config import config
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.flat import name_of
@@ -172,12 +173,20 @@ def _stack(rows: Sequence[Any]) -> Any:
 
 @while_loop_carries
 @boundary
-def while_loop(cond_fun: F, body_fun: F, init_val: Any) -> Any:
+def while_loop(
+    cond_fun: F, body_fun: F, init_val: Any, *, checkpoint: int | Sequence[int] | None = None
+) -> Any:
     """Run `val = body_fun(val)` as long as `cond_fun(val)` holds.
 
     Under `vmap` it runs until the last example is done, and leaves those that are done as they are. It
     differentiates in both modes: the backward pass runs the loop again, and keeps what each iteration computes in
     memory that grows with their number (MemoryError where there is none left).
+
+    With `checkpoint=n` the backward pass keeps what the iterations of one block of `n` compute, and of the other blocks
+    only the value at their start, for one more forward pass: for N iterations memory of N/n values and n iterations
+    instead of N. With a tuple, `(n, m)`, blocks of `n` blocks of `m` iterations, and so on: recursive checkpointing
+    (Griewank and Walther, "Algorithm 799: revolve", 2000). The bytes for each iteration are in the memory plan that
+    `jit(...).lower(...)` prints.
 
     >>> import funcgrad as fg
     >>> fg.lax.while_loop(lambda n: n < 100, lambda n: n * 3, 1)
@@ -185,7 +194,50 @@ def while_loop(cond_fun: F, body_fun: F, init_val: Any) -> Any:
     """
     check_function("while_loop", "cond_fun", cond_fun, ("carry",))
     check_function("while_loop", "body_fun", body_fun, ("carry",))
-    return _while("while_loop", cond_fun, body_fun, body_fun, init_val)
+    carry = Carry("while_loop", "val", init_val, body_fun)
+    step = body_fun
+    if checkpoint is not None:
+
+        def step(value: Any) -> Any:
+            new = body_fun(value)
+            if tree.structure(new) != carry.tree:
+                carry.fit(body_fun, new)
+            return new
+
+        step = _in_blocks("while_loop", checkpoint, cond_fun, step, body_fun)
+    return _while("while_loop", cond_fun, step, body_fun, init_val)
+
+
+def _in_blocks(what: str, sizes: int | Sequence[int], cond_fun: F, body_fun: F, user: F) -> F:
+    """Up to so many iterations as one, whose inside the backward pass computes again."""
+    levels = (sizes,) if hasattr(sizes, "__index__") else sizes
+    if (
+        not isinstance(levels, tuple | list)
+        or not levels
+        or any(isinstance(n, bool) or not hasattr(n, "__index__") or n < 1 for n in levels)
+    ):
+        raise ArgumentError(
+            f"{what}: checkpoint is a number of iterations, or a tuple of such, got {sizes!r}",
+            hint="checkpoint=100 keeps 100 iterations at a time; the square root of their number needs least memory",
+        )
+    if config.disable_jit and state.trace.eager:
+        return body_fun
+    for count in reversed(levels):
+        body_fun = _block(what, operator.index(count), cond_fun, body_fun, user)
+    return body_fun
+
+
+def _block(what: str, count: int, cond_fun: F, body_fun: F, user: F) -> F:
+    def going(value: Any) -> Any:
+        return ops.and_(ops.lt(value[0], count), cond_fun(value[1]))
+
+    def step(value: Any) -> Any:
+        return ops.add(value[0], 1), body_fun(value[1])
+
+    def block(value: Any) -> Any:
+        return _while(what, going, step, user, (0, value))[1]
+
+    return remat(block)
 
 
 def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any) -> Any:
@@ -235,11 +287,19 @@ def _check_predicate(what: str, role: str, value: Any) -> None:
 
 @fori_loop_carries
 @boundary
-def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int | bool | None = None) -> Any:
+def fori_loop(
+    lower: Any,
+    upper: Any,
+    body_fun: F,
+    init_val: Any,
+    *,
+    unroll: int | bool | None = None,
+    checkpoint: int | Sequence[int] | None = None,
+) -> Any:
     """Run `val = body_fun(i, val)` for i from `lower` up to, but not including, `upper`.
 
     With bounds that are Python ints (or arrays at hand) this is a `scan`, and differentiates in both modes; with
-    traced bounds it is a `while_loop`, which does too.
+    traced bounds, or `checkpoint`, it is a `while_loop`, which does too, and whose `checkpoint` it has.
 
     >>> import funcgrad as fg
     >>> fg.lax.fori_loop(0, 5, lambda i, total: total + i, 0)
@@ -254,7 +314,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int
                 hint="give an integer, for example int(n) or n.astype(int)",
             )
     dtype, weak = result_dtype(type_of(lower), type_of(upper))
-    if isinstance(lower, Tracer) or isinstance(upper, Tracer):
+    if isinstance(lower, Tracer) or isinstance(upper, Tracer) or checkpoint is not None:
         start, stop = cast(lower, dtype, weak), cast(upper, dtype, weak)
         carry = Carry("fori_loop", "val", init_val, body_fun)
 
@@ -265,9 +325,12 @@ def fori_loop(lower: Any, upper: Any, body_fun: F, init_val: Any, *, unroll: int
                 carry.fit(body_fun, new)
             return ops.add(i, 1), stop, new
 
-        return _while(
-            "fori_loop", lambda value: ops.lt(value[0], value[1]), step, body_fun, (start, stop, init_val)
-        )[2]
+        def going(value: Any) -> Any:
+            return ops.lt(value[0], value[1])
+
+        if checkpoint is not None:
+            step = _in_blocks("fori_loop", checkpoint, going, step, body_fun)
+        return _while("fori_loop", going, step, body_fun, (start, stop, init_val))[2]
     first, last = int(data_of(lower)), int(data_of(upper))
     start = first if weak else dtype.type(first)
     carry = Carry("fori_loop", "val", init_val, body_fun)

@@ -316,6 +316,12 @@ def _samples() -> Iterable[Sample]:
         )
 
 
+def _depends(*args: Any, **params: Any) -> list[Any]:
+    from funcgrad.prims.control_dependence import of_cond  # imports scipy.sparse
+
+    return of_cond(*args, **params)
+
+
 cond_p = Primitive(
     name="cond",
     type_rule=_type,
@@ -329,5 +335,6 @@ cond_p = Primitive(
     prune=_prune,
     replay=_replay,
     thread=_thread,
+    depends=_depends,
     multiple_results=True,
 )

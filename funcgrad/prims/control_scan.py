@@ -481,6 +481,12 @@ def _samples() -> Iterable[Sample]:
         yield Sample((draw(3, 3), draw(3), draw(), draw(length, 3)), params, (0, 1, 2, 3))
 
 
+def _depends(*args: Any, **params: Any) -> list[Any]:
+    from funcgrad.prims.control_dependence import of_scan  # imports scipy.sparse
+
+    return of_scan(*args, **params)
+
+
 scan_p = Primitive(
     name="scan",
     type_rule=_type,
@@ -494,5 +500,6 @@ scan_p = Primitive(
     prune=_prune,
     replay=_replay,
     thread=_thread,
+    depends=_depends,
     multiple_results=True,
 )

@@ -310,6 +310,12 @@ def _samples() -> Iterable[Sample]:
         yield Sample((given, draw(3), draw(3), draw()), params, (1, 2, 3))
 
 
+def _depends(*args: Any, **params: Any) -> list[Any]:
+    from funcgrad.prims.control_dependence import of_while  # imports scipy.sparse
+
+    return of_while(*args, **params)
+
+
 while_p = Primitive(
     name="while",
     type_rule=_type,
@@ -323,5 +329,6 @@ while_p = Primitive(
     prune=_prune,
     replay=_replay,
     thread=_thread,
+    depends=_depends,
     multiple_results=True,
 )

@@ -15,6 +15,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import DTypeError, ShapeError
+from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.conv_flat import batch_convolution, conv_flat, grouped, joined, swapped
@@ -432,6 +433,46 @@ def _samples() -> Iterable[Sample]:
     yield Sample((draw(1, 1, 3, 3, 2), draw(1, 1, 2, 2, 2)), params(3), (0, 1), "three axes")
 
 
+def _depends(
+    run: Any,
+    operands: Sequence[Any],
+    types: Sequence[ArrayType],
+    outs: Sequence[ArrayType],
+    *,
+    window_strides: tuple[int, ...],
+    padding: Pads,
+    lhs_dilation: tuple[int, ...],
+    rhs_dilation: tuple[int, ...],
+    feature_group_count: int,
+) -> list[Any]:
+    """Each element reads the window of the operand around it, and the kernel of its channel."""
+    from funcgrad.transforms.dependence import is_given, reading, union  # imports scipy.sparse
+
+    (lhs, rhs), out = types, outs[0]
+    image, channel, *places = E.axes(out.ndim)
+    within, *taps = E.axes(rhs.ndim - 1, out.ndim)  # the reduced axes: channels of a group, then the window
+    group = channel // max(out.shape[1] // feature_group_count, 1)
+    spots = [
+        i * stride + t * hole - low
+        for i, t, stride, hole, (low, _) in zip(places, taps, window_strides, rhs_dilation, padding)
+    ]
+    bounds = tuple(
+        bound
+        for spot, n, hole in zip(spots, lhs.shape[2:], lhs_dilation)
+        for bound in ((spot, 0, dilated(n, hole)), (spot % hole, 0, 1))
+    )
+    indices = (
+        (image, group * rhs.shape[1] + within, *(s // hole for s, hole in zip(spots, lhs_dilation))),
+        (channel, within, *taps),
+    )
+    parts = [
+        reading(x, t.shape, index, bounds, out.shape, rhs.shape[1:])
+        for x, t, index in zip(operands, types, indices)
+        if not is_given(x)
+    ]
+    return [union(parts)]
+
+
 conv_general_dilated_p = Primitive(
     name="conv_general_dilated",
     type_rule=_type,
@@ -441,5 +482,6 @@ conv_general_dilated_p = Primitive(
     batch=_batch,
     lower=None,
     expand=_expand,
+    depends=_depends,
     samples=_samples,
 )

@@ -143,6 +143,12 @@ def _lower(name: str, kind: str | None) -> Rule:
     return lower
 
 
+def _depends(run: Any, operands: Any, types: Any, outs: Any, *, axis: int, reverse: bool) -> list[Any]:
+    from funcgrad.transforms.dependence import along  # imports scipy.sparse
+
+    return along(axis)(run, operands, types, outs)
+
+
 _KINDS = {"add": "add", "multiply": "mul", "maximum": "max", "minimum": "min"}
 """The names of NumPy's functions as operations of kernels."""
 
@@ -159,6 +165,7 @@ def _define(
         batch=_batch(name),
         lower=_lower(name, _KINDS.get(ufunc)),
         samples=_samples(accepts),
+        depends=_depends,
     )
 
 

@@ -255,6 +255,24 @@ def _transpose_vjp(
     return [None] * closed_over + [c if m else None for c, m in zip(pulled, linear)]
 
 
+@entity
+class _WithoutRule:
+    """Stands for a call whose function closes over something that is batched: its rule knows only one example of
+    that, so there is no derivative."""
+
+    name: str
+
+    def differentiate(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        raise NotDifferentiableError(
+            f"the function {self.name} has a derivative rule of its own, and closes over a value that vmap batches: "
+            "the rule cannot know of the batch",
+            hint="pass the value as an argument of the function, or take the derivative inside vmap",
+        )
+
+    def batched(self, size: AxisSize, axes: tuple[int | None, ...]) -> _WithoutRule:
+        return self
+
+
 def _batch(primitive: Callable[[], Primitive]):
     def rule(
         size: AxisSize,
@@ -266,29 +284,21 @@ def _batch(primitive: Callable[[], Primitive]):
         closed_over: int,
     ):
         batched = tuple([a is not None for a in axes])
-        if any(batched[:closed_over]):  # what is closed over and batched becomes part of a new function
-            return _batch_again(call, size, operands[closed_over:], axes[closed_over:])
         derived = batch_graph(graph, size, batched, True)
         moved = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
         own_axes = tuple([0 if b else None for b in batched[closed_over:]])
+        lost = any(batched[:closed_over])
         outs = bind(
             primitive(),
             *derived.constants,
             *moved,
             graph=derived.graph,
-            call=call.batched(size, own_axes),
+            call=_WithoutRule(call.name) if lost else call.batched(size, own_axes),
             closed_over=len(derived.constants) + closed_over,
         )
         return outs, [0] * len(outs)
 
     return rule
-
-
-def _batch_again(call: Any, size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None]):
-    raise NotDifferentiableError(
-        f"the function {call.name} has a derivative rule of its own and closes over a value that vmap batches",
-        hint="pass the value as an argument of the function",
-    )
 
 
 def _samples(make: Callable[[], Any]):

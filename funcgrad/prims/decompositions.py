@@ -191,6 +191,12 @@ def _samples(
     return samples
 
 
+def _depends(*args: Any, **params: Any) -> list[Any]:
+    from funcgrad.transforms.dependence import each_matrix  # imports scipy.sparse
+
+    return each_matrix(*args, **params)
+
+
 def _define(
     name: str, type_rule: Rule, evaluate: Rule, jvp: Rule | None, samples: Rule, several: bool, **more: Any
 ) -> Primitive:
@@ -203,6 +209,7 @@ def _define(
         batch=_batch(name, several),
         lower=library_call(name),
         samples=samples,
+        depends=_depends,
         multiple_results=several,
         **more,
     )

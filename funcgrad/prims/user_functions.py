@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.errors import ArgumentError, NotDifferentiableError, ShapeError
+from funcgrad.errors import ArgumentError, KernelError, NotDifferentiableError, ShapeError
 from funcgrad.ir import expr
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Primitive, Sample, Zero
@@ -100,7 +100,10 @@ def _evaluate(xp: Any, *arrays: Any, call: UserFunction) -> Any:
     given = [np.asarray(a).astype(dtypes.float32) if half else np.asarray(a) for a in arrays]
     values = np.empty(out.shape, out.dtype)
     for index in np.ndindex(out.shape):
-        values[index] = call.python(*[a[index] if a.ndim else a[()] for a in given])
+        value = call.python(*[a[index] if a.ndim else a[()] for a in given])
+        if not isinstance(value, int | float | complex | np.generic | np.ndarray) or np.ndim(value):
+            raise KernelError(f"the function {call.name} returned {value!r:.60} where a number is expected")
+        values[index] = value
     return values
 
 

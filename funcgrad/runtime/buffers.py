@@ -27,6 +27,8 @@ class _Block(np.ndarray):
 
     def __del__(self, free: dict[int, list[mmap.mmap]] = _free) -> None:
         global _kept
+        if mmap is None:  # the interpreter is ending, and has taken the names of modules away
+            return
         memory = self.base
         if memory.__class__ is mmap.mmap and _kept + len(memory) <= KEPT:
             _kept += len(memory)

@@ -2,9 +2,10 @@
 
 A kernel is known by the hash of its source and of everything that decides what comes out of it (the compiler's
 version, the hand-written kernels, the processor). In the cache folder it is two files: `<hash>.py`, the source,
-to read and to step through; `<hash>.o`, the object code behind a checksum. An object whose checksum is wrong is
-compiled anew; files appear by an atomic rename, so a process that dies while it writes, or two that write at
-once, leave nothing half done. Where the folder cannot be used, one warning is given and code stays in memory.
+to read and to step through; `<hash>.o`, the object code behind a checksum. Plans (see plan.py) lie beside them.
+An object whose checksum is wrong is compiled anew; files appear by an atomic rename, so a process that dies while
+it writes, or two that write at once, leave nothing half done. Where the folder cannot be used, one warning is
+given and code stays in memory.
 """
 
 from __future__ import annotations
@@ -135,6 +136,28 @@ def load_kernels(sources: Sequence[str]) -> list[int]:
         return [_cache.addresses[key] for key in keys]
 
 
+def load_known(keys: Sequence[str]) -> list[int] | None:
+    """The addresses of the kernels with these keys; None where one is not in the cache."""
+    with _cache.lock:
+        for key in keys:
+            if key not in _cache.addresses:
+                code = _find(key)
+                if code is None:
+                    return None
+                _cache.addresses[key] = _load(code, abi.ENTRY)
+        return [_cache.addresses[key] for key in keys]
+
+
+def read_plan(key: str) -> bytes | None:
+    """The plan of this key from the folder (see plan.py)."""
+    return _read(f"{key}.plan")
+
+
+def write_plan(key: str, data: bytes) -> None:
+    """Keep a plan in the folder."""
+    _write(f"{key}.plan", _checked(data))
+
+
 def load_kernel(source: str) -> int:
     """The address of the entry point of the kernel with this source, compiled if it is not there yet."""
     return load_kernels([source])[0]
@@ -166,7 +189,7 @@ def _load(code: bytes, symbol: str) -> int:
 
 def _find(key: str) -> bytes | None:
     """The object code of this key from memory or from the folder."""
-    code = _cache.objects.get(key) or _read(key)
+    code = _cache.objects.get(key) or _read(f"{key}.o")
     _cache.stats.loaded += code is not None
     return code
 
@@ -185,10 +208,9 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
 
     objects = compiling.compile_all([lowering(key, source) for key, source in missing.items()])
     for (key, source), code in zip(missing.items(), _typed(objects)):
-        checked = _MAGIC + hashlib.sha256(code).digest() + code
         if source is not None:
             _write(f"{key}.py", source.encode())
-        if not _write(f"{key}.o", checked):
+        if not _write(f"{key}.o", _checked(code)):
             _cache.objects[key] = code
         _cache.stats.compiled += 1
         yield key, code
@@ -230,9 +252,14 @@ def _kernel(key: str, source: str) -> abi.Kernel:
     return module.kernel
 
 
-def _read(key: str) -> bytes | None:
-    """The object code of this key from the folder; None where there is none, or where it is damaged."""
-    path = folder() / f"{key}.o"
+def _checked(data: bytes) -> bytes:
+    """Data behind a checksum."""
+    return _MAGIC + hashlib.sha256(data).digest() + data
+
+
+def _read(name: str) -> bytes | None:
+    """What is behind the checksum of a file in the folder; None where there is none, or where it is damaged."""
+    path = folder() / name
     try:
         with path.open("rb") as file:
             data = file.read()
@@ -244,8 +271,8 @@ def _read(key: str) -> bytes | None:
         return None
     head = len(_MAGIC) + 32
     code = data[head:]
-    if data[:head] != _MAGIC + hashlib.sha256(code).digest():
-        _warn(f"a damaged kernel in the cache is compiled again: {path}")
+    if data != _checked(code):
+        _warn(f"a damaged file in the cache is compiled again: {path}")
         return None
     if time.time() - used > _DAY:  # prune goes by it
         with contextlib.suppress(OSError):
@@ -288,7 +315,8 @@ class Contents:
 
 @record
 class Entry:
-    """A kernel in the folder: its files, their bytes, and when it was last used (to a day), in seconds of the epoch."""
+    """A kernel, or a plan, in the folder: its files, their bytes, and when it was last used (to a day), in seconds of
+    the epoch."""
 
     key: str
     files: tuple[Path, ...]
@@ -297,10 +325,10 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """The kernels in the folder, the one that was used longest ago first."""
+    """The kernels and plans in the folder, the one that was used longest ago first."""
     found: dict[str, list[Path]] = {}
     for path in folder().glob("*") if folder().is_dir() else ():
-        if path.suffix in (".py", ".o") and not path.name.startswith(_WRITING):
+        if path.suffix in (".py", ".o", ".plan") and not path.name.startswith(_WRITING):
             found.setdefault(path.stem, []).append(path)
     made = []
     for key, files in found.items():

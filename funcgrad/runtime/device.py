@@ -43,7 +43,7 @@ class Driver:
         )(("PyCFunction_NewEx", api))
         functions = (api.PyEval_SaveThread, api.PyEval_RestoreThread, api.PyLong_FromSsize_t)
         self._python = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions]
-        self.set_threads(int(os.environ.get("FUNCGRAD_NUM_THREADS", 0)) or pool.available_cores())
+        self.set_threads(pool.default_threads())
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.restart)
 

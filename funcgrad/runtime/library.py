@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import KernelError
-from funcgrad.ir.graph import Atom, Literal
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 
@@ -22,21 +21,23 @@ _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
 class LibraryCall:
-    """One call of a primitive's evaluation. `address` is what the driver calls; its argument block has the addresses
-    of the operands that are no literals, those of the results, and that of a byte to clear if the call fails: the
-    program then ends, and `error` has the exception."""
+    """One call of a primitive's evaluation, whose `inputs` are values or types.
+
+    `address` is what the driver calls; its argument block has the addresses of the operands that are no values, those
+    of the results, and that of a byte to clear if the call fails: the program then ends, and `error` has the
+    exception.
+    """
 
     def __init__(
         self,
         primitive: Primitive,
         params: dict[str, Any],
-        inputs: Sequence[Atom],
-        in_types: Sequence[ArrayType],
+        inputs: Sequence[Any],
         outputs: Sequence[ArrayType],
     ):
         self.primitive = primitive
         self.params = params
-        self.inputs = [a.value if isinstance(a, Literal) else t for a, t in zip(inputs, in_types)]
+        self.inputs = inputs
         self.outputs = list(outputs)
         self._errors: dict[int, BaseException] = {}  # by thread
         self._entry = _ENTRY(self._run)

@@ -6,7 +6,6 @@ place have two buffers, whose addresses change places after each iteration.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 
 from funcgrad.ir.graph import Literal
@@ -198,7 +197,7 @@ def _tape(step: TapeStep, placement: Placement, program: Program, body: Append, 
     end = _unless(
         cond, [*for_cond, *carries.now], _at(places[step.scratch], step.answer), arena, program, body
     )
-    program.push(slot, tape, size, _address("realloc"))
+    program.push(slot, tape, size, program.symbol("realloc"))
     body(_inside(forward, operands, results, arena))
     _deliver(forward, operands, results, copy)
     carries.advance()
@@ -215,13 +214,8 @@ def _tape(step: TapeStep, placement: Placement, program: Program, body: Append, 
     program.jump(top)
     program.patch(end)
     pulled.settle()
-    program.free(tape, _address("free"))
+    program.free(tape, program.symbol("free"))
     return heuristics.GUESSED_ITERATIONS
-
-
-def _address(name: str) -> int:
-    """Where a function of the C library is."""
-    return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
 
 
 def _branch(step: BranchStep, placement: Placement, program: Program, body: Append, copy: Copy) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.ir.graph import ClosedGraph, Graph, Literal, Var
 from funcgrad.ir.text import format_graph, var_names
+from funcgrad.lower.cpu.emit import emit
+from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.gpu import emit as cuda
 from funcgrad.lower.lowered import (
     CopyStep,
@@ -17,6 +19,7 @@ from funcgrad.lower.lowered import (
     RegionStep,
     RoutineStep,
     ScanStep,
+    TapeStep,
     UserStep,
     walk_steps,
 )
@@ -31,7 +34,7 @@ class Lowered:
         closed: the traced graph with the arrays that it closes over.
         graph: the graph after the passes, which is what was compiled.
         kernels: the loop IR of each kernel, in the order of first use.
-        sources: their Numba source; each is a file in the kernel cache.
+        sources: the Numba source of these and of every other kernel that is called; each is a file in the cache.
         reasons: why neighbours were not fused.
     """
 
@@ -86,9 +89,12 @@ class Lowered:
             ("memory", "\n".join(self._memory())),
             ("not fused", "\n".join(self.reasons) or "(nothing that could have been)"),
         ]
-        for number, (kernel, source) in enumerate(zip(self.kernels, self.sources)):
+        for number, kernel in enumerate(self.kernels):
             parts.append((f"kernel {number}: loops", str(kernel).rstrip()))
-            parts.append((f"kernel {number}: Numba", source.rstrip()))
+            parts.append((f"kernel {number}: Numba", emit(kernel).rstrip()))
+        steps = walk_steps(self.executable.placement.steps)
+        written = {emit_user_call(s)[0]: s.label for s in steps if isinstance(s, UserStep)}
+        parts += [(f"the user's kernel {name}: Numba", text.rstrip()) for text, name in written.items()]
         return "\n\n".join(f"== {title}\n{text}" for title, text in parts)
 
     __str__ = as_text
@@ -149,6 +155,9 @@ class Lowered:
         names, placement = self._names(), self.executable.placement
         plan = placement.plan
         lines = [f"arena of {plan.size} bytes; results of {sum(t.nbytes for t in placement.buffers)} bytes"]
+        for step in walk_steps(placement.steps):
+            if isinstance(step, TapeStep):
+                lines.append(f"a tape of {step.size} bytes for each iteration, which grows by doubling")
         for value in sorted(plan.offsets, key=lambda v: plan.offsets[v]):
             first, last = plan.lives[value]
             assert isinstance(value, Var)

@@ -119,7 +119,7 @@ def kernel(lo, hi, a, b, c, function, trans_a, trans_b, m, n, k, lda, ldb, ldc,
 
 
 def arguments(
-    short: str,
+    function: int,
     m: int,
     n: int,
     k: int,
@@ -131,6 +131,7 @@ def arguments(
     block: tuple[int, int],
 ) -> list[int]:
     """The integer arguments of the kernel for `c[m,n] = a[m,k] @ b[k,n]`, row-major `c`; strides in elements.
+    `function` is the address of BLAS' gemm.
 
     Of each operand's strides one is 1 (or its extent is). `block` has the rows and columns of a block of `c`.
     """
@@ -146,7 +147,7 @@ def arguments(
     rows, columns = block
     blocks = [-(-n // columns), -(-m // rows), rows, columns]
     steps = [s * itemsize for s in (lhs_strides[0], rhs_strides[1], n, 1)]
-    words = [gemm_address(short), trans_a, trans_b, m, n, k, lda, ldb, max(n, 1)]
+    words = [function, trans_a, trans_b, m, n, k, lda, ldb, max(n, 1)]
     return [*words, *sizes, *strides, *blocks, *steps]
 
 

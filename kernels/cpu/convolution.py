@@ -20,6 +20,9 @@ PART = 1024
 OUTPUTS, TAPS = 4, 5
 """Outputs and taps together, along the output."""
 
+MOST_TAPS = 30
+"""Taps in the text of one kernel, along the output."""
+
 SUMS = 20
 """Sums in registers, along the kernel."""
 
@@ -42,13 +45,17 @@ def calls(
     `long`), of whose `long` neighbours `count` are used."""
     taps = len(offsets)
     flops = 2 * images * groups * outputs * channels * count * taps
+    found = []
     if along == "output":
         together = _divisor(outputs, OUTPUTS)
         parts = -(-count // PART)
         items = images * groups * (outputs // together) * parts
-        numbers = [count, plane, channels, outputs // together, groups, outputs, long, parts, *offsets]
-        return [(_along_output(buffers[0], taps, together), items, flops / items / GIGAFLOPS, numbers)]
-    found = []
+        for first, chunk in _chunks(taps, MOST_TAPS):
+            numbers = [count, plane, channels, outputs // together, groups, outputs, long, parts, taps, first]
+            numbers += offsets[first : first + chunk]
+            text = _along_output(buffers[0], chunk, together, fresh=first == 0)
+            found.append((text, items, flops / items * chunk / taps / GIGAFLOPS, numbers))
+        return found
     for first, chunk in _chunks(taps, SUMS // 2):
         together = _divisor(outputs, max(SUMS // chunk, 1))
         items = images * groups * (outputs // together)
@@ -85,40 +92,40 @@ def _head(short: str, what: str, arguments: str, taps: int) -> list[str]:
     ]
 
 
-def _along_output(short: str, taps: int, together: int) -> str:
+def _along_output(short: str, chunk: int, together: int, fresh: bool) -> str:
     block = range(together)
     lines = _head(
         short,
-        f"{taps} taps of {together} outputs, along the output",
-        "count, plane, channels, blocks, groups, outputs, long, parts",
-        taps,
+        f"{chunk} taps of {together} outputs, along the output",
+        "count, plane, channels, blocks, groups, outputs, long, parts, taps, first",
+        chunk,
     )
     lines += [
         "    for item in range(lo, hi):",
         "        block = item // parts % blocks",
         "        image = item // parts // blocks",
-        f"        first = item % parts * {PART}",
-        f"        size = min({PART}, count - first)",
-        f"        row = channels * {taps}",
-        f"        taps = (image % groups * outputs + block * {together}) * row",
-        *(f"        y{j} = (image * outputs + block * {together} + {j}) * long + first" for j in block),
+        f"        start = item % parts * {PART}",
+        f"        size = min({PART}, count - start)",
+        "        row = channels * taps",
+        f"        weights = (image % groups * outputs + block * {together}) * row + first",
+        *(f"        y{j} = (image * outputs + block * {together} + {j}) * long + start" for j in block),
         "        for c in range(channels):",
-        "            here = (image * channels + c) * plane + first",
-        f"            there = taps + c * {taps}",
+        "            here = (image * channels + c) * plane + start",
+        "            there = weights + c * taps",
     ]
-    for number, (start, length) in enumerate(_chunks(taps, TAPS)):
-        chunk = range(start, start + length)
-        lines += [f"            w{j}_{t} = w[there + {j} * row + {t}]" for j in block for t in chunk]
+    for number, (begin, length) in enumerate(_chunks(chunk, TAPS)):
+        some = range(begin, begin + length)
+        lines += [f"            w{j}_{t} = w[there + {j} * row + {t}]" for j in block for t in some]
 
-        def loop(indent: str, fresh: bool, chunk: range = chunk) -> list[str]:
+        def loop(indent: str, first: bool, some: range = some) -> list[str]:
             found = [f"{indent}for p in range(size):"]
-            found += [f"{indent}    x{t} = x[here + o{t} + p]" for t in chunk]
+            found += [f"{indent}    x{t} = x[here + o{t} + p]" for t in some]
             for j in block:
-                total = " + ".join(f"w{j}_{t} * x{t}" for t in chunk)
-                found.append(f"{indent}    y[y{j} + p] = {total if fresh else f'y[y{j} + p] + ({total})'}")
+                total = " + ".join(f"w{j}_{t} * x{t}" for t in some)
+                found.append(f"{indent}    y[y{j} + p] = {total if first else f'y[y{j} + p] + ({total})'}")
             return found
 
-        if number:
+        if number or not fresh:
             lines += loop(" " * 12, False)
         else:
             lines += [

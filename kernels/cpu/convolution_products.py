@@ -8,8 +8,6 @@ tap is a matrix.
 
 from __future__ import annotations
 
-from . import blas
-
 Call = tuple[str, int, float, list[int]]
 
 PART = 1024
@@ -52,7 +50,7 @@ def calls(
         part = max(-(-images // pieces), min(images, ROWS))
         parts = -(-images // part)
         items, text = taps * groups * parts, _along_kernel(short, taps)
-    numbers = [blas.gemm_address(short), images, groups, channels, outputs, plane, count, long, part, parts]
+    numbers = [images, groups, channels, outputs, plane, count, long, part, parts]
     return [(text, items, flops / items / GIGAFLOPS, [*numbers, *offsets])]
 
 

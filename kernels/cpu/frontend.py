@@ -17,7 +17,7 @@ import functools
 import linecache
 import types
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,10 +94,29 @@ def _wrapped(value: int, kind: Scalar) -> int:
 def _definitions(path: str, version: int) -> dict[tuple[str, int], ast.FunctionDef]:
     """The functions in a file, by name and first line."""
     found = {}
-    for node in ast.walk(ast.parse("".join(linecache.getlines(path)))):
+    for node in _statements(ast.parse("".join(linecache.getlines(path))).body):
         if isinstance(node, ast.FunctionDef):
             found[node.name, min([node.lineno, *(d.lineno for d in node.decorator_list)])] = node
     return found
+
+
+def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements and those within them."""
+    for node in body:
+        yield node
+        for part in ("body", "orelse"):
+            yield from _statements(getattr(node, part, ()))
+
+
+def _assigned(function: ast.FunctionDef) -> Iterator[str]:
+    """The names that a function assigns, as often as it does; those of its arguments too."""
+    for argument in function.args.args:
+        yield argument.arg
+    for node in _statements(function.body):
+        for target in getattr(node, "targets", ()) or (getattr(node, "target", None),):
+            for name in getattr(target, "elts", (target,)):
+                if isinstance(name, ast.Name):
+                    yield name.id
 
 
 def _definition(function: types.FunctionType) -> ast.FunctionDef:
@@ -159,8 +178,7 @@ class _Body:
         self.entry = function.append_basic_block("entry")
         start = function.append_basic_block("start")
         self.builder = ir.IRBuilder(start)
-        stored = (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-        self.assigned = Counter([*stored, *(a.arg for a in node.args.args)])
+        self.assigned = Counter(_assigned(node))
         self.values: dict[str, Value] = {}
         self.places: dict[str, Value] = {}
         self.loops: list[tuple[ir.Block, ir.Block]] = []

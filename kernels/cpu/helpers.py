@@ -20,7 +20,7 @@ import llvmlite
 
 from . import codegen
 from .codegen import Modules
-from .pool import available_cores
+from .pool import default_threads
 
 KERNELS_EACH = 4
 """Kernels that are worth the start of a helper."""
@@ -33,7 +33,7 @@ _Job = tuple[Modules, "Future[bytes]"]
 def generate_all(kernels: Sequence[Callable[[], Modules]]) -> list[bytes]:
     """The objects of kernels, whose modules are asked for one after the other while those before are compiled."""
     jobs: SimpleQueue[_Job | None] = SimpleQueue()
-    helpers = [_Helper() for _ in range(min(available_cores() - 1, len(kernels) // KERNELS_EACH, MOST))]
+    helpers = [_Helper() for _ in range(min(default_threads() - 1, len(kernels) // KERNELS_EACH, MOST))]
     compilers = [codegen.generate, *[h.generate for h in helpers]]
     threads = [threading.Thread(target=_work, args=(jobs, c), name="funcgrad-llvm") for c in compilers]
     for thread in threads:
@@ -48,6 +48,8 @@ def generate_all(kernels: Sequence[Callable[[], Modules]]) -> list[bytes]:
         return [r.result() for r in results]
     except BaseException:
         _drop(jobs, len(threads))
+        for helper in helpers:
+            helper.stop()
         raise
     finally:
         for thread in threads:
@@ -99,9 +101,15 @@ class _Helper:
         self._process.stdin.flush()
         return marshal.load(self._process.stdout)
 
-    def end(self) -> None:
+    def stop(self) -> None:
+        """Let the process end at once; whoever waits for it goes on without."""
         if self._process is not None:
             self._process.kill()
+
+    def end(self) -> None:
+        """Clear up, when nobody uses the process any more."""
+        self.stop()
+        if self._process is not None:
             self._process.communicate()
 
 
@@ -124,4 +132,5 @@ def _start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )

@@ -29,6 +29,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def default_threads() -> int:
+    """How many threads to use where nobody has said so since the start: `FUNCGRAD_NUM_THREADS`, or the cores."""
+    return int(os.environ.get("FUNCGRAD_NUM_THREADS", 0)) or available_cores()
+
+
 class Pool:
     """The shared block, and the threads that work on it. They start when there is first something to split."""
 

@@ -15,6 +15,8 @@ byte offset, so that a program holds for every call.
 from __future__ import annotations
 
 import array
+import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 
 # The header: how many leading slots hold ids of ndarrays, and where the argument block begins.
@@ -108,6 +110,7 @@ class Program:
         self.slots = slots
         self._widest = 0
         self.words = array.array("q", [arrays, slots])
+        self.symbols: dict[str, int] = {}
 
     @property
     def frame_size(self) -> int:
@@ -138,7 +141,7 @@ class Program:
         values: Sequence[int] = (),
     ) -> None:
         """Call the kernel at address `entry` over `0..extent`, in pieces of `grain` or more. An `entry` of -1, -2, ...
-        is the first, second, ... of the kernels that `finish` is given."""
+        is the first, second, ... of the kernels that the program is linked with."""
         self._widest = max(self._widest, len(pointers) + len(values))
         flat = [word for pair in pointers for word in pair]
         self._emit(CALL, entry, extent, max(grain, 1), len(pointers), len(values), *flat, *values)
@@ -213,20 +216,40 @@ class Program:
         """Let the jump with this handle go to the next instruction."""
         self.words[handle] = self.here
 
-    def finish(self, kernels: Sequence[int] = ()) -> array.array:
-        """The words, with the addresses of `kernels` where calls have named them by number."""
-        at = HEADER
-        while at < len(self.words):
-            entry = at + {CALL: 2, REPEAT: 3}.get(self.words[at], 0)
-            if entry != at and self.words[entry] < 0:
-                self.words[entry] = kernels[-1 - self.words[entry]]
-            at += self.words[at + 1]
+    def symbol(self, name: str) -> int:
+        """The word that stands for an address until the program is linked."""
+        word = symbol(name)
+        self.symbols.setdefault(name, word)
+        return word
+
+    def finish(self) -> array.array:
+        """The words of the whole program, to be linked."""
         self._emit(HALT)
         self.words[ARGUMENTS] = self.slots
         return self.words
 
     def __str__(self) -> str:
         return disassemble(self.words)
+
+
+@functools.cache
+def symbol(name: str) -> int:
+    """The word that stands for the address with this name: no other word of a program is like it."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little", signed=True)
+
+
+def link(words: array.array, kernels: Sequence[int], symbols: Mapping[int, int]) -> None:
+    """Put the addresses of `kernels` where calls have named them by number, and those of `symbols`."""
+    at = HEADER
+    while at < len(words):
+        entry = at + {CALL: 2, REPEAT: 3}.get(words[at], 0)
+        if entry != at and -len(kernels) <= words[entry] < 0:
+            words[entry] = kernels[-1 - words[entry]]
+        at += words[at + 1]
+    if symbols:
+        for at, word in enumerate(words):
+            if word in symbols:
+                words[at] = symbols[word]
 
 
 def disassemble(words: Sequence[int]) -> str:

@@ -21,7 +21,8 @@ ROUTINES: dict[str, Callable[..., list[Call]]] = {
 }
 
 BY_BLAS = frozenset({"convolve_by_products"})
-"""Those whose kernels call BLAS, which shall start no threads of its own meanwhile."""
+"""Those whose kernels call BLAS, which shall start no threads of its own meanwhile: the first integer of each kernel,
+which `calls` leaves out, is the address of its matrix product."""
 
 
 def calls(routine: str, buffers: Sequence[str], settings: Sequence[int | str]) -> list[Call]:

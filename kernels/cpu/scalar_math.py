@@ -26,6 +26,8 @@ def _promoting(function: Function, arity: int, to_integer: bool = False) -> Func
     """`function` of vmath for operands of any types; as an int64 where `to_integer`."""
 
     def signature(given: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+        if len(given) != arity:
+            raise TypeError(f"{function.name} takes {arity} argument{'s' * (arity > 1)}, got {len(given)}")
         result, kinds = function.signature([_common(given)] * arity)
         return I64 if to_integer else result, kinds
 
@@ -36,17 +38,33 @@ def _promoting(function: Function, arity: int, to_integer: bool = False) -> Func
     return Function(function.name, signature, code, function.python)
 
 
+def _logarithm() -> Function:
+    """`log(x)`, and `log(x, base)`."""
+
+    def signature(given: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+        if len(given) > 2:
+            raise TypeError(f"log takes a number and perhaps a base, got {len(given)} arguments")
+        kind = _common(given)
+        return kind, [kind] * len(given)
+
+    def code(builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
+        logarithms = [vmath.log.code(builder, kinds[:1], [v]) for v in values]
+        return logarithms[0] if len(values) == 1 else builder.fdiv(*logarithms)
+
+    return Function("log", signature, code, vmath.log.python)
+
+
 _UNARY = (
     "exp", "exp2", "expm1", "log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
     "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "cbrt", "erf", "erfc", "lgamma",
 )  # fmt: skip
 
-numbers = python_types.ModuleType("funcgrad_math")
+numbers = python_types.ModuleType("math")
 """What stands for `math`."""
 numbers.__dict__.update({k: v for k, v in vars(math).items() if not k.startswith("_")})
 numbers.__dict__.update({k: _promoting(getattr(vmath, k), 1) for k in _UNARY})
 numbers.__dict__.update(
-    log=_promoting(vmath.log, 1),
+    log=_logarithm(),
     fabs=_promoting(vmath.abs, 1),
     pow=_promoting(vmath.pow, 2),
     atan2=_promoting(vmath.atan2, 2),
@@ -67,7 +85,7 @@ _NUMPY_NAMES |= {
     k: k for k in ("log", "pi", "e", "inf", "nan", "isnan", "isinf", "isfinite", "hypot", "copysign")
 }
 
-numpy_numbers = python_types.ModuleType("funcgrad_numpy")
+numpy_numbers = python_types.ModuleType("numpy")
 """What stands for NumPy where a function uses only its functions of one number that are here."""
 numpy_numbers.__dict__.update({k: getattr(numbers, v) for k, v in _NUMPY_NAMES.items()})
 numpy_numbers.__dict__.update(

@@ -20,7 +20,7 @@ def jobs(count):
 
 @pytest.fixture
 def four_cores(monkeypatch):
-    monkeypatch.setattr(helpers, "available_cores", lambda: 4)
+    monkeypatch.setattr(helpers, "default_threads", lambda: 4)
 
 
 def test_helpers_make_the_same_objects(four_cores, monkeypatch):

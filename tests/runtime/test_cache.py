@@ -86,10 +86,10 @@ def test_a_damaged_object_is_reported(filled, monkeypatch):
     kernel.write_bytes(whole[:-1])
     try:
         with pytest.warns(CacheWarning, match="compiled again"):
-            assert cache._read(kernel.stem) is None
+            assert cache._read(kernel.name) is None
     finally:
         kernel.write_bytes(whole)
-    assert cache._read(kernel.stem) is not None
+    assert cache._read(kernel.name) is not None
 
 
 def test_a_folder_that_cannot_be_written_costs_one_warning(tmp_path):

@@ -104,7 +104,7 @@ def test_loading_a_kernel_counts_as_use(tmp_path, monkeypatch):
     path = tmp_path / "kk.o"
     path.write_bytes(cache._MAGIC + hashlib.sha256(b"code").digest() + b"code")
     os.utime(path, (time.time() - 40 * DAY,) * 2)
-    assert cache._read("kk") == b"code"
+    assert cache._read("kk.o") == b"code"
     assert time.time() - cache.entries()[0].used < DAY
 
 
