@@ -26,10 +26,11 @@ from funcgrad.trace.core import type_of
 
 Pads = tuple[tuple[int, int], ...]
 
-_MANY_CHANNELS = 96
-"""Channels from which on convolutions are matrix products by BLAS."""
+_MANY_CHANNELS, _CHANNELS_OF_ONE_TAP = 96, 16
+"""Channels from which on convolutions are matrix products by BLAS; and those of one tap, which read each element for
+few sums otherwise."""
 
-_SMALL_PLANE, _PATCHES = 64, 2**23
+_SMALL_PLANE, _PATCHES = 64, 2**25
 """Up to so many places, and bytes of patches, convolutions with many channels are one matrix product of patches."""
 
 _NEIGHBOURS = 16
@@ -268,14 +269,15 @@ def _by_patches(
     return ops.moveaxis(out, -1, 0)
 
 
-def _by_products(x: Any, kernel: Any, along: str, groups: int) -> bool:
+def _by_products(x: Any, kernel: Any, along: str, groups: int, taps: int) -> bool:
     """Whether matrix products are faster for a flat convolution than vector kernels: BLAS keeps its pace with many
     channels, whose planes and kernels do not stay in cache."""
     tx, tk = type_of(x), type_of(kernel)
     inner = tx.shape[1] // groups if along == "output" else tx.shape[0]
     if dtypes.is_complex(tx.dtype):
         return True
-    wide = inner >= _MANY_CHANNELS and tk.shape[0] // groups >= _MANY_CHANNELS // 2
+    many = _MANY_CHANNELS if taps > 1 else _CHANNELS_OF_ONE_TAP
+    wide = inner >= many and tk.shape[0] // groups >= many // 2
     return wide and tx.dtype in (dtypes.float32, dtypes.float64)
 
 
@@ -352,7 +354,7 @@ def _expand(
     steps, strides = (window_strides, rhs_dilation) if along == "output" else (rhs_dilation, window_strides)
     near, taps = (found, kernel) if along == "output" else (kernel, found)
     rank, outer = len(found), type_of(lhs).shape[:2]
-    products = _by_products(lhs, rhs, along, feature_group_count)
+    products = _by_products(lhs, rhs, along, feature_group_count, math.prod(taps))
     if products and feature_group_count == 1 and math.prod(near) <= _SMALL_PLANE:
         patches = math.prod((*outer, *near, *taps)) * dtype.itemsize
         if patches <= _PATCHES:
