@@ -53,6 +53,38 @@ def test_an_operand_with_holes(holes, strides, spread):
     np.testing.assert_allclose(got, by_hand(x, W, strides, pads, spread), atol=1e-10)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_many_channels(groups):
+    """Matrix products by BLAS, in both gradients too."""
+    x, w = RNG.normal(size=(2, 96 * groups, 5, 4)), RNG.normal(size=(96 * groups, 96, 3, 2)) / 10
+
+    def convolve(x, w):
+        return fg.lax.conv_general_dilated(x, w, (1, 2), "SAME", feature_group_count=groups)
+
+    pads = ((1, 1), (0, 0))
+    parts = [slice(96 * g, 96 * g + 96) for g in range(groups)]
+    want = np.concatenate([by_hand(x[:, p], w[p], (1, 2), pads, (1, 1)) for p in parts], 1)
+    out, pull = fg.vjp(convolve, x, w)
+    np.testing.assert_allclose(out, want, atol=1e-10)
+    ct = RNG.normal(size=want.shape)
+    dx, dw = fg.jit(pull)(jnp.asarray(ct))
+    tx, tw = RNG.normal(size=x.shape), RNG.normal(size=w.shape)
+    np.testing.assert_allclose((dx * tx).sum(), (convolve(tx, w) * ct).sum(), rtol=1e-9)
+    np.testing.assert_allclose((dw * tw).sum(), (convolve(x, tw) * ct).sum(), rtol=1e-9)
+
+
+def test_complex_numbers():
+    x, w = X + 1j * X[::-1], W - 1j * W[::-1]
+    np.testing.assert_allclose(
+        fg.jit(lambda x, w: fg.lax.conv(x, w, (1, 1), "VALID"))(x, w),
+        by_hand(x.real, w.real, (1, 1), ((0, 0), (0, 0)), (1, 1))
+        - by_hand(x.imag, w.imag, (1, 1), ((0, 0), (0, 0)), (1, 1))
+        + 1j * by_hand(x.real, w.imag, (1, 1), ((0, 0), (0, 0)), (1, 1))
+        + 1j * by_hand(x.imag, w.real, (1, 1), ((0, 0), (0, 0)), (1, 1)),
+        atol=1e-10,
+    )
+
+
 def test_padding_by_name():
     assert fg.lax.padtype_to_pads((7, 8), (3, 2), (2, 3), "SAME") == [(1, 1), (0, 0)]
     assert fg.lax.padtype_to_pads((8,), (2,), (1,), "SAME_LOWER") == [(1, 0)]

@@ -7,6 +7,9 @@ With the operand (I, G * C, L), the kernel (G * J, C, V) and the result (I, G * 
 `along` says which of u and v counts `count` neighbours, from 0; the other is one of few taps, with `offsets`:
 place(u, v) is the sum of the number and the offset. What counts neighbours has an axis of `long` >= `count` elements,
 of which the others do not matter: in the kernel they are not read, in the result they may be anything.
+
+With `products` BLAS does it, tap by tap: along the output the kernel is (V, G * J, C) then, along the kernel the
+result is (U, G * J, I).
 """
 
 from __future__ import annotations
@@ -36,7 +39,11 @@ def _type(
     count: int,
     long: int,
     offsets: tuple[int, ...],
+    products: bool,
 ) -> ArrayType:
+    given = kernel
+    if products and along == "output":
+        kernel = kernel.with_shape((*kernel.shape[1:], kernel.shape[0]))
     taps, last = len(offsets), max(offsets) + count
     inner = taps if along == "output" else long
     if (
@@ -46,9 +53,12 @@ def _type(
         or count > long
     ):
         raise GraphError(
-            f"conv_flat of {x} with {kernel}: {groups} groups, {count} of {long}, offsets {offsets}"
+            f"conv_flat of {x} with {given}: {groups} groups, {count} of {long}, offsets {offsets}"
         )
-    return array_type((x.shape[0], kernel.shape[0], long if along == "output" else taps), x.dtype)
+    shape = (x.shape[0], kernel.shape[0], long if along == "output" else taps)
+    if products and along == "kernel":
+        shape = (shape[2], shape[1], shape[0])
+    return array_type(shape, x.dtype)
 
 
 def _evaluate(
@@ -61,7 +71,10 @@ def _evaluate(
     count: int,
     long: int,
     offsets: tuple[int, ...],
+    products: bool,
 ) -> np.ndarray:
+    if products and along == "output":
+        kernel = np.moveaxis(kernel, 0, 2)
     dtype, wide = x.dtype, dtypes.compute_dtype(x.dtype)
     x = x.astype(wide, copy=False).reshape(x.shape[0], groups, -1, x.shape[2])
     kernel = kernel.astype(wide, copy=False).reshape(groups, -1, *kernel.shape[1:])
@@ -73,7 +86,8 @@ def _evaluate(
             out[..., :count] += xp.matmul(kernel[..., tap], part)
         else:
             out[..., tap] = xp.einsum("gjcv,igcv->igj", kernel[..., :count], part)
-    return out.reshape(shape[0], -1, shape[3]).astype(dtype, copy=False)
+    out = out.reshape(shape[0], -1, shape[3]).astype(dtype, copy=False)
+    return out.transpose() if products and along == "kernel" else out
 
 
 def grouped(x: Any, axis: int, groups: int) -> Any:
@@ -115,36 +129,82 @@ def batch_convolution(
     return grouped(apply(joined(x, 1), joined(w, 0), size * groups), 1, size), 1
 
 
+def conv_flat(x: Any, kernel: Any, **params: Any) -> Any:
+    """The primitive, with the axes in the same order whether or not it is by products."""
+    if params["products"] and params["along"] == "output":
+        kernel = ops.transpose(kernel, (2, 0, 1))
+    out = ops.apply("conv_flat", x, kernel, **params)
+    return ops.transpose(out, (2, 1, 0)) if params["products"] and params["along"] == "kernel" else out
+
+
 def _batch(size: int, operands: Sequence[Any], axes: Sequence[int | None], /, *, groups: int, **params: Any):
     def apply(x: Any, kernel: Any, groups: int) -> Any:
-        return ops.apply("conv_flat", x, kernel, groups=groups, **params)
+        return conv_flat(x, kernel, groups=groups, **params)
 
-    return batch_convolution(apply, size, operands, axes, groups)
+    (x, kernel), (ax, axis) = operands, axes
+    products, along = params["products"], params["along"]
+    if products and along == "output":
+        if axis is None:
+            kernel = ops.transpose(kernel, (1, 2, 0))
+        else:
+            kernel, axis = ops.transpose(ops.moveaxis(kernel, axis, 0), (0, 2, 3, 1)), 0
+    out, place = batch_convolution(apply, size, (x, kernel), (ax, axis), groups)
+    if products and along == "kernel":
+        out, place = ops.transpose(ops.moveaxis(out, place, 0), (0, 3, 2, 1)), 0
+    return out, place
 
 
 _by_numpy = library_call("conv_flat")
 
 
 def _lower(in_types: Sequence[ArrayType], out: Any, *, offsets: tuple[int, ...], **params: Any) -> E.Extern:
-    """Vector kernels for float32 and float64, else NumPy."""
+    """BLAS, or vector kernels for float32 and float64, else NumPy."""
     extern = _by_numpy(in_types, out, offsets=offsets, **params)
     x, kernel = in_types
-    if x.dtype not in (dtypes.float32, dtypes.float64):
+    products = params["products"]
+    if not products and x.dtype not in (dtypes.float32, dtypes.float64):
         return extern
     groups = params["groups"]
-    sizes = (x.shape[0], groups, kernel.shape[1], kernel.shape[0] // groups, x.shape[2])
+    outputs = kernel.shape[1 if products and params["along"] == "output" else 0] // groups
+    sizes = (x.shape[0], groups, x.shape[1] // groups, outputs, x.shape[2])
     settings = (params["along"], *sizes, params["count"], params["long"], *offsets)
-    return E.Routine(extern.name, extern.attributes, "convolve", settings)
+    routine = "convolve_by_products" if products else "convolve"
+    return E.Routine(extern.name, extern.attributes, routine, settings)
 
 
 def _samples() -> Iterable[Sample]:
     for dtype in (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.int32):
         params = {"along": "output", "groups": 1, "count": 5, "long": 5, "offsets": (0, 1, 3)}
+        params["products"] = False
         yield Sample((draw(2, 2, 8, dtype=dtype), draw(3, 2, 3, dtype=dtype)), params, (), dtypes.name(dtype))
     params = {"along": "kernel", "groups": 2, "count": 4, "long": 4, "offsets": (4, 0, 2)}
+    params["products"] = False
     yield Sample((draw(3, 4, 8), draw(6, 2, 4)), params, (), "along the kernel")
     params = {"along": "output", "groups": 2, "count": 1500, "long": 1500, "offsets": tuple(range(5))}
+    params["products"] = False
     yield Sample((draw(1, 2, 1504), draw(4, 1, 5)), params, (), "in parts")
+    for dtype in (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128):
+        params = {
+            "along": "output",
+            "groups": 2,
+            "count": 5,
+            "long": 5,
+            "offsets": (0, 3, 1),
+            "products": True,
+        }
+        operands = (draw(2, 4, 8, dtype=dtype), draw(3, 6, 2, dtype=dtype))
+        yield Sample(operands, params, (), f"products of {dtypes.name(dtype)}")
+    params = {"along": "kernel", "groups": 2, "count": 4, "long": 5, "offsets": (4, 0, 2), "products": True}
+    yield Sample((draw(3, 4, 8), draw(6, 2, 5)), params, (), "products along the kernel")
+    params = {
+        "along": "output",
+        "groups": 1,
+        "count": 1500,
+        "long": 1500,
+        "offsets": (0, 4),
+        "products": True,
+    }
+    yield Sample((draw(1, 2, 1504), draw(2, 4, 2)), params, (), "products in parts")
 
 
 conv_flat_p = Primitive(

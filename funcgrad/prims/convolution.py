@@ -18,13 +18,20 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.conv_flat import batch_convolution, grouped, joined, swapped
+from funcgrad.prims.conv_flat import batch_convolution, conv_flat, grouped, joined, swapped
 from funcgrad.prims.registry import is_linear
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
 Pads = tuple[tuple[int, int], ...]
+
+_MANY_CHANNELS, _CHANNELS_OF_ONE_TAP = 96, 16
+"""Channels from which on convolutions are matrix products by BLAS; and those of one tap, which read each element for
+few sums otherwise."""
+
+_SMALL_PLANE, _PATCHES = 64, 2**25
+"""Up to so many places, and bytes of patches, convolutions with many channels are one matrix product of patches."""
 
 _NEIGHBOURS = 16
 """Neighbours in a flat plane are done in multiples of this, the elements of a vector, so that none remain."""
@@ -227,6 +234,53 @@ def _batch(
     return batch_convolution(apply, size, operands, axes, feature_group_count)
 
 
+def _by_patches(
+    x: Any,
+    kernel: Any,
+    along: str,
+    near: Sequence[int],
+    taps: Sequence[int],
+    steps: Sequence[int],
+    strides: Sequence[int],
+) -> Any:
+    """As one matrix product, of the kernel and what it meets at each place, side by side: for small planes, where
+    the other ways would do much in vain between the rows."""
+    images, channels = type_of(x).shape[:2]
+    outputs, inner = type_of(kernel).shape[0], math.prod(type_of(kernel).shape[1:])
+    parts = []
+    for tap in np.ndindex(*taps):
+        starts = [t * stride for t, stride in zip(tap, strides)]
+        ends = [first + (n - 1) * step + 1 for first, n, step in zip(starts, near, steps)]
+        part = ops.slice_(x, (0, 0, *starts), (images, channels, *ends), (1, 1, *steps))
+        part = swapped(part, 0, 1) if along == "output" else part
+        shape = type_of(part).shape
+        parts.append(ops.reshape(part, (shape[0], 1, *shape[1:]) if along == "output" else (1, *shape)))
+    patches = ops.concatenate(parts, 1 if along == "output" else 0)
+    flat = ops.reshape(kernel, (outputs, inner))
+    if along == "output":  # (channels, taps, images, near)
+        out = ops.dot_general(
+            flat, ops.reshape(patches, (inner, images * math.prod(near))), (((1,), (0,)), ((), ()))
+        )
+        return swapped(ops.reshape(out, (outputs, images, *near)), 0, 1)
+    out = ops.dot_general(
+        flat, ops.reshape(patches, (images * math.prod(taps), inner)), (((1,), (1,)), ((), ()))
+    )
+    out = ops.reshape(out, (outputs, *taps, images))  # the patches are (taps, images, channels, near)
+    return ops.moveaxis(out, -1, 0)
+
+
+def _by_products(x: Any, kernel: Any, along: str, groups: int, taps: int) -> bool:
+    """Whether matrix products are faster for a flat convolution than vector kernels: BLAS keeps its pace with many
+    channels, whose planes and kernels do not stay in cache."""
+    tx, tk = type_of(x), type_of(kernel)
+    inner = tx.shape[1] // groups if along == "output" else tx.shape[0]
+    if dtypes.is_complex(tx.dtype):
+        return True
+    many = _MANY_CHANNELS if taps > 1 else _CHANNELS_OF_ONE_TAP
+    wide = inner >= many and tk.shape[0] // groups >= many // 2
+    return wide and tx.dtype in (dtypes.float32, dtypes.float64)
+
+
 def _by_phases(lhs: Any, rhs: Any, axis: int, length: int, params: dict[str, Any]) -> Any:
     """Where a spatial axis of the operand is dilated by n, its outputs number r, r + n, r + 2 n ... are a convolution
     of the operand as it is with those taps of the kernel that meet no holes."""
@@ -300,6 +354,13 @@ def _expand(
     steps, strides = (window_strides, rhs_dilation) if along == "output" else (rhs_dilation, window_strides)
     near, taps = (found, kernel) if along == "output" else (kernel, found)
     rank, outer = len(found), type_of(lhs).shape[:2]
+    products = _by_products(lhs, rhs, along, feature_group_count, math.prod(taps))
+    if products and feature_group_count == 1 and math.prod(near) <= _SMALL_PLANE:
+        patches = math.prod((*outer, *near, *taps)) * dtype.itemsize
+        if patches <= _PATCHES:
+            pads = [(low, high, a - 1) for (low, high), a in zip(padding, lhs_dilation)]
+            x = ops.pad(lhs, dtype.type(0), [(0, 0, 0), (0, 0, 0), *pads])
+            return [_by_patches(x, rhs, along, near, taps, steps, strides)]
     full = [dilated(n, a) + sum(p) for n, a, p in zip(type_of(lhs).shape[2:], lhs_dilation, padding)]
     lengths = [-(-n // step) for n, step in zip(full, steps)]
     rows = [math.prod(lengths[d + 1 :]) for d in range(rank)]
@@ -330,9 +391,9 @@ def _expand(
             rhs, dtype.type(0), [(0, 0, 0), (0, 0, 0), *((0, w - n, 0) for w, n in zip(wide, near))]
         )
     rhs = ops.reshape(rhs, (*type_of(rhs).shape[:2], math.prod(type_of(rhs).shape[2:])))
-    out = ops.apply(
-        "conv_flat", x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide),
-        offsets=tuple(offsets),
+    out = conv_flat(
+        x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide), offsets=tuple(offsets),
+        products=products,
     )  # fmt: skip
     if along == "output":
         out = ops.reshape(out, (images, outputs, *wide))

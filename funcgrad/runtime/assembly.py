@@ -178,11 +178,19 @@ class Assembly:
         values = (*step.inputs, *step.outputs)
         pointers = [placement.address(View(v)) for v in values]
         buffers = [dtypes.name(v.type.dtype) for v in values]
+        by_blas = step.routine in routines.BY_BLAS
+        threads = None
+        if by_blas and blas.thread_functions() is not None:
+            threads = assembled.symbol("get threads"), assembled.symbol("set threads")
+            assembled.alone(*threads)
         for text, extent, work, integers in routines.calls(step.routine, buffers, step.settings):
             self.sources.append(text)
             grain = heuristics.parallel_grain(extent, work, self._cores)
-            assembled.call(self._kernel(text), extent, grain, pointers, integers)
+            functions = [assembled.symbol(f"gemm {buffers[0]}")] if by_blas else []
+            assembled.call(self._kernel(text), extent, grain, pointers, [*functions, *integers])
             self.work += extent * work
+        if threads is not None:
+            assembled.back(threads[1])
 
     def _copy(self, assembled: program.Program, source: Place, target: Place, size: int) -> None:
         if source == target or size == 0:

@@ -102,15 +102,15 @@ _ELEMENTS = {"f32": (ir.FloatType(), 1), "f64": (ir.DoubleType(), 1)}
 _ELEMENTS |= {"c64": (ir.FloatType(), 2), "c128": (ir.DoubleType(), 2)}
 
 
-def gemm_caller(short: str) -> Function:
+def gemm_caller(short: str, adds: bool = False) -> Function:
     """The function `gemm(function, trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc)` of a dtype: column-major,
-    with alpha 1 and beta 0."""
+    with alpha 1 and beta 0. One that `adds` has beta, 0 or 1, as its last argument."""
     element, parts = _ELEMENTS[short]
     scalar = ir.ArrayType(element, parts)
 
-    @function(None, *[I64] * 12)
+    @function(None, *[I64] * (13 if adds else 12))
     def gemm(builder: Any, *args: Any) -> None:
-        called, trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc = args
+        called, trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc = args[:12]
 
         def local(value: Any) -> Any:
             with builder.goto_entry_block():
@@ -128,7 +128,11 @@ def gemm_caller(short: str) -> Function:
             return local(builder.trunc(value, _I8))
 
         words = [flag(trans_a), flag(trans_b), integer(m), integer(n), integer(k), number(1.0)]
-        words += [a, integer(lda), b, integer(ldb), number(0.0), c, integer(ldc)]
+        beta = number(0.0)
+        if adds:
+            real = builder.sitofp(args[12], element)
+            beta = local(builder.insert_value(ir.Constant(scalar, [0.0] * parts), real, 0))
+        words += [a, integer(lda), b, integer(ldb), beta, c, integer(ldc)]
         _call(builder, ir.VoidType(), called, *words)
 
     return gemm

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.kernels.cpu import convolution, scan, selection
+from funcgrad.kernels.cpu import convolution, convolution_products, scan, selection
 
 Call = tuple[str, int, float, list[int]]
 """The source of a kernel, its extent, nanoseconds of each step of that, its integers."""
@@ -16,8 +16,13 @@ Call = tuple[str, int, float, list[int]]
 ROUTINES: dict[str, Callable[..., list[Call]]] = {
     "accumulate": scan.calls,
     "convolve": convolution.calls,
+    "convolve_by_products": convolution_products.calls,
     "top_k": selection.calls,
 }
+
+BY_BLAS = frozenset({"convolve_by_products"})
+"""Those whose kernels call BLAS, which shall start no threads of its own meanwhile: the first integer of each kernel,
+which `calls` leaves out, is the address of its matrix product."""
 
 
 def calls(routine: str, buffers: Sequence[str], settings: Sequence[int | str]) -> list[Call]:
