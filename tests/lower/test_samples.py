@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import stand_in
-from funcgrad.kernels.cpu import scan
+from funcgrad.kernels.cpu import routines, scan
 
 import funcgrad.prims  # noqa: F401
 from funcgrad import dtypes
@@ -37,8 +37,11 @@ def test_samples_run_as_they_evaluate(primitive):
         arrays = [np.asarray(o(rng) if callable(o) else o) for o in sample.operands]
         graph = graph_of(primitive, arrays, sample.params)
         expected = stand_in.evaluate(graph, arrays)
+        lowered = lower(graph)
+        if any(getattr(step, "routine", None) in routines.BY_BLAS for step in lowered.steps):
+            continue  # tests/test_matrix.py runs it compiled
         for parts in (1, 3):
-            for got, want in zip(stand_in.run(lower(graph), arrays, parts), expected):
+            for got, want in zip(stand_in.run(lowered, arrays, parts), expected):
                 assert got.dtype == want.dtype
                 assert got.shape == want.shape
                 if dtypes.is_inexact(want.dtype):
