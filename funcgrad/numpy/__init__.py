@@ -296,7 +296,9 @@ from funcgrad.numpy.searching import argwhere, flatnonzero, nonzero
 from funcgrad.numpy.sets import (
     bincount,
     histogram,
+    histogram2d,
     histogram_bin_edges,
+    histogramdd,
     intersect1d,
     isin,
     setdiff1d,
@@ -322,6 +324,7 @@ from funcgrad.numpy.sorting import (
     quantile,
     searchsorted,
     sort,
+    sort_complex,
 )
 from funcgrad.numpy.statistics import corrcoef, cov
 from funcgrad.numpy.ufuncs import (
@@ -444,7 +447,8 @@ __all__ = [
     "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_dlpack", "frombuffer", "fromfile",
     "fromfunction", "fromiter", "frompyfunc", "fromstring", "full", "full_like", "gcd", "generic",
     "geomspace", "get_printoptions", "gradient", "greater", "greater_equal", "hamming", "hanning",
-    "heaviside", "histogram", "histogram_bin_edges", "hsplit", "hstack", "hypot", "i0", "identity",
+    "heaviside", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd", "hsplit", "hstack",
+    "hypot", "i0", "identity",
     "iinfo", "imag", "index_exp", "indices", "inexact", "inf", "inner", "insert", "int8", "int16",
     "int32", "int64", "int_", "integer", "interp", "intersect1d", "invert", "isclose", "iscomplex",
     "iscomplexobj", "isdtype", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal",
@@ -463,7 +467,7 @@ __all__ = [
     "reciprocal", "remainder", "repeat", "reshape", "resize", "result_type", "right_shift", "rint",
     "roll", "rollaxis", "roots", "rot90", "round", "row_stack", "s_", "save", "savez", "searchsorted",
     "select", "set_printoptions", "setdiff1d", "setxor1d", "shape", "sign", "signbit", "signedinteger",
-    "sin", "sinc", "single", "sinh", "size", "sort", "spacing", "split", "sqrt", "square", "squeeze",
+    "sin", "sinc", "single", "sinh", "size", "sort", "sort_complex", "spacing", "split", "sqrt", "square", "squeeze",
     "stack", "std", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot",
     "tile", "trace", "transpose", "trapezoid", "tri", "tril", "tril_indices", "tril_indices_from",
     "trim_zeros", "triu", "triu_indices", "triu_indices_from", "true_divide", "trunc", "ufunc", "uint",

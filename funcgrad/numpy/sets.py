@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.errors import ArgumentError, boundary
+from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray, linspace
 from funcgrad.numpy.elementwise import where
 from funcgrad.numpy.gathering import take
-from funcgrad.numpy.manipulation import concatenate, ravel
+from funcgrad.numpy.manipulation import concatenate, ravel, stack
 from funcgrad.numpy.promotion import check_arrays, promote, promote_inexact
 from funcgrad.numpy.reductions import max as max_
 from funcgrad.numpy.reductions import min as min_
@@ -341,3 +341,76 @@ def histogram(
     if density:
         counts = counts / (edges[1:] - edges[:-1]) / counts.sum()
     return counts, edges
+
+
+@boundary
+def histogramdd(
+    sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
+) -> tuple[Any, list[Any]]:
+    """How many points (or which sum of `weights`) fall into each cell of a grid, and the edges along each axis.
+
+    Args:
+        sample: (n, d), n points of d numbers.
+        bins: a number of bins, or d numbers or vectors of edges.
+        range: a pair (low, high) for each axis, or None for those of the points.
+        density: whether to scale so that the integral is 1.
+
+    >>> import funcgrad as fg
+    >>> points = fg.numpy.array([[0.0, 0.0], [1.0, 1.0], [1.0, 0.9]])
+    >>> fg.numpy.histogramdd(points, bins=2)[0]
+    Array([[1., 0.],
+           [0., 2.]], dtype=float32)
+    """
+    points = asarray(sample)
+    t = type_of(points)
+    if t.ndim != 2:
+        raise ShapeError(
+            f"histogramdd takes points (n, d), got {t}", hint="put the numbers of a point into a row"
+        )
+    (points,) = promote_inexact("histogramdd", points)
+    each = list(bins) if isinstance(bins, list | tuple) or type_of(bins).ndim else [bins] * t.shape[1]
+    ranges = [None] * t.shape[1] if range is None else list(range)
+    if len(each) != t.shape[1] or len(ranges) != t.shape[1]:
+        raise ArgumentError(f"histogramdd: {t.shape[1]} axes, {len(each)} bins and {len(ranges)} ranges")
+    columns = [points[:, k] for k, _ in enumerate(each)]
+    edges = [histogram_bin_edges(x, b, r) for x, b, r in zip(columns, each, ranges)]
+    places, shape = [], []
+    inside = None
+    for x, e in zip(columns, edges):
+        x, e = promote("histogramdd", x, e)
+        last = type_of(e).shape[0] - 2
+        shape.append(last + 1)
+        place = searchsorted(e, x, side="right") - 1
+        place = where(ops.eq(x, ops.broadcast_to(e[-1], type_of(x).shape)), last, place)
+        here = (place >= 0) & (place <= last)
+        inside = here if inside is None else inside & here
+        places.append(place)
+    given = ops.full((t.shape[0],), 1, type_of(points).dtype) if weights is None else ravel(asarray(weights))
+    (given,) = promote_inexact("histogramdd", given)
+    given = where(inside, given, 0)
+    index = tuple([where(inside, place, 0) for place in places])
+    counts = ops.full(tuple(shape), 0, type_of(given).dtype).at[index].add(given)
+    if density:
+        for k, e in enumerate(edges):
+            widths = e[1:] - e[:-1]
+            counts = counts / widths.reshape([-1 if d == k else 1 for d, _ in enumerate(edges)])
+        counts = counts / given.sum()
+    return counts, edges
+
+
+@boundary
+def histogram2d(
+    x: Any, y: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
+) -> tuple[Any, Any, Any]:
+    """`histogramdd` of the points (x[k], y[k]): the counts, and the edges along x and along y.
+
+    `bins` is a number, a vector of edges for both, or a pair of either.
+    """
+    x, y = promote_inexact("histogram2d", asarray(x), asarray(y))
+    if type_of(x).ndim != 1 or type_of(x).shape != type_of(y).shape:
+        raise ShapeError(f"histogram2d takes two vectors of one length, got {type_of(x)} and {type_of(y)}")
+    pair = isinstance(bins, list | tuple) and len(bins) == 2
+    if not pair and not isinstance(bins, int):
+        bins = [bins, bins]
+    counts, (along_x, along_y) = histogramdd(stack([x, y], 1), bins, range, weights, density)
+    return counts, along_x, along_y

@@ -66,6 +66,18 @@ def sort(
 
 
 @boundary
+def sort_complex(a: Any) -> Any:
+    """`a` sorted along its last axis by real, then by imaginary parts, as complex numbers.
+
+    >>> import funcgrad as fg
+    >>> fg.numpy.sort_complex(fg.numpy.array([2.0, 1.0]))
+    Array([1.+0.j, 2.+0.j], dtype=complex64)
+    """
+    (t,) = check_arrays("sort_complex", a)
+    return sort(ops.convert(asarray(a), dtypes.promote_dtypes(t.dtype, np.dtype(np.complex64))))
+
+
+@boundary
 def argsort(
     a: Any,
     axis: int | None = -1,

@@ -5,6 +5,7 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
+from funcgrad.errors import ShapeError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 7)).astype(np.float32)
@@ -247,3 +248,36 @@ def test_segments(name, expected):
     if name in ("max", "min"):
         (got,) = both(lambda d, i: function(d, i, 2), np.array([True, False]), np.array([0, 0]))
         assert got.tolist() == ([True, False] if name == "max" else [False, True])
+
+
+def test_histograms_of_points():
+    points = RNG.standard_normal((60, 3)).round(1)
+    weights = RNG.uniform(0, 1, 60)
+    edges = [np.linspace(-1, 1, 4), np.array([-2.0, 0.0, 0.5, 2.0]), 3]
+    for options in (
+        {"bins": 4},
+        {"bins": [2, 3, 4], "weights": weights},
+        {"bins": edges, "density": True},
+        {"bins": 3, "range": [(-1, 1), (0, 2), (-1, 0)], "weights": weights, "density": True},
+    ):
+        counts, at = jnp.histogramdd(points, **options)
+        want, want_at = np.histogramdd(points, **options)
+        np.testing.assert_allclose(counts, want, rtol=1e-6)
+        for got, expected in zip(at, want_at):
+            np.testing.assert_allclose(got, expected, rtol=1e-6)
+    for bins in (4, (2, 3), [np.linspace(-1, 1, 4), 5], np.linspace(-1, 1, 4)):
+        for got, expected in zip(
+            fg.jit(lambda x, y, b=bins: jnp.histogram2d(x, y, b))(points[:, 0], points[:, 1]),
+            np.histogram2d(points[:, 0], points[:, 1], bins),
+        ):
+            np.testing.assert_allclose(got, expected, rtol=1e-6)
+    with pytest.raises(ShapeError, match="points"):
+        jnp.histogramdd(points[0])
+    with pytest.raises(ShapeError, match="one length"):
+        jnp.histogram2d(points[:, 0], points[1:, 1])
+
+
+def test_sort_complex():
+    for x in (RNG.standard_normal((3, 5)), RNG.integers(0, 3, 9), RNG.standard_normal(6) + 1j):
+        np.testing.assert_allclose(jnp.sort_complex(x), np.sort_complex(x))
+        assert jnp.sort_complex(x).dtype.kind == "c"
