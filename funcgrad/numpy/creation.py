@@ -326,9 +326,13 @@ def geomspace(
 
 @boundary
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Array:
-    """Ones on the k-th diagonal of an N x M matrix, zeros elsewhere."""
+    """Ones on the k-th diagonal of an N x M matrix, zeros elsewhere; `k` may be a traced integer."""
     check_device(device)
     wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
+    if isinstance(k, Tracer):
+        distance = np.arange(N if M is None else M)[None, :] - np.arange(N)[:, None]
+        place = ops.broadcast_to(ops.convert(k, distance.dtype), distance.shape)
+        return ops.convert(ops.eq(distance, place), wanted)
     return Array(np.eye(N, M, k).astype(wanted))
 
 

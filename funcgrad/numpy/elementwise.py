@@ -18,9 +18,20 @@ from funcgrad.numpy.ufuncs import binary, equal, maximum, minimum, unary
 from funcgrad.trace import ops
 from funcgrad.trace.core import as_array, type_of
 
+
+def _hypotenuse(x: Any, y: Any) -> Any:
+    """The longer side and its share: squares of either alone may overflow."""
+    x, y = ops.abs_(x), ops.abs_(y)
+    long, short = ops.max_(x, y), ops.min_(x, y)
+    usual = ops.and_(ops.gt(long, 0.0), ops.lt(long, math.inf))
+    share = ops.div(short, ops.select(usual, long, ops.full_like(long, 1.0)))
+    # two infinities: the square of their share is one too
+    return ops.mul(long, ops.sqrt(ops.add(ops.square(share), 1.0)))
+
+
 hypot = binary(
     "hypot",
-    lambda x, y: ops.sqrt(ops.add(ops.square(x), ops.square(y))),
+    _hypotenuse,
     None,
     "The length of the hypotenuse: sqrt(x1**2 + x2**2).",
     promote_inexact,

@@ -87,8 +87,23 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
     if axis is None:
         x, axis = ravel(x), 0
     (number,) = canonical_axes("delete", axis, x)
-    kept = np.delete(np.arange(type_of(x).shape[number]), _known("delete", obj))
-    return take(x, kept, number)
+    length = type_of(x).shape[number]
+    if _is_traced_position(obj):
+        kept = np.arange(max(length - 1, 0))
+        at = _all_of(obj, length, kept)
+        return take(x, ops.select(ops.lt(kept, at), kept, kept + 1), number)
+    return take(x, np.delete(np.arange(length), _known("delete", obj)), number)
+
+
+def _is_traced_position(obj: Any) -> bool:
+    return isinstance(obj, Tracer) and type_of(obj).ndim == 0 and dtypes.is_integer(type_of(obj).dtype)
+
+
+def _all_of(position: Any, length: int, like: np.ndarray) -> Any:
+    """A position, from the end where it is negative, for each element of `like`."""
+    position = ops.convert(position, like.dtype)
+    position = ops.select(ops.lt(position, 0), ops.add(position, length), position)
+    return ops.broadcast_to(position, like.shape)
 
 
 @boundary
@@ -98,8 +113,9 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     if axis is None:
         x, axis = ravel(x), 0
     (number,) = canonical_axes("insert", axis, x)
-    before = _known("insert", obj)
     length = type_of(x).shape[number]
+    traced = _is_traced_position(obj)
+    before = np.zeros((), np.int64) if traced else _known("insert", obj)
     if isinstance(before, slice):
         before = np.arange(*before.indices(length))
     new = ops.convert(asarray(values), type_of(x).dtype)
@@ -116,6 +132,13 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     shape = list(type_of(x).shape)
     shape[number] = count
     new = ops.broadcast_to(new, shape)
+    if traced:
+        places = np.arange(length + count)
+        at = _all_of(obj, length, places)
+        behind = ops.select(
+            ops.lt(places, ops.add(at, count)), ops.add(ops.sub(places, at), length), places - count
+        )
+        return take(concatenate([x, new], number), ops.select(ops.lt(places, at), places, behind), number)
     where = np.broadcast_to(before.reshape(-1) if before.ndim else before, (count,))
     order = np.insert(np.arange(length), where, length + np.arange(count))
     return take(concatenate([x, new], number), order, number)
