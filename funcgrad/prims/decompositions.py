@@ -131,6 +131,11 @@ def _batch(name: str, several: bool) -> Rule:
     return batch
 
 
+_LARGE = 64
+"""Rows from which on SciPy's LAPACK is called, several times faster than NumPy's; below, what a call costs counts, and
+NumPy does a batch in one."""
+
+
 def each(function: Callable[..., Any], *operands: np.ndarray) -> list[np.ndarray]:
     """`function` on each matrix of a batch; its results stacked. At least one matrix."""
     lead = operands[0].shape[:-2]
@@ -227,7 +232,19 @@ def _same_rows(name: str):
 
 
 def _solve(xp: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return _or_nan(xp.linalg.solve, a, b) if b.size else b
+    if not b.size:
+        return b
+    if a.shape[-1] < _LARGE:
+        return _or_nan(xp.linalg.solve, a, b)
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (gesv,) = get_lapack_funcs(("gesv",), (a, b))
+
+    def one(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray]:
+        x, failed = gesv(a, b)[2:]
+        return (np.full_like(b, np.nan) if failed else np.ascontiguousarray(x),)
+
+    return each(one, a, b)[0]
 
 
 def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -343,6 +360,20 @@ triangular_solve_p = _define(
 
 
 # ------------------------------------------------------------------------------------------------ factors
+def _cholesky(xp: Any, x: np.ndarray) -> np.ndarray:
+    if x.shape[-1] < _LARGE or not x.size:
+        return xp.tril(_or_nan(xp.linalg.cholesky, x))
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (potrf,) = get_lapack_funcs(("potrf",), (x,))
+
+    def one(a: np.ndarray) -> tuple[np.ndarray]:
+        upper, failed = potrf(a.T, lower=0, clean=1)  # the upper factor by columns is the lower one by rows
+        return (np.full_like(a, np.nan) if failed else upper.T,)
+
+    return each(one, x)[0]
+
+
 def _cholesky_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     (x,), (t,) = primals, tangents
     factor = ops.apply("cholesky", x)
@@ -364,7 +395,7 @@ def _cholesky_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
 cholesky_p = _define(
     "cholesky",
     _checked("cholesky", True, lambda x: array_type(x.shape, x.dtype)),
-    lambda xp, x: xp.tril(_or_nan(xp.linalg.cholesky, x)),
+    _cholesky,
     _cholesky_jvp,
     _samples(lambda *s, **d: _symmetric(*s[::-1], shift=1.0, **d), lambda square, any_: (square(3),), [{}]),
     False,

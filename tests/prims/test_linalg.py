@@ -120,3 +120,25 @@ def test_what_is_refused():
         dot((((2,), (0,)), ((), ())))(x, y)
     with pytest.raises(ShapeError, match="as many axes"):
         dot((((1,), ()), ((), ())))(x, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_large_matrices_are_factored_and_solved_by_another_routine(dtype):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((2, 70, 70)).astype(dtype)
+    if a.dtype.kind == "c":
+        a = (a + 1j * rng.standard_normal(a.shape)).astype(dtype)
+    positive = (a @ np.conj(np.swapaxes(a, 1, 2)) + 70 * np.eye(70)).astype(dtype)
+    right = rng.standard_normal((2, 70, 3)).astype(dtype)
+    tolerance = 1e-3 if np.finfo(dtype).bits == 32 else 1e-9
+    for transform in (lambda f: f, fg.jit):
+        factor = np.asarray(transform(fg.numpy.linalg.cholesky)(positive))
+        assert factor.dtype == dtype and (np.triu(factor, 1) == 0).all()
+        np.testing.assert_allclose(factor, np.linalg.cholesky(positive), tolerance, tolerance)
+        found = np.asarray(transform(fg.numpy.linalg.solve)(positive, right))
+        assert found.dtype == dtype
+        np.testing.assert_allclose(positive @ found, right, tolerance, tolerance)
+    bad = np.stack([-np.eye(70), np.eye(70)]).astype(dtype)
+    refused = np.asarray(fg.numpy.linalg.cholesky(bad))
+    assert np.isnan(refused[0]).all() and (refused[1] == np.eye(70)).all()
+    assert not np.isfinite(fg.numpy.linalg.solve(np.zeros((70, 70), dtype), np.ones(70, dtype))).any()
