@@ -503,7 +503,17 @@ def _eigh_type(x: ArrayType, *, lower: bool) -> list[ArrayType]:
 
 
 def _eigh(xp: Any, x: np.ndarray, *, lower: bool) -> list[np.ndarray]:
-    return list(_or_nan(lambda a: tuple(xp.linalg.eigh(a, "L" if lower else "U")), x))
+    if x.shape[-1] < _LARGE or not x.size:
+        return list(_or_nan(lambda a: tuple(xp.linalg.eigh(a, "L" if lower else "U")), x))
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (evd,) = get_lapack_funcs(("heevd" if x.dtype.kind == "c" else "syevd",), (x,))
+
+    def one(a: np.ndarray) -> list[np.ndarray]:
+        *outs, failed = evd(a, lower=int(lower))
+        return [np.full_like(o, np.nan) for o in outs] if failed else outs
+
+    return each(one, x)
 
 
 def _apart(values: Any) -> Any:
@@ -555,10 +565,25 @@ def _svd_type(x: ArrayType, *, full_matrices: bool, compute_uv: bool) -> list[Ar
 
 
 def _svd(xp: Any, x: np.ndarray, *, full_matrices: bool, compute_uv: bool) -> list[np.ndarray]:
+    if min(x.shape[-2:]) >= _LARGE and x.size:
+        return _large_svd(x, full_matrices, compute_uv)
     if not compute_uv:
         return [_or_nan(lambda a: xp.linalg.svd(a, compute_uv=False), x)]
     u, s, v = _or_nan(lambda a: tuple(xp.linalg.svd(a, full_matrices)), x)
     return [s, u, v]
+
+
+def _large_svd(x: np.ndarray, full_matrices: bool, compute_uv: bool) -> list[np.ndarray]:
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (gesdd,) = get_lapack_funcs(("gesdd",), (x,))
+
+    def one(a: np.ndarray) -> list[np.ndarray]:
+        u, s, v, failed = gesdd(a, compute_uv=int(compute_uv), full_matrices=int(full_matrices))
+        outs = [s, u, v] if compute_uv else [s]
+        return [np.full_like(o, np.nan) for o in outs] if failed else outs
+
+    return each(one, x)
 
 
 def _svd_jvp(

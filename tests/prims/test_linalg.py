@@ -142,3 +142,29 @@ def test_large_matrices_are_factored_and_solved_by_another_routine(dtype):
     refused = np.asarray(fg.numpy.linalg.cholesky(bad))
     assert np.isnan(refused[0]).all() and (refused[1] == np.eye(70)).all()
     assert not np.isfinite(fg.numpy.linalg.solve(np.zeros((70, 70), dtype), np.ones(70, dtype))).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_spectra_of_large_matrices(dtype):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((2, 70, 80)).astype(dtype)
+    if a.dtype.kind == "c":
+        a = (a + 1j * rng.standard_normal(a.shape)).astype(dtype)
+    hermitian = (a @ np.conj(np.swapaxes(a, 1, 2))).astype(dtype)
+    tolerance = 2e-3 if np.finfo(dtype).bits == 32 else 1e-9
+    close = lambda x, y: np.testing.assert_allclose(x, y, tolerance, tolerance)  # noqa: E731
+    for full in (False, True):
+        u, s, v = map(np.asarray, fg.jit(lambda a, f=full: fg.numpy.linalg.svd(a, full_matrices=f))(a))
+        assert u.dtype == v.dtype == dtype and v.shape == (2, 80 if full else 70, 80)
+        close((u * s[:, None, :]) @ v[:, :70], a)
+        close(v @ np.conj(np.swapaxes(v, 1, 2)), np.broadcast_to(np.eye(v.shape[1]), (2, *v.shape[1:2] * 2)))
+    close(fg.jit(lambda a: fg.numpy.linalg.svd(a, compute_uv=False))(a), np.linalg.svd(a, compute_uv=False))
+    for uplo, part in (("L", np.tril(hermitian)), ("U", np.triu(hermitian))):
+        w, q = map(
+            np.asarray, fg.jit(lambda h, u=uplo: fg.numpy.linalg.eigh(h, u, symmetrize_input=False))(part)
+        )
+        assert q.dtype == dtype
+        close(hermitian @ q / 100, q * w[:, None, :] / 100)
+    bad = np.full((70, 70), np.nan, dtype)
+    assert np.isnan(fg.numpy.linalg.svd(bad, compute_uv=False)).all()
+    assert np.isnan(fg.numpy.linalg.eigh(bad)[0]).all()
