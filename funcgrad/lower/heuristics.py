@@ -67,6 +67,15 @@ SMALL_PRODUCT = 4096
 """Matrix products of at most this many multiplications are loops if their output has at most as many
 elements as a row."""
 
+FEW_ROWS = 256
+"""Rows up to which a matrix product in a loop is better done for all iterations at once."""
+
+FEWEST_HOISTED = 4
+"""Iterations from which on products move out of a loop."""
+
+HOISTED_BYTES = 1 << 27
+"""Memory that the values of all iterations may take that a loop keeps so that products can move out of it."""
+
 TILE = (128, 8)
 """Edges of the tiles in which an array is walked when one operand is contiguous along another axis: along
 that axis, and along the innermost. Few streams are read at a time, so that strides of a power of two do no
@@ -139,9 +148,21 @@ def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:
     return None
 
 
+def hoisted_bytes(touched: int) -> int:
+    """Memory for the values of all iterations, of a loop that reads and writes `touched` bytes anyway."""
+    return min(HOISTED_BYTES, 2 * touched)
+
+
+def worth_summing(m: int, n: int, k: int, length: int, dtype: np.dtype) -> bool:
+    """Whether products that add up over `length` iterations are better one product, which contracts these too."""
+    if k > FEW_ROWS or m * n * k <= SMALL_PRODUCT:
+        return False
+    return contraction_as_loops(m, n, k * length, dtype) is None
+
+
 GEMM_STAYS_APART = "matrix products are whole BLAS calls: what comes before and after runs as its own kernel"
 
-PIECE_NS = 10_000
+PIECE_NS = 4_000
 """Predicted nanoseconds in one piece of a call that is split over threads; waking a thread costs a few
 thousand."""
 

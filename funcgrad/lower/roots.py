@@ -129,7 +129,7 @@ class Roots:
             definition, inputs = self._transposed_product(definition, inputs)
         if isinstance(definition, E.Dot):
             lhs, rhs = inputs[0].type, inputs[1].type
-            m, n, k = _product_extents(definition, lhs, rhs)
+            m, n, k = product_extents(definition, lhs, rhs)
             why = heuristics.contraction_as_loops(m, n, k, var.type.dtype)
             if why is None:
                 self._dots[var] = definition, inputs
@@ -531,7 +531,7 @@ def _joint_stride(dims: Sequence[tuple[int, int]]) -> int | None:
     return dims[-1][1] if dims else 0
 
 
-def _product_extents(dot: E.Dot, lhs: ArrayType, rhs: ArrayType) -> tuple[int, int, int]:
+def product_extents(dot: E.Dot, lhs: ArrayType, rhs: ArrayType) -> tuple[int, int, int]:
     k = math.prod(lhs.shape[d] for d in dot.lhs_contracting)
     batch = math.prod(lhs.shape[d] for d in dot.lhs_batch)
     return lhs.size // max(k * batch, 1), rhs.size // max(k * batch, 1), k

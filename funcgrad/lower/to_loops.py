@@ -13,6 +13,7 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.fuse import OPAQUE, Fusion, Group
+from funcgrad.lower.hoist import hoist
 from funcgrad.lower.loop_kernels import loop_kernel
 from funcgrad.lower.lowered import (
     CopyStep,
@@ -39,6 +40,7 @@ ROUNDS = 3
 def lower(graph: Graph, target: Target | None = None, copies: Collection[Var] = ()) -> Lowered:
     """The steps that compute `graph` on `target`. Outputs among `copies` get memory of their own even where they
     are mere rearrangements of other values."""
+    graph = hoist(graph)
     roots = Roots(graph, copies)
     for _ in range(ROUNDS):
         fusion = Fusion(roots.build())

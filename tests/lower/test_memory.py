@@ -71,10 +71,10 @@ def test_values_that_live_together_never_overlap(seed):
 def test_what_is_overwritten_is_read_and_written_by_the_same_strides():
     # two names for one stride hide from a compiler that reads and writes meet: it does not vectorize then
     def step(c, x):
-        a, b = jnp.split(x @ w, 2, axis=1)
-        return fg.nn.sigmoid(a) * c + b, None
+        a, b = jnp.split(c @ w, 2, axis=1)
+        return fg.nn.sigmoid(a) * c + b + x, None
 
-    w, carry, xs = np.ones((128, 512)), np.zeros((32, 256)), np.ones((5, 32, 128))
+    w, carry, xs = np.ones((256, 512)), np.zeros((32, 256)), np.ones((5, 32, 256))
     text = str(fg.jit(lambda c, xs: fg.lax.scan(step, c, xs)[0]).lower(carry, xs))
     kernel = text[text.index("inout y0") :].split("== ")[0]
     assert set(re.findall(r"\by0\[([^]]*)\]", kernel)) == {"i0*y0_s0 + i1"}
