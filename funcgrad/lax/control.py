@@ -370,8 +370,8 @@ def cond(
 ) -> Any:
     """`true_fun(*operands)` where `pred` holds, else `false_fun(*operands)`; only one of them runs.
 
-    Both may close over arrays, and return the same types. Under a `vmap` that batches `pred`, both run and each
-    example takes its own result.
+    Both may close over arrays, and return the same types. A `pred` that is a number holds unless it is 0. Under a
+    `vmap` that batches `pred`, both run and each example takes its own result.
 
     >>> import funcgrad as fg
     >>> fg.lax.cond(True, lambda x: x + 1, lambda x: x - 1, 2.0)
@@ -389,7 +389,7 @@ def cond(
     takes = [f"operands[{i}]" for i in range(len(operands))]
     check_function("cond", "true_fun", true_fun, takes)
     check_function("cond", "false_fun", false_fun, takes)
-    if is_operand(pred) and not type_of(pred).shape and dtypes.is_integer(type_of(pred).dtype):
+    if is_operand(pred) and not type_of(pred).shape and not dtypes.is_bool(type_of(pred).dtype):
         pred = ops.ne(pred, 0) if isinstance(pred, Tracer) else bool(data_of(pred) != 0)
     _check_predicate("cond", "pred", pred)
     if config.disable_jit and not isinstance(pred, Tracer):

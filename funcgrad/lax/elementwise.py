@@ -1,7 +1,7 @@
 """Elementwise operations under the names of `jax.lax`: strict in shape and dtype; funcgrad.numpy promotes.
 
-Operands have one dtype and one shape; a scalar goes with any shape, and a Python number takes the dtype of
-the array. Owns no computation: each function binds the primitive of its name.
+Operands have one dtype and one shape, in which an axis of length 1 goes with any; a scalar goes with any shape, and
+a Python number takes the dtype of the array. Owns no computation: each function binds the primitive of its name.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
-from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
+from funcgrad.numpy.promotion import broadcast, cast, check_arrays, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import PYTHON_SCALARS, type_of
+from funcgrad.tree import map as map_tree
 
 
 def same_dtype(name: str, *operands: Any) -> list[Any]:
@@ -43,6 +44,14 @@ def _operation(
 ) -> Callable[..., Any]:
     """The function `name` of one or two operands over a primitive; `inexact`: Python ints mean floats."""
 
+    def broadcasts(x: Any, y: Any) -> bool:
+        left, right = type_of(x).shape, type_of(y).shape
+        return (
+            len(left) == len(right)
+            and left != right
+            and all(m == n or 1 in (m, n) for m, n in zip(left, right))
+        )
+
     def prepared(operands: tuple[Any, ...]) -> list[Any]:
         if inexact:
             operands = tuple([builtins.float(x) if x.__class__ is int else x for x in operands])
@@ -57,7 +66,8 @@ def _operation(
 
         @boundary
         def function(x: Any, y: Any) -> Any:
-            return operation(*prepared((x, y)))
+            x, y = prepared((x, y))
+            return operation(*(broadcast(f"lax.{name}", (x, y)) if broadcasts(x, y) else (x, y)))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -263,5 +273,5 @@ def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> An
 
 
 def optimization_barrier(operand: Any, /) -> Any:
-    """The operand, through which a compiler moves nothing."""
-    return ops.optimization_barrier(operand)
+    """The operand, an array or a tree of arrays, through which a compiler moves nothing."""
+    return map_tree(ops.optimization_barrier, operand)

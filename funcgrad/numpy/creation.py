@@ -320,6 +320,15 @@ def geomspace(
     """`num` numbers from `start` to `stop` in geometric progression, along a new `axis`."""
     common, _ = result_dtype(type_of(start), type_of(stop))
     inexact = common if dtypes.is_inexact(common) else dtypes.default_float()
+    if isinstance(start, Tracer) or isinstance(stop, Tracer):
+        first, last = ops.convert(start, inexact), ops.convert(stop, inexact)
+        ratio = ops.div(last, first)
+        powers = linspace(0.0, ops.log(ratio), num, endpoint, axis=axis)
+        shape = list(type_of(powers).shape)
+        shape[axis] = 1
+        scale = ops.reshape(ops.broadcast_to(first, type_of(ratio).shape), shape)
+        values = ops.mul(ops.exp(powers), ops.broadcast_to(scale, type_of(powers).shape))
+        return ops.convert(values, inexact if dtype is None else dtypes.as_dtype(dtype))
     values = np.geomspace(np.asarray(start), np.asarray(stop), num, endpoint, axis=axis)
     return Array(values.astype(inexact if dtype is None else dtypes.as_dtype(dtype)))
 
