@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from funcgrad import dtypes, tree
-from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, boundary
+from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, TreeError, boundary
 from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Zero
@@ -364,6 +364,8 @@ class custom_vjp(_Custom):
                 flat += [Zero(t.tangent()) for t in own]
                 continue
             leaves, structure = tree.flatten(given, is_leaf=lambda x: x is None)
+            if any(leaf is None for leaf in leaves):
+                leaves, structure = self._zeros_spelled(leaves, structure, child)
             if structure.num_leaves != child.num_leaves:
                 raise ArgumentError(
                     f"the backward rule of {self._name} returned a cotangent of structure {structure} for an argument "
@@ -371,6 +373,18 @@ class custom_vjp(_Custom):
                 )
             flat += [self._cotangent(ct, t) for ct, t in zip(leaves, own)]
         return flat
+
+    def _zeros_spelled(self, leaves: list[Any], structure: Any, child: Any) -> tuple[list[Any], Any]:
+        """Cotangents with None, for zeros, at each leaf of a subtree of the argument for which None stands."""
+        argument = child.unflatten(range(child.num_leaves))
+        try:
+            subtrees = structure.flatten_up_to(argument)
+        except TreeError:
+            return leaves, structure
+        spelled: list[Any] = []
+        for leaf, subtree in zip(leaves, subtrees):
+            spelled += [None] * len(tree.leaves(subtree)) if leaf is None else [leaf]
+        return spelled, child
 
     def _cotangent(self, cotangent: Any, primal: Any) -> Any:
         expected = primal.tangent()

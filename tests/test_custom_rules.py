@@ -358,3 +358,14 @@ def test_reverse_mode_through_what_has_no_transpose_is_refused():
     f = fg.linear_transpose
     with pytest.raises(NotDifferentiableError, match="no transpose rule"):
         f(lambda x: jnp.exp(x), X)(X)
+
+
+def test_none_from_a_backward_rule_stands_for_a_subtree():
+    @fg.custom_vjp
+    def first(x):
+        return x[0]
+
+    first.defvjp(lambda x: (x[0], None), lambda _, ct: ((ct, None),))
+    assert fg.grad(first)((1.0, (2.0, 3.0))) == (1.0, (0.0, 0.0))
+    first.defvjp(lambda x: (x[0], None), lambda _, ct: ((ct, (None, None)),))
+    assert fg.grad(first)((1.0, (2.0, None))) == (1.0, (0.0, None))

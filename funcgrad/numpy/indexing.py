@@ -420,19 +420,34 @@ class AtIndex:
 
     @boundary
     def apply(self, function: Any, **options: Any) -> Any:
-        """`function` of the elements there."""
-        return self.set(function(self.get(mode=options.get("mode"))), **options)
+        """`function` of the elements there; of elements that known positions name n times, n times."""
+        values = self.get(mode=options.get("mode"))
+        out = self.set(function(values), **options)
+        entries = self.index if isinstance(self.index, tuple) else (self.index,)
+        known = tuple([e._data if e.__class__ is Array else e for e in entries])
+        if not any(isinstance(e, np.ndarray) for e in known) or any(isinstance(e, Tracer) for e in known):
+            return out
+        often = np.zeros(type_of(self.array).shape, np.int32)
+        try:
+            np.add.at(often, known, 1)
+        except IndexError:  # out of bounds: such elements are not there
+            return out
+        for number in range(1, int(often.max(initial=0))):
+            values = out.at[self.index].get(mode=options.get("mode"))
+            out = out.at[self.index].set(
+                ops.select(often[known] > number, function(values), values), **options
+            )
+        return out
 
     @boundary
     def divide(self, values: Any, **options: Any) -> Any:
-        """x[index] / values."""
-        ones = self._ones().at[self.index].set(values, **options)
-        return self.array / ones
+        """x[index] / values; elements named twice are divided by both."""
+        return self.array / self._ones().at[self.index].multiply(values, **options)
 
     @boundary
     def power(self, values: Any, **options: Any) -> Any:
-        """x[index] ** values."""
-        return self.array ** self._ones().at[self.index].set(values, **options)
+        """x[index] ** values; elements named twice are raised to both powers."""
+        return self.array ** self._ones().at[self.index].multiply(values, **options)
 
     def _ones(self) -> Any:
         t = type_of(self.array)

@@ -79,3 +79,16 @@ def test_cond_takes_numbers():
     assert [int(choose(p)) for p in (0.0, 0.5, 3, np.float64(0))] == [2, 1, 1, 2]
     assert [int(fg.jit(choose)(p)) for p in (0.0, 0.5)] == [2, 1]
     assert fg.grad(lambda x: lax.cond(x, lambda: 2 * x, lambda: 3 * x))(1.0) == 2.0
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_updates_of_elements_named_twice(compiled):
+    x, i = fnp.array([2.0, 3.0, 4.0]), np.array([0, 0, 2])
+    run = fg.jit if compiled else lambda f: f
+    np.testing.assert_allclose(run(lambda x: x.at[i].divide(np.array([2.0, 4.0, 8.0])))(x), [0.25, 3, 0.5])
+    np.testing.assert_allclose(run(lambda x: x.at[i].power(np.array([2.0, 3.0, 0.5])))(x), [64, 3, 2])
+    np.testing.assert_allclose(run(lambda x: x.at[i].apply(lambda v: -2 * v))(x), [8, 3, -8])
+    rows = np.array([1, 1, 1, 0])
+    np.testing.assert_allclose(
+        run(lambda x: x.at[rows, :2].apply(lambda v: v + 1))(fnp.zeros((2, 3))), [[1, 1, 0], [3, 3, 0]]
+    )
