@@ -25,6 +25,7 @@ from funcgrad.ir.graph import Graph, Literal, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero, primitive_named
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
+from funcgrad.prims.control_choice import choose, noted
 from funcgrad.prims.control_graphs import (
     Flags,
     check_operands,
@@ -37,6 +38,7 @@ from funcgrad.prims.control_graphs import (
     slice_of,
     with_inputs,
 )
+from funcgrad.prims.control_scan import one_by_one
 from funcgrad.prims.control_steps import batched_loop, pushed_body, started
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -319,6 +321,7 @@ def _batch(
 ):
     count = len(body.inputs) - len(body.outputs)
     given, moving = linear[:count], linear[count:]
+    params = {"cond": cond, "body": body, "linear": linear, "cond_consts": cond_consts, "extras": extras}
     values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
     batched = [a is not None for a in axes]
     for_cond, for_body, init, cts = _operands(values, linear, body, cond_consts, extras)
@@ -326,6 +329,11 @@ def _batch(
     b_all = tuple(merged(given, [True] * sum(given), b_flags))
     i_all = tuple(merged(moving, [True] * sum(moving), i_flags))
     loop = batched_loop(cond, body, size, tuple(c_flags), b_all, i_all)
+    if loop.asked is not None:
+        choice = choose("the transpose of while", size, (cond, body), "its own iterations")
+        with noted(choice.note):
+            if choice.each:
+                return one_by_one(while_transpose_p, size, operands, axes, {**params, **halves})
     known_moving = chosen(loop.moving, moving, False)
     init = [
         move_batch_axis(x, 0 if was else None, 0, size) if m else x

@@ -191,7 +191,7 @@ def _over_batch(
     function: Flat, operands: Sequence[Any], axes: Sequence[int | None], size: AxisSize
 ) -> list[Any]:
     """Run `function` over a batch with every output's batch axis in front."""
-    outs = batch(function, operands, axes, size, size.name)
+    outs = batch(function, operands, axes, size)
     return [move_batch_axis(o, a, 0, size) for o, a in outs]
 
 
@@ -407,7 +407,7 @@ def _jvp_forward(primals: Sequence[Any], tangents: Sequence[Any], **params: Any)
 
 
 def _batch_forward(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any):
-    outs = batch(lambda *xs: _expand_forward(*xs, **params), operands, axes, size, size.name)
+    outs = batch(lambda *xs: _expand_forward(*xs, **params), operands, axes, size)
     return [o for o, _ in outs], [a for _, a in outs]
 
 
@@ -501,7 +501,7 @@ def _transpose_linear(
 
 
 def _batch_linear(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], **params: Any):
-    outs = batch(lambda *xs: _expand_linear(*xs, **params), operands, axes, size, size.name)
+    outs = batch(lambda *xs: _expand_linear(*xs, **params), operands, axes, size)
     return [o for o, _ in outs], [a for _, a in outs]
 
 
