@@ -116,6 +116,8 @@ def _fitted(value: Any, primal: Any, what: str, of: str) -> Any:
             f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ",
             hint=f"a {what} has the shape of its {of}: {primal.shape}",
         )
+    if expected.dtype == dtypes.float0 and not dtypes.is_inexact(t.dtype):
+        return ops.zeros(expected)  # as JAX does: integers have no other
     if t.dtype != expected.dtype:
         if expected.dtype == dtypes.float0:
             hint = f"the {of} is {primal}: its {what} is numpy.zeros(shape, funcgrad.dtypes.float0)"

@@ -17,6 +17,7 @@ from funcgrad.ad_checkpoint import remat
 from funcgrad.config import config
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.flat import name_of
+from funcgrad.ir.graph import ClosedGraph
 from funcgrad.ir.types import array_type
 from funcgrad.lax.bodies import (
     Carry,
@@ -35,11 +36,11 @@ from funcgrad.lending import (
 )
 from funcgrad.numpy.promotion import cast, result_dtype
 from funcgrad.prims.control_cond import cond_p
-from funcgrad.prims.control_graphs import joined
+from funcgrad.prims.control_graphs import chosen, joined, merged, reordered
 from funcgrad.prims.control_scan import scan_p
 from funcgrad.prims.control_while import while_p
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, bind, data_of, is_operand, state, type_of
+from funcgrad.trace.core import Tracer, as_array, bind, data_of, is_operand, state, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import keystr
 
@@ -79,6 +80,10 @@ def scan(
     Array(3., dtype=float32)
     """
     check_function("scan", "f", f, ("carry", "x"))
+    if not isinstance(unroll, int) or unroll < 0:
+        raise ArgumentError(
+            f"scan: unroll has to be a bool or an int of at least 0, got {unroll!r:.80}", hint="leave it out"
+        )
     x_leaves, x_tree = operands_of("scan", f, xs)
     length = _scan_length(xs, length)
     carry = Carry("scan", "carry", init, f)
@@ -95,17 +100,7 @@ def scan(
     slices = [array_type(t.shape[1:], t.dtype, t.weak) for t in map(type_of, x_leaves)]
     body = Noting(step)
     closed = trace_body(carry, f, body, slices)
-    outs = bind(
-        scan_p,
-        *closed.constants,
-        *carry.initial(),
-        *x_leaves,
-        graph=closed.graph,
-        consts=len(closed.constants),
-        carry=count,
-        length=length,
-        reverse=bool(reverse),
-    )
+    outs = _scan(closed, carry.initial(), x_leaves, length, bool(reverse))
     return carry.tree.unflatten(outs[:count]), body.out_tree.unflatten(outs[count:])
 
 
@@ -257,17 +252,59 @@ def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any) -> Any:
         return [result]
 
     cond = trace_to_graph(asked, carry.types, name_of(cond_fun))
+    init, consts, asking = carry.initial(), len(body.constants), len(cond.constants)
+    moves = _moving(body, len(init))
+    held = chosen(init, moves, False)
+    count = len(body.graph.outputs)
+    order = chosen(range(count), moves, False) + chosen(range(count), moves)
     outs = bind(
         while_p,
         *cond.constants,
+        *held,
         *body.constants,
-        *carry.initial(),
-        cond=cond.graph,
-        body=body.graph,
-        cond_consts=len(cond.constants),
-        body_consts=len(body.constants),
+        *held,
+        *chosen(init, moves),
+        cond=reordered(cond.graph, [*range(asking), *(asking + k for k in order)], [0]),
+        body=reordered(
+            body.graph, [*range(consts), *(consts + k for k in order)], chosen(range(count), moves)
+        ),
+        cond_consts=asking + len(held),
+        body_consts=consts + len(held),
     )
-    return unflatten(outs)
+    return unflatten(merged(moves, outs, map(as_array, held)))
+
+
+def _moving(body: ClosedGraph, carry: int) -> tuple[bool, ...]:
+    """Which of the first outputs, the carries, are not the carry that came in: the others are constants of the loop,
+    which derivatives and batches of what is carried do not touch."""
+    cells = body.graph.inputs[len(body.constants) :]
+    return tuple([new is not old for new, old in zip(body.graph.outputs[:carry], cells)])
+
+
+def _scan(body: ClosedGraph, init: Sequence[Any], xs: Sequence[Any], length: int, reverse: bool) -> list[Any]:
+    """The last carries and the stacked results of `body`, a graph of (constants, carries, slices of xs)."""
+    consts, carry = len(body.constants), len(init)
+    moves = _moving(body, carry)
+    held = chosen(init, moves, False)
+    order = [consts + k for k in chosen(range(carry), moves, False) + chosen(range(carry), moves)]
+    rest = range(consts + carry, len(body.graph.inputs))
+    outs = bind(
+        scan_p,
+        *body.constants,
+        *held,
+        *chosen(init, moves),
+        *xs,
+        graph=reordered(
+            body.graph,
+            [*range(consts), *order, *rest],
+            [*chosen(range(carry), moves), *range(carry, len(body.graph.outputs))],
+        ),
+        consts=consts + len(held),
+        carry=sum(moves),
+        length=length,
+        reverse=reverse,
+    )
+    return [*merged(moves, outs[: sum(moves)], map(as_array, held)), *outs[sum(moves) :]]
 
 
 def _check_predicate(what: str, role: str, value: Any) -> None:
@@ -346,17 +383,7 @@ def fori_loop(
         return [*carry.fit(body_fun, result), ops.add(leaves[-1], 1)]
 
     closed = trace_body(carry, body_fun, body, [number])
-    outs = bind(
-        scan_p,
-        *closed.constants,
-        *carry.initial(),
-        start,
-        graph=closed.graph,
-        consts=len(closed.constants),
-        carry=len(carry.leaves) + 1,
-        length=max(last - first, 0),
-        reverse=False,
-    )
+    outs = _scan(closed, [*carry.initial(), start], [], max(last - first, 0), False)
     return carry.tree.unflatten(outs[:-1])
 
 
@@ -389,7 +416,7 @@ def cond(
     takes = [f"operands[{i}]" for i in range(len(operands))]
     check_function("cond", "true_fun", true_fun, takes)
     check_function("cond", "false_fun", false_fun, takes)
-    if is_operand(pred) and not type_of(pred).shape and dtypes.is_integer(type_of(pred).dtype):
+    if is_operand(pred) and not type_of(pred).shape and not dtypes.is_bool(type_of(pred).dtype):
         pred = ops.ne(pred, 0) if isinstance(pred, Tracer) else bool(data_of(pred) != 0)
     _check_predicate("cond", "pred", pred)
     if config.disable_jit and not isinstance(pred, Tracer):
@@ -435,8 +462,18 @@ def _choose(what: str, index: Any, branches: Sequence[F], operands: tuple[Any, .
     leaves, in_tree = operands_of(what, branches[0], operands)
     closed, out_tree = trace_branches(what, branches, in_tree, [type_of(x) for x in leaves])
     graphs, constants = joined([(c.graph, c.constants) for c in closed])
-    outs = bind(cond_p, index, *constants, *leaves, branches=graphs)
-    return out_tree.unflatten(outs)
+    operands_ = [*constants, *leaves]
+    inputs = [{v: k for k, v in enumerate(g.inputs)} for g in graphs]
+    same = []  # the operand that an output is in every branch, or None
+    for atoms in zip(*(g.outputs for g in graphs)):
+        found = {known.get(a) for known, a in zip(inputs, atoms)}
+        same.append(found.pop() if len(found) == 1 else None)
+    wanted = [k for k, number in enumerate(same) if number is None]
+    graphs = tuple([reordered(g, range(len(g.inputs)), wanted) for g in graphs])
+    outs = iter(bind(cond_p, index, *operands_, branches=graphs))
+    return out_tree.unflatten(
+        [next(outs) if number is None else as_array(operands_[number]) for number in same]
+    )
 
 
 __all__ = ["cond", "fori_loop", "scan", "switch", "while_loop"]

@@ -352,7 +352,7 @@ def get(
     arrays = [_wrapped(entries[d], shape[d], how, wrap_negative_indices) for d in axes]
     how = _mode_of(how, arrays, axes, shape)
     if any(shape[d] == 0 for d in axes):
-        return _of_nothing(x, arrays, axes, fill_value if how is GatherScatterMode.FILL_OR_DROP else 0)
+        return _of_nothing(x, arrays, axes, fill_value if how is GatherScatterMode.FILL_OR_DROP else None)
     known = all(isinstance(a, np.ndarray | np.generic) for a in arrays)
     if x.__class__ is Array and state.trace is EAGER and known and how is not GatherScatterMode.FILL_OR_DROP:
         clipped = iter([np.clip(a, 0, max(shape[d] - 1, 0)) for a, d in zip(arrays, axes)])
@@ -384,19 +384,18 @@ def get(
 
 
 def _of_nothing(x: Any, arrays: Sequence[Any], axes: Sequence[int], fill_value: Any) -> Any:
-    """What positions on empty axes select: nothing, or `fill_value`; an error where that is known to be wrong."""
+    """What positions on empty axes select: nothing, or `fill_value`; an error where there is neither."""
     t = type_of(x)
     _, lead = _indices(arrays)
-    if 0 not in lead and (fill_value is None or state.trace is EAGER) and 0 not in [
-        n for d, n in enumerate(t.shape) if d not in axes
-    ]:
+    shape = [n for d, n in enumerate(t.shape) if d not in axes]
+    if 0 not in (*lead, *shape) and fill_value is None:
         raise IndexingError(
-            f"positions on an empty axis of {t}", hint="check x.size before, or use a slice, which may be empty"
+            f"positions on an empty axis of {t}",
+            hint="check x.size before, or use a slice, which may be empty",
         )
     start = axes[0] if list(axes) == list(range(axes[0], axes[0] + len(axes))) else 0
-    shape = [n for d, n in enumerate(t.shape) if d not in axes]
     shape[start:start] = lead
-    return ops.full(shape, fill_value or 0, t.dtype)
+    return ops.full(shape, 0 if fill_value is None else fill_value, t.dtype)
 
 
 def _in_bounds(arrays: Sequence[Any], axes: Sequence[int], shape: Sequence[int]) -> bool:
