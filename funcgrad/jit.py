@@ -440,6 +440,11 @@ def jit(
         raise ArgumentError(
             f"jit takes a function, got {type(fun).__name__}", hint="write jit(f)(x), not jit(f(x))"
         )
+    if inspect.isgeneratorfunction(fun) or inspect.iscoroutinefunction(fun):
+        raise ArgumentError(
+            f"jit takes a function that returns arrays; {name_of(fun)} is a generator or a coroutine",
+            hint="return a list or an array instead of yield; lax.scan collects what each step gives",
+        )
     return Jitted(
         fun,
         _as_tuple(static_argnums),

@@ -43,18 +43,19 @@ def check_grads(
     >>> check_grads(fg.numpy.sin, (fg.numpy.array(0.5, "float64"),), order=2)
     """
     args = tree.map(as_array, tuple(args))
-    width = min(
-        [
-            np.finfo(type_of(x).dtype).bits if dtypes.is_inexact(type_of(x).dtype) else 64
-            for x in tree.leaves(args)
-        ],
-        default=64,
-    )
+    width = min(map(_precision, tree.leaves(args)), default=64)
     tolerance, step = _DEFAULTS[width]
     atol = tolerance if atol is None else atol
     rtol = tolerance if rtol is None else rtol
     eps = step if eps is None else eps
     _check(f, args, order, tuple(modes), (atol, rtol), eps, np.random.default_rng(seed))
+
+
+def _precision(x: Any) -> int:
+    """The bits of a real number of the dtype of `x`; 64 for integers."""
+    dtype = type_of(x).dtype
+    bits = 8 * dtype.itemsize // (2 if dtypes.is_complex(dtype) else 1)
+    return bits if dtypes.is_inexact(dtype) else 64
 
 
 def _check(
