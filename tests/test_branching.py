@@ -78,7 +78,7 @@ def test_lower_says_what_was_chosen_and_why():
 
     def words(f, x, **options):
         lowered = fg.jit(fg.vmap(f, **options)).lower(x)
-        (note,) = lowered.branching
+        (note,) = lowered.control_flow
         assert "test_branching.py" in note and note in str(lowered)
         return note
 
@@ -90,7 +90,7 @@ def test_lower_says_what_was_chosen_and_why():
     assert "all examples run together and select their own results" in words(products, large)
     printing = lambda x: lax.cond(x[0] > 0, lambda x: fg.debug.print("{}", x[0]), lambda x: None, x)
     assert "(it has effects)" in words(printing, small)
-    assert fg.jit(fg.vmap(lambda x: lax.cond(True, jnp.sin, jnp.cos, x))).lower(small).branching == ()
+    assert fg.jit(fg.vmap(lambda x: lax.cond(True, jnp.sin, jnp.cos, x))).lower(small).control_flow == ()
 
 
 def test_a_chunked_batch_and_one_within_a_batch_branch_as_they_are_told():
@@ -99,7 +99,7 @@ def test_a_chunked_batch_and_one_within_a_batch_branch_as_they_are_told():
     inner = lambda rows: fg.vmap(bent, branching="select")(rows)
     nested = fg.jit(fg.vmap(inner, branching="each", chunk_size=4))
     np.testing.assert_allclose(nested(x), expected)
-    notes = fg.jit(fg.vmap(bent, branching="each", chunk_size=2)).lower(x[:, 0]).branching
+    notes = fg.jit(fg.vmap(bent, branching="each", chunk_size=2)).lower(x[:, 0]).control_flow
     assert any("branching='each'" in n for n in notes)
 
 

@@ -78,6 +78,9 @@ def meets(graph: Graph, axis: Any) -> bool:
 @contextmanager
 def noted(note: str) -> Iterator[None]:
     """The equations that are recorded meanwhile say in their source lines how they were batched."""
+    if not note:
+        yield
+        return
     before = state.source
     line = before or user_line(3)
     state.source = line and line._replace(note=note)

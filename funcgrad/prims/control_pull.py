@@ -54,6 +54,9 @@ from funcgrad.transforms.partial import linearize, partial_graph
 from funcgrad.transforms.transpose import pull_back
 from funcgrad.transforms.vmap import move_batch_axis
 
+RECORD_ALIGNMENT = 16
+"""What the bytes of a value on a tape are a multiple of: the alignment of memory from the system."""
+
 
 def pull_loop(
     cond: Graph,
@@ -104,6 +107,23 @@ def _halves(body: Graph, linear: Flags, count: int) -> tuple[Any, Derived, tuple
     pulled = _pulled_step(split.linear, graph, fixed, len(own), sum(linear[:count]))
     pulled = Derived(pulled.graph, (*pulled.constants, *split.constants))
     return split.known, pulled, (*range(carries), *(carries + k for k in taped))
+
+
+def record_bytes(body: Graph, consts: int) -> int:
+    """The bytes that an iteration of a loop with this body leaves on the tape, where all numbers have derivatives."""
+    moves = [dtypes.is_inexact(t.dtype) for t in body.in_types]
+    given, moving = tuple(moves[:consts]), tuple(moves[consts:])
+    pushed, own, moving = pushed_body(body, given, moving)
+    count = len(own) + consts + sum(given)
+    linear = (
+        *(False,) * (len(own) + consts),
+        *(True,) * sum(given),
+        *(False,) * len(moving),
+        *(True,) * sum(moving),
+    )
+    known, _, stays = _halves(pushed, linear, count)
+    sizes = [known.graph.outputs[k].type.nbytes for k in stays[len(moving) :]]
+    return sum(-(-size // RECORD_ALIGNMENT) * RECORD_ALIGNMENT for size in sizes)
 
 
 @remembered
