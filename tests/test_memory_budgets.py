@@ -124,7 +124,7 @@ def test_checkpointed_fori_loops(traced):
 
 def test_wrong_checkpoints_are_said():
     for wrong in (0, True, (), (3, "a"), "ten", "10 XB"):
-        with pytest.raises(ArgumentError, match="number of iterations|bytes"):
+        with pytest.raises(ArgumentError, match=r"number of iterations|bytes"):
             iterate(np.ones(3), 3, wrong)
 
 

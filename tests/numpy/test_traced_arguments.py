@@ -45,7 +45,9 @@ def test_vectors_of_the_plane_and_of_space():
     plane = np.concatenate([a[:, :2], np.zeros((5, 1))], 1)
     np.testing.assert_allclose(jnp.cross(a[:, None, :2], b), np.cross(plane[:, None], b), rtol=1e-6)
     np.testing.assert_allclose(jnp.cross(b.T, a[:, :2], 0, 1, 0), np.cross(b, plane).T, rtol=1e-6)
-    np.testing.assert_allclose(jnp.cross(a[:, :2], a[::-1, :2]), np.cross(plane, plane[::-1])[:, 2], rtol=1e-6)
+    np.testing.assert_allclose(
+        jnp.cross(a[:, :2], a[::-1, :2]), np.cross(plane, plane[::-1])[:, 2], rtol=1e-6
+    )
 
 
 def test_lists_that_are_compared():

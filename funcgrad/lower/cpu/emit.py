@@ -53,29 +53,31 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 def emit(kernel: Kernel) -> str:
-    """The source of a module that defines `kernel(lo, hi, buffers..., integers..., scalars...)`."""
+    """The source of a module that defines `kernel(lo, hi, buffers..., integers..., scalars...)`. One that calls users'
+    functions has a byte as its last buffer, which its entry point clears where such a function raises."""
     body = list(_body(kernel.body, "    ")) or ["    pass"]
     text = "\n".join(body)
     lines = ['"""' + "\n".join(_outline(kernel.body, "")) + '"""', ""]
-    called = "user_" in text
+    functions = {f.name: f.text for f in _functions(kernel.body)}
+    called = bool(functions)
     if called or "np." in text:
         lines += ["import numpy as np", ""]
     lines.append("from funcgrad.kernels.cpu import abi")
     if "vm." in text:
         lines.append("from funcgrad.kernels.cpu import vmath as vm")
     if called:
-        functions = {f.name: f.text for f in _functions(kernel.body)}
         lines += [
             "from funcgrad.kernels.cpu import user",
             "",
             *(functions[name] for name in sorted(functions)),
         ]
-    buffers = _tuple(dtypes.name(b.dtype) for b in kernel.buffers)
+    buffers = _tuple([dtypes.name(b.dtype) for b in kernel.buffers] + ["u8"] * called)
     scalars = _tuple(dtypes.name(s.dtype) for s in kernel.scalars)
     arguments = [
         "lo",
         "hi",
         *(b.name for b in kernel.buffers),
+        *["good"] * called,
         *kernel.integers,
         *(s.name for s in kernel.scalars),
     ]
@@ -89,6 +91,12 @@ def emit(kernel: Kernel) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def functions_of(kernel: Kernel) -> list[str]:
+    """The names of the users' functions that a kernel calls, as the users know them."""
+    names = [f.name.removeprefix("user_").rpartition("_")[0] for f in _functions(kernel.body)]
+    return list(dict.fromkeys(names))
 
 
 def _functions(part: Any) -> Iterator[ScalarFunction]:
