@@ -422,8 +422,8 @@ def cond(
 ) -> Any:
     """`true_fun(*operands)` where `pred` holds, else `false_fun(*operands)`; only one of them runs.
 
-    Both may close over arrays, and return the same types. Under a `vmap` that batches `pred`, both run and each
-    example takes its own result.
+    Both may close over arrays, and return the same types. A `pred` that is a number holds unless it is 0. Under a
+    `vmap` that batches `pred`, both run and each example takes its own result.
 
     >>> import funcgrad as fg
     >>> fg.lax.cond(True, lambda x: x + 1, lambda x: x - 1, 2.0)

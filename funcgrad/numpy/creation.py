@@ -14,7 +14,7 @@ from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.ir.types import array_type
 from funcgrad.numpy.promotion import cast, result_dtype
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, as_array, is_operand, numpy_of, scalar_kind, type_of
+from funcgrad.trace.core import Tracer, is_operand, numpy_of, scalar_kind, type_of
 
 Shape = int | Sequence[int]
 
@@ -322,12 +322,13 @@ def geomspace(
     common, _ = result_dtype(type_of(start), type_of(stop))
     inexact = common if dtypes.is_inexact(common) else dtypes.default_float()
     if isinstance(start, Tracer) or isinstance(stop, Tracer):
-        first, last = (ops.convert(as_array(x), inexact) for x in (start, stop))
-        sign = ops.div(first, ops.abs_(first)) if not dtypes.is_complex(inexact) else None
-        ends = (ops.log(x if sign is None else ops.abs_(x)) for x in (first, last))
-        values = ops.exp(linspace(*ends, num, endpoint, axis=axis))
-        if sign is not None:
-            values = ops.mul(values, ops.broadcast_to(ops.expand_dims(sign, (axis,)), type_of(values).shape))
+        first, last = ops.convert(start, inexact), ops.convert(stop, inexact)
+        ratio = ops.div(last, first)
+        powers = linspace(0.0, ops.log(ratio), num, endpoint, axis=axis)
+        shape = list(type_of(powers).shape)
+        shape[axis] = 1
+        scale = ops.reshape(ops.broadcast_to(first, type_of(ratio).shape), shape)
+        values = ops.mul(ops.exp(powers), ops.broadcast_to(scale, type_of(powers).shape))
         return ops.convert(values, inexact if dtype is None else dtypes.as_dtype(dtype))
     values = np.geomspace(np.asarray(start), np.asarray(stop), num, endpoint, axis=axis)
     return Array(values.astype(inexact if dtype is None else dtypes.as_dtype(dtype)))

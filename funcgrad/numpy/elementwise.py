@@ -21,13 +21,14 @@ from funcgrad.trace.core import as_array, type_of
 
 
 def _hypotenuse(x: Any, y: Any) -> Any:
-    """The longer side and its share: squares of either alone may overflow."""
-    x, y = ops.abs_(x), ops.abs_(y)
-    long, short = ops.max_(x, y), ops.min_(x, y)
+    """The sides are divided by the longer one, whose square may overflow or vanish. It counts as a constant: the
+    result does not depend on it, and derivatives of max and abs would leave a kink where there is none."""
+    long = ops.apply("stop_gradient", ops.max_(ops.abs_(x), ops.abs_(y)))
     usual = ops.and_(ops.gt(long, 0.0), ops.lt(long, math.inf))
-    share = ops.div(short, ops.select(usual, long, ops.full_like(long, 1.0)))
-    # two infinities: the square of their share is one too
-    return ops.mul(long, ops.sqrt(ops.add(ops.square(share), 1.0)))
+    unit = ops.select(usual, long, 1.0)
+    squares = ops.add(ops.square(ops.div(x, unit)), ops.square(ops.div(y, unit)))
+    nothing = ops.eq(long, 0.0)
+    return ops.select(nothing, 0.0, ops.mul(unit, ops.sqrt(ops.select(nothing, 1.0, squares))))
 
 
 hypot = binary(
@@ -66,8 +67,12 @@ positive = unary("positive", as_array, "x itself.")
 # Division and remainders with the sign of the divisor, as in Python.
 def _floor_divide(x: Any, y: Any) -> Any:
     dtype = type_of(x).dtype
-    if not dtypes.is_integer(dtype):
-        return ops.floor(ops.div(x, y))
+    if dtypes.is_inexact(dtype):
+        # from the remainder, which is exact: x / y may round up to the next integer, and 1.0 // 0.1 is 9
+        rest = ops.rem(x, y)
+        whole = ops.round_(ops.div(ops.sub(x, rest), y), 1)
+        whole = ops.select(_wrong_sign(rest, y), ops.sub(whole, 1), whole)
+        return ops.select(ops.eq(y, 0), ops.floor(ops.div(x, y)), whole)
     quotient = ops.div(x, y)
     if not dtypes.is_signed(dtype):
         return quotient
@@ -75,10 +80,13 @@ def _floor_divide(x: Any, y: Any) -> Any:
     return ops.select(apart, ops.sub(quotient, 1), quotient)
 
 
+def _wrong_sign(rest: Any, y: Any) -> Any:
+    return ops.and_(ops.ne(rest, 0), ops.ne(ops.lt(rest, 0), ops.lt(y, 0)))
+
+
 def _remainder(x: Any, y: Any) -> Any:
     rest = ops.rem(x, y)
-    wrong_sign = ops.and_(ops.ne(rest, 0), ops.ne(ops.lt(rest, 0), ops.lt(y, 0)))
-    return ops.select(wrong_sign, ops.add(rest, y), rest)
+    return ops.select(_wrong_sign(rest, y), ops.add(rest, y), rest)
 
 
 floor_divide = binary("floor_divide", _floor_divide, None, "x1 / x2 rounded down.")
@@ -129,9 +137,12 @@ def float_power(x1: Any, x2: Any, /) -> Any:
 def _logaddexp(x: Any, y: Any) -> Any:
     if dtypes.is_complex(type_of(x).dtype):
         return _logaddexp_complex(x, y)
-    high, distance = ops.max_(x, y), ops.sub(x, y)
+    # Chosen once: derivatives of max and abs, each with a kink of its own at x == y, are wrong from the second on.
+    first = ops.ge(x, y)
+    high, low = ops.select(first, x, y), ops.select(first, y, x)
+    distance = ops.sub(low, high)
     unknown = ops.ne(distance, distance)  # both infinite, or NaN
-    safe = ops.select(unknown, 0, ops.neg(ops.abs_(distance)))
+    safe = ops.select(unknown, 0, distance)
     return ops.select(unknown, ops.add(x, y), ops.add(high, ops.log1p(ops.exp(safe))))
 
 
@@ -165,12 +176,14 @@ log10 = unary(
 
 
 def _sinc(x: Any) -> Any:
-    zero = ops.eq(x, 0)
-    scaled = ops.mul(ops.select(zero, 1, x), math.pi)
-    square, series = ops.square(ops.mul(ops.select(zero, x, 0), math.pi)), 1.0
-    for n in (8, 6, 4, 2):  # so that derivatives up to the eighth are right at 0
+    near = ops.lt(
+        ops.abs_(x), 0.15
+    )  # where derivatives of the quotient would be differences of large numbers
+    scaled = ops.mul(ops.select(near, 1, x), math.pi)
+    square, series = ops.square(ops.mul(ops.select(near, x, 0), math.pi)), 1.0
+    for n in range(18, 0, -2):
         series = ops.sub(1, ops.mul(ops.mul(square, 1 / (n * (n + 1))), series))
-    return ops.select(zero, series, ops.div(ops.sin(scaled), scaled))
+    return ops.select(near, series, ops.div(ops.sin(scaled), scaled))
 
 
 sinc = unary("sinc", _sinc, "sin(pi x) / (pi x), and 1 at 0.", promote_inexact)

@@ -369,6 +369,9 @@ def get(
     together = axes == list(range(axes[0], axes[0] + len(axes)))
     start = axes[0] if together else 0
     rank = len(lead) + len(shape) - len(axes)
+    if 0 in lead and any(not shape[d] for d in axes):  # no position in an axis without elements
+        rest = [n for d, n in enumerate(shape) if d not in axes]
+        return ops.full((*rest[:start], *lead, *rest[start:]), 0, type_of(x).dtype)
     offsets = tuple([d for d in range(rank) if not start <= d < start + len(lead)])
     return ops.apply(
         "gather",

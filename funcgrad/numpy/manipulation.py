@@ -201,7 +201,7 @@ def _promoted(name: str, arrays: Any, dtype: Any = None) -> list[Any]:
             f"{name} takes a sequence of arrays, got {arrays!r:.80} of type {type(arrays).__name__}",
             hint="put the arrays into one list: [a, b]",
         )
-    if hasattr(arrays, "type"):
+    if hasattr(arrays, "type") or isinstance(arrays, np.ndarray):
         if not type_of(arrays).ndim:
             raise ArgumentError(
                 f"{name} takes a sequence of arrays, got one without axes: {type_of(arrays)}",

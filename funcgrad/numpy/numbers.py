@@ -116,6 +116,12 @@ def frexp(x: Any, /) -> tuple[Any, Any]:
     half = np.array(0.5, dtype).view(word)[()]
     kept = ops.and_(bits, word.type(~(int(mask) << limits.nmant)))
     mantissa = ops.apply("bitcast_convert_type", ops.or_(kept, half), new_dtype=dtype)
+    # bits have no derivative: the mantissa is x times a constant, given in two factors, since one may overflow
+    half_way = ops.shift_right_arithmetic(exponent, np.int32(1))
+    moved = ops.sub(x, ops.apply("stop_gradient", x))
+    for part in (half_way, ops.sub(exponent, half_way)):
+        moved = ops.mul(moved, ops.exp2(ops.convert(ops.neg(part), dtype)))
+    mantissa = ops.add(mantissa, moved)
     return ops.select(plain, mantissa, x), ops.select(plain, exponent, np.int32(0))
 
 

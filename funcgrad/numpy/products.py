@@ -222,7 +222,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 # einsum: the order of contractions by NumPy, each one a dot_general.
 @boundary
 def einsum(
-    subscripts: str,
+    subscripts: Any,
     /,
     *operands: Any,
     optimize: Any = "optimal",
@@ -231,10 +231,12 @@ def einsum(
 ) -> Any:
     """Sums of products in Einstein's notation: `einsum("bij,bjk->bik", x, y)`.
 
-    The order of contractions is NumPy's choice (`numpy.einsum_path`).
+    The labels may also be lists of integers, each after its operand, and the output's at the end:
+    `einsum(x, [0, 1, 2], y, [0, 2, 3], [0, 1, 3])`. The order of contractions is NumPy's choice
+    (`numpy.einsum_path`).
     """
     if not isinstance(subscripts, str):
-        raise ArgumentError("einsum takes its subscripts as a string", hint='write einsum("ij,jk->ik", x, y)')
+        subscripts, operands = _spelled((subscripts, *operands))
     arrays = list(map(asarray, promote("einsum", *operands)))
     inputs, output = _parse(subscripts, arrays)
     if len(arrays) > 2:
@@ -260,6 +262,26 @@ def einsum(
     return ops.transpose(x, [labels.index(c) for c in output])
 
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def _spelled(given: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """The subscripts and the operands of an einsum that gives the labels as lists of integers."""
+    labels = [*given[1::2], *([given[-1]] if len(given) % 2 and len(given) > 1 else [])]
+    if not labels or not all(isinstance(i, list | tuple) for i in labels):
+        raise ArgumentError("einsum takes its subscripts as a string", hint='write einsum("ij,jk->ik", x, y)')
+    known = list({c for i in labels for c in i if c is not Ellipsis})
+    if not all(isinstance(c, int | np.integer) for c in known) or len(known) > len(_LETTERS):
+        raise ArgumentError(
+            f"einsum with lists of labels takes up to {len(_LETTERS)} different integers, got {known}",
+            hint="write einsum(x, [0, 1], y, [1, 2], [0, 2])",
+        )
+    known.sort()
+    terms = ["".join("..." if c is Ellipsis else _LETTERS[known.index(c)] for c in i) for i in labels]
+    text = ",".join(terms[: len(given) // 2])
+    return text + ("->" + terms[-1] if len(given) % 2 else ""), given[: len(given) // 2 * 2 : 2]
+
+
 def _parse(subscripts: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
     """The labels of each operand and of the output, ellipses spelled out."""
     text = subscripts.replace(" ", "")
@@ -270,7 +292,7 @@ def _parse(subscripts: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
             f"einsum {subscripts!r} names {len(inputs)} operands, and {len(arrays)} were given",
             hint="give one operand for each term between the commas",
         )
-    spare = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in text]
+    spare = [c for c in _LETTERS if c not in text]
     ranks = [type_of(a).ndim - len(i.replace("...", "")) for a, i in zip(arrays, inputs)]
     for a, i, rank in zip(arrays, inputs, ranks):
         if rank < 0 or (rank and "..." not in i):

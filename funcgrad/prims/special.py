@@ -90,7 +90,9 @@ bessel_i1e_p = define("bessel_i1e", by_scipy("i1e"), [_i1e_slope], (0.3, 3.0))
 # The regularised incomplete gamma functions P(a, x) and Q = 1 - P.
 def _density(a: Any, x: Any) -> Any:
     """dP / dx = x**(a - 1) * exp(-x) / gamma(a)."""
-    return ops.exp(sub(sub(mul(sub(a, 1), ops.log(x)), x), ops.lgamma(a)))
+    first = ops.and_(ops.eq(x, 0), ops.eq(a, 1))  # 0**0 is 1
+    logarithm = ops.log(ops.select(first, 1, x))
+    return ops.exp(sub(sub(mul(sub(a, 1), logarithm), x), ops.lgamma(a)))
 
 
 _ENOUGH = 3000
@@ -224,7 +226,10 @@ igammac_p = define(
 
 def _beta_density(g: Any, out: Any, a: Any, b: Any, x: Any) -> Any:
     norm = sub(add(ops.lgamma(a), ops.lgamma(b)), ops.lgamma(add(a, b)))
-    powers = add(mul(sub(a, 1), ops.log(x)), mul(sub(b, 1), ops.log1p(neg(x))))
+    left = ops.and_(ops.eq(x, 0), ops.eq(a, 1))  # 0**0 is 1
+    right = ops.and_(ops.eq(x, 1), ops.eq(b, 1))
+    left_power = mul(sub(a, 1), ops.log(ops.select(left, 1, x)))
+    powers = add(left_power, mul(sub(b, 1), ops.log1p(neg(ops.select(right, 0, x)))))
     return mul(g, ops.exp(sub(powers, norm)))
 
 

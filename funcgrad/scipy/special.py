@@ -83,7 +83,10 @@ def _logit_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 def log_expit(x: Any) -> Any:
     """log(expit(x)), without underflow."""
     (x,) = _floats("log_expit", x)
-    return ops.neg(ops.add(ops.max_(ops.neg(x), 0.0), ops.log1p(ops.exp(ops.neg(ops.abs_(x))))))
+    # Chosen once: derivatives of max and abs would leave a kink at 0.
+    below = ops.lt(x, 0.0)
+    tail = ops.log1p(ops.exp(ops.select(below, x, ops.neg(x))))
+    return ops.sub(ops.select(below, x, 0.0), tail)
 
 
 def _x_log(
@@ -122,11 +125,18 @@ xlog1py = _x_log(
 def entr(x: Any) -> Any:
     """-x * log(x); 0 at 0, minus infinity below."""
     (x,) = _floats("entr", x)
-    inside = ops.gt(x, 0.0)
-    safe = ops.select(inside, x, 1.0)
-    outside = ops.select(ops.lt(x, 0.0), -math.inf, ops.select(ops.ne(x, x), math.nan, 0.0))
-    value = ops.neg(ops.mul(safe, ops.log(safe)))
-    return ops.select(inside, value, _shaped(outside, x))
+    return ops.select(ops.lt(x, 0.0), -math.inf, ops.neg(_times_own_log(x)))
+
+
+@custom_jvp
+def _times_own_log(x: Any) -> Any:
+    return xlogy(x, x)
+
+
+@_times_own_log.defjvp
+def _times_own_log_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (x,), (t,) = primals, tangents
+    return _times_own_log(x), ops.mul(t, ops.add(ops.log(x), 1.0))
 
 
 def _shaped(value: Any, like: Any) -> Any:
@@ -198,7 +208,9 @@ def factorial(n: Any, exact: bool = False) -> Any:
     if exact:
         raise ArgumentError("factorial is computed in floats", hint="use math.factorial for exact integers")
     (n,) = _floats("factorial", n)
-    return ops.select(ops.lt(n, 0.0), 0.0, ops.exp(ops.lgamma(ops.add(ops.max_(n, 0.0), 1.0))))
+    return ops.select(
+        ops.lt(n, 0.0), 0.0, ops.exp(ops.lgamma(ops.add(ops.select(ops.lt(n, 0.0), 0.0, n), 1.0)))
+    )
 
 
 @boundary

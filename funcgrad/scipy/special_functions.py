@@ -128,7 +128,9 @@ def poch(z: Any, m: Any) -> Any:
     """Pochhammer's symbol gamma(z + m) / gamma(z)."""
     z, m = _floats("poch", z, m)
     value = ops.div(_gamma(ops.add(z, m)), _gamma(z))
-    return ops.select(ops.eq(ops.add(m, ops.mul(z, 0)), 0.0), ops.full_like(value, 1), value)
+    # at a pole gamma(z) / gamma(z) is NaN; elsewhere the quotient is 1 by itself, and has derivatives
+    one = ops.and_(ops.eq(ops.add(m, ops.mul(z, 0)), 0.0), ops.ne(value, value))
+    return ops.select(one, ops.full_like(value, 1), value)
 
 
 @boundary

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from funcgrad.errors import boundary
+from funcgrad.numpy.elementwise import where
 from funcgrad.scipy import special
-from funcgrad.scipy.stats.common import arrays, inside, operands, standard
+from funcgrad.scipy.stats.common import arrays, inside, log_probability, operands, standard
 from funcgrad.trace import ops
 
 
@@ -26,26 +27,32 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     return ops.exp(logpdf(x, a, b, loc, scale))
 
 
+def _regularized(a: Any, b: Any, z: Any) -> Any:
+    """The regularized incomplete beta function up to z, which is 0 below 0 and 1 above 1."""
+    below, above = z < 0, z > 1
+    value = special.betainc(a, b, where(below | above, 0.5, z))
+    return where(below, 0.0, where(above, 1.0, value))
+
+
 @boundary
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being below x, or there."""
     x, a, b, loc, scale = arrays("beta.cdf", x, a, b, loc, scale)
-    return special.betainc(a, b, ops.min_(ops.max_((x - loc) / scale, 0.0), 1.0))
+    return _regularized(a, b, (x - loc) / scale)
 
 
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `cdf`."""
-    return ops.log(cdf(x, a, b, loc, scale))
+    return log_probability(cdf(x, a, b, loc, scale))
 
 
 @boundary
 def sf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being above x."""
     x, a, b, loc, scale = arrays("beta.sf", x, a, b, loc, scale)
-    z = ops.min_(ops.max_((x - loc) / scale, 0.0), 1.0)
-    return special.betainc(b, a, 1 - z)
+    return _regularized(b, a, 1 - (x - loc) / scale)
 
 
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `sf`."""
-    return ops.log(sf(x, a, b, loc, scale))
+    return log_probability(sf(x, a, b, loc, scale))

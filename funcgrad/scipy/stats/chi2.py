@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad.errors import boundary
 from funcgrad.numpy.elementwise import where
 from funcgrad.scipy import special
-from funcgrad.scipy.stats.common import arrays
+from funcgrad.scipy.stats.common import arrays, log_probability
 from funcgrad.trace import ops
 
 
@@ -33,21 +33,23 @@ def pdf(x: Any, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def cdf(x: Any, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being below x, or there."""
     x, df, loc, scale = arrays("chi2.cdf", x, df, loc, scale)
-    return special.gammainc(df / 2, ops.max_((x - loc) / scale / 2, 0.0))
+    z = (x - loc) / scale / 2
+    return where(z < 0, 0.0, special.gammainc(df / 2, where(z < 0, 1.0, z)))
 
 
 def logcdf(x: Any, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `cdf`."""
-    return ops.log(cdf(x, df, loc, scale))
+    return log_probability(cdf(x, df, loc, scale))
 
 
 @boundary
 def sf(x: Any, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being above x."""
     x, df, loc, scale = arrays("chi2.sf", x, df, loc, scale)
-    return special.gammaincc(df / 2, ops.max_((x - loc) / scale / 2, 0.0))
+    z = (x - loc) / scale / 2
+    return where(z < 0, 1.0, special.gammaincc(df / 2, where(z < 0, 1.0, z)))
 
 
 def logsf(x: Any, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `sf`."""
-    return ops.log(sf(x, df, loc, scale))
+    return log_probability(sf(x, df, loc, scale))

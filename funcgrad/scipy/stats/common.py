@@ -28,6 +28,12 @@ def inside(condition: Any, value: Any, outside: float = -math.inf) -> Any:
     return ops.select(condition, value, outside)
 
 
+def log_probability(probability: Any) -> Any:
+    """The logarithm of a probability; minus infinity of 0, with derivatives that are 0."""
+    none = ops.eq(probability, 0.0)
+    return ops.select(none, -math.inf, ops.log(ops.select(none, 1.0, probability)))
+
+
 def arrays(name: str, *values: Any) -> list[Any]:
     """The values as arrays in their common float dtype and shape."""
     return [asarray(x) for x in operands(name, *values)]

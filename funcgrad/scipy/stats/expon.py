@@ -27,22 +27,24 @@ def pdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def cdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being below x."""
     z = standard(*operands("expon.cdf", x, loc, scale))
-    return ops.neg(ops.expm1(ops.neg(ops.max_(z, 0.0))))
+    return ops.neg(ops.expm1(ops.neg(ops.select(ops.lt(z, 0.0), 0.0, z))))
 
 
 @boundary
 def logcdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `cdf`."""
     x, loc, scale = arrays("expon.logcdf", x, loc, scale)
-    z = ops.max_((x - loc) / scale, 0.0)
-    return ops.log1p(-ops.exp(-z))
+    z = (x - loc) / scale
+    outside = z < 0
+    return where(outside, -math.inf, ops.log1p(-ops.exp(-where(outside, 1.0, z))))
 
 
 @boundary
 def logsf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `sf`."""
     x, loc, scale = arrays("expon.logsf", x, loc, scale)
-    return -ops.max_((x - loc) / scale, 0.0)
+    z = (x - loc) / scale
+    return -where(z < 0, 0.0, z)
 
 
 def sf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:

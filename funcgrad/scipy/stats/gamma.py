@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from funcgrad.errors import boundary
+from funcgrad.numpy.elementwise import where
 from funcgrad.scipy import special
-from funcgrad.scipy.stats.common import arrays, inside, operands, standard
+from funcgrad.scipy.stats.common import arrays, inside, log_probability, operands, standard
 from funcgrad.trace import ops
 
 
@@ -29,21 +30,23 @@ def pdf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def cdf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being below x, or there."""
     x, a, loc, scale = arrays("gamma.cdf", x, a, loc, scale)
-    return special.gammainc(a, ops.max_((x - loc) / scale, 0.0))
+    z = (x - loc) / scale
+    return where(z < 0, 0.0, special.gammainc(a, where(z < 0, 1.0, z)))
 
 
 def logcdf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `cdf`."""
-    return ops.log(cdf(x, a, loc, scale))
+    return log_probability(cdf(x, a, loc, scale))
 
 
 @boundary
 def sf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being above x."""
     x, a, loc, scale = arrays("gamma.sf", x, a, loc, scale)
-    return special.gammaincc(a, ops.max_((x - loc) / scale, 0.0))
+    z = (x - loc) / scale
+    return where(z < 0, 1.0, special.gammaincc(a, where(z < 0, 1.0, z)))
 
 
 def logsf(x: Any, a: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `sf`."""
-    return ops.log(sf(x, a, loc, scale))
+    return log_probability(sf(x, a, loc, scale))

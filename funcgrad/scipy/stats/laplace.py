@@ -27,5 +27,6 @@ def pdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def cdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being below x."""
     z = standard(*operands("laplace.cdf", x, loc, scale))
-    tail = ops.mul(ops.exp(ops.neg(ops.abs_(z))), 0.5)
-    return ops.select(ops.le(z, 0.0), tail, ops.sub(1.0, tail))
+    below = ops.le(z, 0.0)
+    tail = ops.mul(ops.exp(ops.select(below, z, ops.neg(z))), 0.5)
+    return ops.select(below, tail, ops.sub(1.0, tail))

@@ -29,7 +29,8 @@ def pdf(x: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def cdf(x: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being below x, or there."""
     x, b, loc, scale = arrays("pareto.cdf", x, b, loc, scale)
-    z = ops.max_((x - loc) / scale, 1.0)
+    z = (x - loc) / scale
+    z = where(z < 1, 1.0, z)
     return -ops.expm1(-b * ops.log(z))
 
 
@@ -37,15 +38,17 @@ def cdf(x: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def logcdf(x: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `cdf`."""
     x, b, loc, scale = arrays("pareto.logcdf", x, b, loc, scale)
-    z = ops.max_((x - loc) / scale, 1.0)
-    return ops.log1p(-ops.pow_(z, -b))
+    z = (x - loc) / scale
+    outside = z < 1
+    return where(outside, -math.inf, ops.log1p(-ops.pow_(where(outside, 2.0, z), -b)))
 
 
 @boundary
 def logsf(x: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `sf`."""
     x, b, loc, scale = arrays("pareto.logsf", x, b, loc, scale)
-    return -b * ops.log(ops.max_((x - loc) / scale, 1.0))
+    z = (x - loc) / scale
+    return -b * ops.log(where(z < 1, 1.0, z))
 
 
 def sf(x: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:

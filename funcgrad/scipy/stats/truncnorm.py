@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from funcgrad.api import stop_gradient
 from funcgrad.errors import boundary
 from funcgrad.numpy.elementwise import where
 from funcgrad.scipy import special
@@ -15,6 +16,14 @@ from funcgrad.trace import ops
 def _difference(a: Any, b: Any) -> Any:
     """log(exp(a) - exp(b)), for a >= b."""
     return a + ops.log(-ops.expm1(ops.min_(b - a, 0.0)))
+
+
+def _within(z: Any, a: Any, b: Any) -> Any:
+    """z where it lies between a and b, elsewhere some number that does."""
+    middle = where(
+        ops.is_finite(a), where(ops.is_finite(b), a + (b - a) / 2, a + 1), where(ops.is_finite(b), b - 1, 0.0)
+    )
+    return where((z > a) & (z < b), z, stop_gradient(middle))
 
 
 def _log_mass(a: Any, b: Any) -> Any:
@@ -43,7 +52,7 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `cdf`."""
     x, a, b, loc, scale = arrays("truncnorm.logcdf", x, a, b, loc, scale)
     z = (x - loc) / scale
-    value = _log_mass(a, ops.min_(ops.max_(z, a), b)) - _log_mass(a, b)
+    value = _log_mass(a, _within(z, a, b)) - _log_mass(a, b)
     return where(z <= a, -math.inf, where(z >= b, 0.0, value))
 
 
@@ -57,7 +66,7 @@ def logsf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The logarithm of `sf`."""
     x, a, b, loc, scale = arrays("truncnorm.logsf", x, a, b, loc, scale)
     z = (x - loc) / scale
-    value = _log_mass(ops.min_(ops.max_(z, a), b), b) - _log_mass(a, b)
+    value = _log_mass(_within(z, a, b), b) - _log_mass(a, b)
     return where(z >= b, -math.inf, where(z <= a, 0.0, value))
 
 

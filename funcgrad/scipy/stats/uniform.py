@@ -26,7 +26,7 @@ def pdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 def cdf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     """The probability of being below x."""
     z = standard(*operands("uniform.cdf", x, loc, scale))
-    return ops.min_(ops.max_(z, 0.0), 1.0)
+    return ops.select(ops.lt(z, 0.0), 0.0, ops.select(ops.gt(z, 1.0), 1.0, z))
 
 
 @boundary
