@@ -114,6 +114,24 @@ def test_python_scalars_are_weak_and_arrays_are_not():
     assert f(2, True).dtype == np.int64
 
 
+def test_weak_types_are_the_same_with_and_without_jit():
+    values = [
+        jnp.array(2.0),
+        jnp.array(3),
+        jnp.full((2,), 1.5),
+        jnp.float32(2),
+        jnp.arange(2),
+        2,
+        0.5,
+    ]
+    for name in ("add", "subtract", "multiply", "true_divide", "less", "equal", "maximum"):
+        function = getattr(jnp, name)
+        for a in values:
+            for b in values:
+                eager, compiled = function(a, b), fg.jit(function)(a, b)
+                assert (eager.dtype, eager.weak_type) == (compiled.dtype, compiled.weak_type), (name, a, b)
+
+
 def test_results_keep_their_tree():
     f = fg.jit(lambda x: {"a": (x, None, []), "b": [x * 2, 3, 2.5, True]})
     close(f(X), {"a": (X, None, []), "b": [X * 2, 3, 2.5, True]})
