@@ -84,6 +84,7 @@ from funcgrad.dtypes import float0
 from funcgrad.jit import jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
+from funcgrad.numpy.indexing import ds
 from funcgrad.refs import Ref, freeze, new_ref
 from funcgrad.trace.core import type_of as typeof
 from funcgrad.user_kernels import elementwise, kernel
@@ -140,6 +141,7 @@ __all__ = [
     "device_count",
     "device_get",
     "device_put",
+    "ds",
     "devices",
     "disable_jit",
     "dtypes",

@@ -116,6 +116,8 @@ def _fitted(value: Any, primal: Any, what: str, of: str) -> Any:
             f"the {what} has type {t}, and the {of} that it belongs to has {primal}; shapes differ",
             hint=f"a {what} has the shape of its {of}: {primal.shape}",
         )
+    if expected.dtype == dtypes.float0 and what == "cotangent" and not dtypes.is_inexact(t.dtype):
+        return ops.zeros(expected)  # integers have no other; JAX takes any too
     if t.dtype != expected.dtype:
         if expected.dtype == dtypes.float0:
             hint = f"the {of} is {primal}: its {what} is numpy.zeros(shape, funcgrad.dtypes.float0)"
@@ -374,7 +376,7 @@ def linear_transpose(fun: F, *primals: Any) -> F:
     """The transpose of a linear function: from cotangents of its output to cotangents of its inputs.
 
     `primals` give types only: arrays or ShapeDtypeStructs. Raises NotDifferentiableError where `fun` is not
-    linear in them.
+    linear in them, DTypeError where they are integers.
 
     >>> import funcgrad as fg
     >>> fg.linear_transpose(lambda x: 2 * x, 1.0)(5.0)
@@ -384,6 +386,12 @@ def linear_transpose(fun: F, *primals: Any) -> F:
     leaves, in_tree = tree.flatten((primals, {}))
     check_operands(fun, primals, {}, "linear_transpose")
     types = [type_of(x) for x in leaves]
+    for t in types:
+        if not dtypes.is_inexact(t.dtype):
+            raise DTypeError(
+                f"linear_transpose of {name_of(fun)} at {t}: only floats and complex numbers have cotangents",
+                hint="convert the argument with .astype(float), or close over it",
+            )
     flat = FlatFunction(fun, in_tree)
     closed = trace_to_graph(flat, types, name_of(fun))
 

@@ -224,7 +224,7 @@ class Array(ArrayMethods):
         return format(self._data[()], spec) if not self._data.ndim else format(str(self), spec)
 
     def __str__(self) -> str:
-        return str(self._data) if not self.is_deleted() else f"Array<{self._type}, donated>"
+        return str(self._data) if not self.is_deleted() else f"Array<{self._type}, deleted>"
 
     def __repr__(self) -> str:
         if self.is_deleted():
@@ -248,8 +248,13 @@ class Array(ArrayMethods):
         """The array itself: on the CPU a value is ready when it is returned."""
         return self
 
+    def delete(self) -> None:
+        """Give the memory of the array back; any use of it from here on is an error."""
+        self._type = self.type
+        self._data = Donated(None)  # type: ignore[assignment]
+
     def is_deleted(self) -> bool:
-        """Whether the array was donated and is gone."""
+        """Whether the array was deleted or donated and is gone."""
         return self._data.__class__ is Donated
 
     @property
@@ -310,7 +315,8 @@ class _Writeable:
 
 
 class Donated:
-    """Stands in an array for the buffer that a compiled function has taken over. Any use of it is an error.
+    """Stands in an array for the buffer that a compiled function has taken over, or that was deleted. Any use of it
+    is an error.
 
     The driver looks into it as if it were an ndarray: the empty slots are where that has its flags, and say that
     its elements are not to be read.
@@ -318,10 +324,12 @@ class Donated:
 
     __slots__ = ("function", *(f"empty_{i}" for i in range(8)))
 
-    def __init__(self, function: str):
+    def __init__(self, function: str | None):
         self.function = function
 
     def __getattr__(self, name: str) -> Any:
+        if self.function is None:
+            raise ArgumentError("this array was deleted by x.delete()", hint="delete it after its last use")
         raise ArgumentError(
             f"this array was donated to {self.function}, which has written its result over it",
             hint="use the result of that call, or leave the argument out of donate_argnums",

@@ -11,6 +11,7 @@ from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
 from funcgrad.flat import FlatFunction, bytes_of, check_operands, describe_argument, name_of
 from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.ir.hash import graph_hash
+from funcgrad.ir.primitive import BRANCHING, AxisSize
 from funcgrad.ir.types import array_type
 from funcgrad.prims.calls import jit_p
 from funcgrad.prims.control_scan import scan_p
@@ -34,6 +35,7 @@ def vmap(
     *,
     chunk_size: int | None = None,
     memory_budget: int | str | None = None,
+    branching: str = "auto",
 ) -> F:
     """The function that applies `fun` to each example of a batch, all at once.
 
@@ -51,6 +53,13 @@ def vmap(
         memory_budget: as many examples at once as work in so many bytes ("100MB" or a number) besides the arguments
             and the results, by the plan of the compiled program, which it becomes without `jit` too. Inside of `jit`
             that is what it needs alone.
+        branching: how `cond`, `switch`, `while_loop` and Python's `if` run where each example has a condition of its
+            own. 'each': one example after the other in a native loop, with its own branch and its own number of
+            iterations only. 'select': all examples together go through every branch that any of
+            them takes, and through as many iterations as the longest of them, and each keeps its own results. 'auto':
+            'each' where a kernel can hold all numbers of one example, where there are only loops over many
+            elements, and where there are effects; else 'select', as for matrix products.
+            What was chosen, and why, is in the text of `jit(...).lower(...)`.
 
     Raises:
         ShapeError: batch axes of different lengths.
@@ -89,6 +98,8 @@ def vmap(
             "once, so axis_name has no meaning",
             hint="leave one of the two out",
         )
+    if branching not in BRANCHING:
+        raise ArgumentError(f"vmap: branching is one of {', '.join(map(repr, BRANCHING))}, got {branching!r}")
     budgeted = None
     if memory_budget is not None:
         budgeted = _Budgeted(bytes_of(memory_budget, "vmap", "memory_budget"), name_of(fun))
@@ -107,12 +118,13 @@ def vmap(
             check_operands(fun, args, kwargs, "vmap")
         axes = _spread((in_axes, 0), (args, kwargs), "in_axes", fun)
         axes = _normalize(axes, leaves, lambda i: _place(fun, args, kwargs, i))
-        size = _batch_size(fun, args, kwargs, leaves, axes, axis_size)
+        length = _batch_size(fun, args, kwargs, leaves, axes, axis_size)
+        size = AxisSize(length, axis_name, branching)
         flat = FlatFunction(fun, in_tree)
         if budgeted is not None:
             outs = budgeted(flat, leaves, axes, size)
         elif chunk_size is None or chunk_size >= size:
-            outs = batch(flat, leaves, axes, size, axis_name)
+            outs = batch(flat, leaves, axes, size)
         else:
             outs = _in_chunks(flat, leaves, axes, size, chunk_size)
         result = flat.out_tree.unflatten([o for o, _ in outs])
@@ -126,7 +138,7 @@ def vmap(
 
 
 def _in_chunks(
-    flat: FlatFunction, leaves: Sequence[Any], axes: Sequence[int | None], size: int, chunk: int
+    flat: FlatFunction, leaves: Sequence[Any], axes: Sequence[int | None], size: AxisSize, chunk: int
 ) -> list[tuple[Any, int | None]]:
     """What `batch` gives, computed by a loop over chunks of examples, and the rest of them apart."""
     moved = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(leaves, axes)]
@@ -138,7 +150,7 @@ def _in_chunks(
     def run(shared: Sequence[Any], rows: Sequence[Any], count: int) -> list[Any]:
         sources = iter(shared), iter(rows)
         values = [next(sources[f]) for f in flags]
-        outs = batch(flat, values, [0 if f else None for f in flags], count)
+        outs = batch(flat, values, [0 if f else None for f in flags], AxisSize(count, None, size.branching))
         return [move_batch_axis(o, a, 0, count) for o, a in outs]
 
     grouped = []
@@ -176,7 +188,7 @@ class _Budgeted:
         self.graphs: dict[str, Graph] = {}
 
     def __call__(
-        self, flat: FlatFunction, leaves: Sequence[Any], axes: Sequence[int | None], size: int
+        self, flat: FlatFunction, leaves: Sequence[Any], axes: Sequence[int | None], size: AxisSize
     ) -> list[tuple[Any, int | None]]:
         types = tuple(map(type_of, leaves))
         key = (types, tuple(axes), size, flat.in_tree)
@@ -193,7 +205,7 @@ class _Budgeted:
         return list(zip(bind(jit_p, *closed.constants, *leaves, graph=graph, name=self.name), out_axes))
 
     def program(
-        self, flat: FlatFunction, types: Sequence[Any], axes: Sequence[int | None], size: int, chunk: int
+        self, flat: FlatFunction, types: Sequence[Any], axes: Sequence[int | None], size: AxisSize, chunk: int
     ) -> tuple[ClosedGraph, list[int | None]]:
         """The batched function in chunks as a graph, and the batch axes of its outputs."""
         out_axes: list[int | None] = []
@@ -209,7 +221,7 @@ class _Budgeted:
         return trace_to_graph(run, types, self.name), out_axes
 
     def chosen(
-        self, flat: FlatFunction, types: Sequence[Any], axes: Sequence[int | None], size: int
+        self, flat: FlatFunction, types: Sequence[Any], axes: Sequence[int | None], size: AxisSize
     ) -> tuple[ClosedGraph, list[int | None], int]:
         """A program within the limit and its chunk: found by interpolation, since memory grows about evenly with the
         chunk. A chunk that leaves no rest is preferred."""

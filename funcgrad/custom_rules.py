@@ -229,7 +229,7 @@ class custom_jvp(_Custom):
             rule_tree[:] = [out_tree]
             return outs, [_rule_tangent(self._name, o, t) for o, t in zip(outs, out_tangents)]
 
-        call = CustomJvp(flat, rule, self._name, self._symbolic)
+        call = CustomJvp(flat, rule, self._name, self._symbolic, (self.fun, self._rule))
         outs = state.trace.call_custom_jvp(call, leaves)
         return (flat.out_tree if hasattr(flat, "out_tree") else rule_tree[0]).unflatten(outs)
 
@@ -341,7 +341,9 @@ class custom_vjp(_Custom):
             still = [Zero(t.tangent()) for t in types[:count]]
             return still + self._input_cotangents(result, prepared.dynamic_tree, types[count:])
 
-        call = CustomVjp(flat, forward, backward, self._name, self._symbolic, self._apart)
+        call = CustomVjp(
+            flat, forward, backward, self._name, self._symbolic, self._apart, (self.fun, fwd, bwd)
+        )
         outs = state.trace.call_custom_vjp(call, prepared.leaves)
         return (flat.out_tree if hasattr(flat, "out_tree") else trees["out"]).unflatten(outs)
 

@@ -400,6 +400,7 @@ def jit(
     donate_argnames: str | Sequence[str] | None = None,
     inline: bool = False,
     keep_unused: bool = False,
+    compiler_options: dict[str, Any] | None = None,
 ) -> Any:
     """Compile a pure function of arrays.
 
@@ -415,7 +416,7 @@ def jit(
             is traced anew.
         donate_argnums, donate_argnames: arguments whose memory the results may take over. A donated array
             cannot be used afterwards.
-        inline, keep_unused: accepted for JAX's sake; without effect here.
+        inline, keep_unused, compiler_options: accepted for JAX's sake; without effect here.
 
     Raises:
         ArgumentError: a static or donated argument that the function does not have.
@@ -438,6 +439,11 @@ def jit(
     if not callable(fun):
         raise ArgumentError(
             f"jit takes a function, got {type(fun).__name__}", hint="write jit(f)(x), not jit(f(x))"
+        )
+    if inspect.isgeneratorfunction(fun) or inspect.iscoroutinefunction(fun):
+        raise ArgumentError(
+            f"jit takes a function that returns arrays; {name_of(fun)} is a generator or a coroutine",
+            hint="return a list or an array instead of yield; lax.scan collects what each step gives",
         )
     return Jitted(
         fun,

@@ -48,8 +48,6 @@ def _segment(
                 f"ops.{name} takes one segment id for each row of {t}, got {ids}",
                 hint="segment_ids is a vector as long as the first axis of the data",
             )
-        if bucket_size is not None:
-            raise ArgumentError(f"ops.{name} has no buckets", hint="leave bucket_size out")
         if num_segments is None:
             if isinstance(segment_ids, Tracer):
                 raise ArgumentError(

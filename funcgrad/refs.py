@@ -226,7 +226,8 @@ def new_ref(init_val: Any, *, memory_space: None = None, kind: None = None) -> R
     """
     if isinstance(init_val, Held):
         init_val = init_val.read()
-    return Ref(creation.array(init_val))
+    value = creation.array(init_val)
+    return Ref(creation.astype(value, value.dtype))
 
 
 @boundary

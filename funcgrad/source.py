@@ -21,12 +21,13 @@ _internal: dict[str, bool] = {}
 
 class SourceLine(NamedTuple):
     """One line of the user's program: `file:line (function)`. `backward` says that it is the derivative of that line
-    that is computed, by reverse mode."""
+    that is computed, by reverse mode; `note`, how its control flow was batched."""
 
     file: str
     line: int
     function: str
     backward: bool = False
+    note: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} ({self.function})"

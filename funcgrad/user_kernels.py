@@ -24,7 +24,11 @@ from funcgrad.trace.core import bind
 
 
 def elementwise(
-    fun: Callable[..., Any] | None = None, *, derivative: Callable[..., Any] | None = None, dtype: Any = None
+    fun: Callable[..., Any] | None = None,
+    *,
+    derivative: Callable[..., Any] | None = None,
+    dtype: Any = None,
+    outputs: int | None = None,
 ) -> Callable[..., Any]:
     """Make a function of numbers an operation on arrays; usable as a decorator.
 
@@ -40,12 +44,17 @@ def elementwise(
         derivative: a function of the operands, arrays of the same shapes, that gives the partial derivatives: a tuple
             with one for each operand, or the one where there is one; None stands for zero. It is made of funcgrad
             operations or other elementwise functions, whose own derivatives give the second one.
-        dtype: the dtype of the result, where it is not the operands'. With it integers stay integers.
+        dtype: the dtype of the result, where it is not the operands'. With it integers stay integers. With `outputs`
+            it may be a tuple, with None for the operands' dtype.
+        outputs: the number of results, where `fun` returns a tuple of numbers: the operation then gives a tuple of
+            arrays, and `derivative` a tuple with an entry for each result: its partial derivatives, as above, or None
+            where all are zero. The function runs once for all results that a kernel needs.
 
     Raises:
         KernelError: `fun` has no bytecode, refers to something that a kernel cannot hold, or Numba does not compile it.
         NotDifferentiableError: differentiated without `derivative`.
         ShapeError, DTypeError: operands that do not broadcast or are no numbers.
+        ArgumentError: `outputs` that is no positive int, or a `dtype` with another number of entries.
 
     >>> import math, funcgrad as fg
     >>> def bump(x):
@@ -58,7 +67,7 @@ def elementwise(
     -0.4686
     """
     if fun is None:
-        return functools.partial(elementwise, derivative=derivative, dtype=dtype)
+        return functools.partial(elementwise, derivative=derivative, dtype=dtype, outputs=outputs)
     own = python_function(fun)
     if own.__code__.co_argcount == 0:
         raise ArgumentError(f"elementwise takes a function of numbers, and {own.__name__} has no argument")
@@ -67,16 +76,24 @@ def elementwise(
             f"elementwise: derivative is a function of the operands, got {type(derivative).__name__}",
             hint="derivative=lambda x: ... returns the partial derivatives",
         )
-    result = None if dtype is None else dtypes.as_dtype(dtype)
-    function = UserFunction(fun, derivative, result, name_of(own))
+    if outputs is not None and (isinstance(outputs, bool) or not isinstance(outputs, int) or outputs < 1):
+        raise ArgumentError(f"elementwise: outputs is the number of results, got {outputs!r}")
+    each = dtype if outputs is not None and isinstance(dtype, tuple | list) else (dtype,) * (outputs or 1)
+    if len(each) != (outputs or 1):
+        raise ArgumentError(f"elementwise: dtype has {len(each)} entries for {outputs} results")
+    results = tuple([None if d is None else dtypes.as_dtype(d) for d in each])
+    function = UserFunction(fun, derivative, results, name_of(own), outputs is not None)
     name = function.name
 
     @boundary
     def call(*operands: Any) -> Any:
         if not operands:
             raise ArgumentError(f"{name} was called without operands")
-        promoted = promote_inexact(name, *operands) if result is None else promote(name, *operands)
-        return bind(elementwise_function_p, *broadcast(name, promoted), call=function)
+        promoted = promote_inexact(name, *operands) if None in results else promote(name, *operands)
+        given = broadcast(name, promoted)
+        if outputs is None:
+            return bind(elementwise_function_p, *given, call=function)
+        return tuple(bind(elementwise_function_p, *given, call=function, part=k) for k in range(outputs))
 
     functools.update_wrapper(call, own)
     return call

@@ -57,7 +57,8 @@ def test_a_signature_is_traced_once():
         (lambda: f(X.astype(np.float64)), 3),
         (lambda: f(X, 2.0), 4),
         (lambda: f(X, 3.0), 4),
-        (lambda: f(X, jnp.asarray(3.0)), 5),
+        (lambda: f(X, jnp.asarray(3.0)), 4),
+        (lambda: f(X, jnp.float32(3.0)), 5),
         (lambda: f(X, 2), 6),
         (lambda: f(X, True), 7),
         (lambda: f(X, y=2.0), 8),
@@ -105,10 +106,30 @@ def test_python_scalars_are_weak_and_arrays_are_not():
     f = fg.jit(lambda x, y: x * y)
     half = jnp.asarray(X, "float16")
     assert f(half, 2.0).dtype == np.float16
-    assert f(half, jnp.asarray(2.0)).dtype == np.float32
+    assert f(half, jnp.asarray(2.0)).dtype == f(half, jnp.full((1,), 2.0)).dtype == np.float16
+    assert f(half, jnp.float32(2.0)).dtype == f(half, jnp.asarray([2.0])).dtype == np.float32
+    assert f(half, jnp.array(jnp.array(2.0))).dtype == np.float16
     assert f(2.0, 3.0).weak_type
     assert f(2, 3).dtype == np.int64
     assert f(2, True).dtype == np.int64
+
+
+def test_weak_types_are_the_same_with_and_without_jit():
+    values = [
+        jnp.array(2.0),
+        jnp.array(3),
+        jnp.full((2,), 1.5),
+        jnp.float32(2),
+        jnp.arange(2),
+        2,
+        0.5,
+    ]
+    for name in ("add", "subtract", "multiply", "true_divide", "less", "equal", "maximum"):
+        function = getattr(jnp, name)
+        for a in values:
+            for b in values:
+                eager, compiled = function(a, b), fg.jit(function)(a, b)
+                assert (eager.dtype, eager.weak_type) == (compiled.dtype, compiled.weak_type), (name, a, b)
 
 
 def test_results_keep_their_tree():

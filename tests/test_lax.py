@@ -305,5 +305,14 @@ def test_reduced_precision():
         np.testing.assert_array_equal(np.asarray(lax.reduce_precision(x, *bits)), np.asarray(expected))
     half = lax.reduce_precision(np.float16(1.001), 8, 7)
     assert half.dtype == np.float16 and float(half) == 1.0
+    few = [0.0, -0.0, 1.2345, -3.3, 0.9, 448.0, 480.0, 1e-3, 2.0**-7, 1.0625, 1.1875, np.inf, -np.inf]
+    expected = [0.0, -0.0, 1.25, -3.25, 0.875, np.inf, np.inf, 0.0, 0.0, 1.0, 1.25, np.inf, -np.inf]
+    for dtype in (np.float32, np.float64):
+        got = np.asarray(lax.reduce_precision(np.array(few, dtype), 4, 3))
+        np.testing.assert_array_equal(got, np.array(expected, dtype))
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(expected))
+        assert np.isnan(lax.reduce_precision(dtype(np.nan), 4, 3))
+    tangent = fg.jvp(lambda x: lax.reduce_precision(x, 5, 3), (1.2345,), (0.77,))[1]
+    assert float(tangent) == 0.75
     with pytest.raises(ArgumentError, match="exponent"):
-        lax.reduce_precision(x, 4, 3)
+        lax.reduce_precision(x, 0, 3)

@@ -123,8 +123,8 @@ def test_checkpointed_fori_loops(traced):
 
 
 def test_wrong_checkpoints_are_said():
-    for wrong in (0, True, (), (3, "a"), "10MB"):
-        with pytest.raises(ArgumentError, match="checkpoint is a number of iterations"):
+    for wrong in (0, True, (), (3, "a"), "ten", "10 XB"):
+        with pytest.raises(ArgumentError, match=r"number of iterations|bytes"):
             iterate(np.ones(3), 3, wrong)
 
 

@@ -296,6 +296,31 @@ def test_without_a_derivative_the_error_says_what_to_write():
     assert fg.grad(lambda x: x * f(fg.lax.stop_gradient(x), 2.0))(1.0) == 2.0
 
 
+def test_what_a_function_raises_is_never_a_wrong_number():
+    @fg.elementwise
+    def root(x):
+        if x < 0:
+            raise ValueError("negative")
+        return math.sqrt(x)
+
+    once = fg.jit(root)
+    looped = fg.jit(lambda x: fg.lax.fori_loop(0, 5, lambda i, c: root(c) - 1, x))
+    uneven = fg.jit(fg.vmap(lambda x: fg.lax.while_loop(lambda c: c > 0.5, lambda c: root(c - 3), x)))
+    x = np.linspace(-1, 1, 100_000)
+    for call in (
+        lambda: once(-1.0),
+        lambda: once(x),
+        lambda: root(x),
+        lambda: looped(1.0),
+        lambda: uneven(x * 4),
+    ):
+        with pytest.raises(KernelError, match="root raised an exception"):
+            call()
+    with pytest.raises(ValueError, match="negative"):
+        root(-1.0)
+    np.testing.assert_allclose(once(abs(x)), np.sqrt(abs(x)))  # it goes on working
+
+
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [

@@ -261,17 +261,18 @@ class FromIndex:
 @record
 class ScalarFunction:
     """A function of numbers that a user has written: `text` defines `name` (ir/user_functions.py). `cost` is a guess of
-    what a call costs, in additions."""
+    what a call costs, in additions. Where it gives a tuple, `part` is the position of the number that is meant."""
 
     name: str
     text: str
     cost: int
+    part: int | None = None
 
     def __hash__(self) -> int:
-        return hash(self.name)
+        return hash((self.name, self.part))
 
     def __str__(self) -> str:
-        return self.name
+        return self.name if self.part is None else f"{self.name}[{self.part}]"
 
 
 @record

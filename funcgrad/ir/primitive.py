@@ -84,14 +84,27 @@ class Linear:
 
 
 class AxisSize(int):
-    """The length of a batch axis, which also knows the name that vmap gave it (or None)."""
+    """The length of a batch axis, which also knows the name that vmap gave it (or None), and how examples with
+    conditions of their own run: `BRANCHING` has the words."""
 
     name: Any
+    branching: str
 
-    def __new__(cls, value: int, name: Any = None) -> AxisSize:
+    def __new__(cls, value: int, name: Any = None, branching: str = "auto") -> AxisSize:
         self = super().__new__(cls, value)
         self.name = name
+        self.branching = branching
         return self
+
+    @classmethod
+    def of(cls, size: int) -> AxisSize:
+        """The length of a batch axis, whatever is known of it."""
+        return size if isinstance(size, cls) else cls(size)
+
+
+BRANCHING = ("auto", "each", "select")
+"""How a batch of examples with conditions of their own runs control flow: one example after the other, `each` with its
+own branch and its own number of iterations; or all together, each to `select` its own results; or as seems faster."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ FEW_ELEMENTS = 64
 FEW_OPERATIONS = 400
 """Scalar operations in such a kernel."""
 
+ENOUGH_ELEMENTS = 64
+"""Elements over which a loop is long enough to be worth a kernel of its own for one example."""
+
 FEW_CHOICES = 16
 """Elements in variables among which an index that is known only at run time may choose."""
 
@@ -33,6 +36,41 @@ def is_small(*graphs: Graph) -> bool:
             known = graph.memo["few operations"] = math.inf if has_effects(graph) else _operations(graph)
         count += known
     return count <= FEW_OPERATIONS
+
+
+def is_loops(*graphs: Graph) -> bool:
+    """Whether control flow with these sub-graphs is nothing but loops over elements, at least `ENOUGH_ELEMENTS` in
+    some value of each: then a batch gains little by taking all examples together. (It does gain in matrix products
+    and library calls.)"""
+    largest = 0
+    for graph in graphs:
+        known = graph.memo.get("only loops")
+        if known is None:
+            known = graph.memo["only loops"] = _largest(graph)
+        if not known:
+            return False
+        largest = max(largest, known)
+    return largest >= ENOUGH_ELEMENTS
+
+
+def _largest(graph: Graph) -> int:
+    """The elements of the largest value in a graph; 0 where an equation is no loop over elements."""
+    found = 1
+    for equation in graph.equations:
+        inner = [_largest(g) for g in equation.subgraphs()]
+        rule = equation.primitive.lower
+        if not all(inner) or (rule is None and not inner):
+            return 0
+        types = tuple([v.type for v in equation.outputs])
+        if not inner and rule is not None:
+            several = equation.primitive.multiple_results
+            in_types = tuple([a.type for a in equation.inputs])
+            made = rule(in_types, types if several else types[0], **equation.params)
+            made = made if isinstance(made, tuple | list) else (made,)
+            if not all(isinstance(d, E.Map | E.Reduce | E.Scatter) for d in made):
+                return 0
+        found = max([found, *inner, *[t.size for t in types]])
+    return found
 
 
 def _operations(graph: Graph) -> float:

@@ -6,6 +6,7 @@ those of prims/control_*.py.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from funcgrad.config import config
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.flat import name_of
 from funcgrad.ir.types import array_type
+from funcgrad.lax.binding import bind_cond, bind_scan, bind_while
 from funcgrad.lax.bodies import (
     Carry,
     Noting,
@@ -26,6 +28,7 @@ from funcgrad.lax.bodies import (
     trace_body,
     trace_branches,
 )
+from funcgrad.lax.budgets import Loop, levels_of, said, within
 from funcgrad.lending import (
     cond_carries,
     fori_loop_carries,
@@ -34,12 +37,12 @@ from funcgrad.lending import (
     while_loop_carries,
 )
 from funcgrad.numpy.promotion import cast, result_dtype
-from funcgrad.prims.control_cond import cond_p
+from funcgrad.prims.control_choice import noted
 from funcgrad.prims.control_graphs import joined
-from funcgrad.prims.control_scan import scan_p
-from funcgrad.prims.control_while import while_p
+from funcgrad.prims.control_pull import record_bytes
+from funcgrad.prims.control_scan import stacked_bytes
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, bind, data_of, is_operand, state, type_of
+from funcgrad.trace.core import Tracer, data_of, is_operand, state, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import keystr
 
@@ -56,6 +59,8 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
     _split_transpose: bool = False,
+    *,
+    checkpoint: int | str | Sequence[int] | None = None,
 ) -> tuple[Any, Any]:
     """Run `carry, y = f(carry, x)` over the slices of `xs` along their leading axis; gives (carry, ys).
 
@@ -69,9 +74,12 @@ def scan(
         length: the number of steps, needed where `xs` is None.
         reverse: whether to go from the last slice to the first; `ys` stay in the order of `xs`.
         unroll, _split_transpose: accepted for JAX's sake; without effect here.
+        checkpoint: how many steps at a time the backward pass has the intermediate values of, at the cost of one more
+            forward pass; a tuple nests such blocks; "200MB" chooses them so that they stay within so many bytes, with
+            the fewest forward passes. See `while_loop`. `jit(...).lower(...)` says the memory.
 
     Raises:
-        ArgumentError: `f` does not return a pair, or a carry of another structure.
+        ArgumentError: a budget that does not suffice; `f` does not return a pair, or a carry of another structure.
         ShapeError, DTypeError: `f` returns a carry of other types; leading axes of different lengths.
 
     >>> import funcgrad as fg
@@ -79,11 +87,22 @@ def scan(
     Array(3., dtype=float32)
     """
     check_function("scan", "f", f, ("carry", "x"))
+    if not isinstance(unroll, int) or unroll < 0:
+        raise ArgumentError(
+            f"scan: unroll has to be a bool or an int of at least 0, got {unroll!r:.80}", hint="leave it out"
+        )
     x_leaves, x_tree = operands_of("scan", f, xs)
     length = _scan_length(xs, length)
     carry = Carry("scan", "carry", init, f)
     if config.disable_jit and length:
         return _python_scan(f, init, xs, length, reverse)
+    if checkpoint is not None and length:
+        return _blocks_of_scan(f, carry, xs, length, bool(reverse), checkpoint)
+    return _scan(f, carry, x_leaves, x_tree, length, bool(reverse))
+
+
+def _traced_step(f: F, carry: Carry, x_leaves: Sequence[Any], x_tree: Any) -> tuple[Any, Any]:
+    """One step of a scan as a graph, and the function that knows the structure of what it stacks."""
     count = len(carry.leaves)
 
     def step(*leaves: Any) -> tuple[list[Any], tree.TreeDef]:
@@ -94,19 +113,60 @@ def scan(
 
     slices = [array_type(t.shape[1:], t.dtype, t.weak) for t in map(type_of, x_leaves)]
     body = Noting(step)
-    closed = trace_body(carry, f, body, slices)
-    outs = bind(
-        scan_p,
-        *closed.constants,
-        *carry.initial(),
-        *x_leaves,
-        graph=closed.graph,
-        consts=len(closed.constants),
-        carry=count,
-        length=length,
-        reverse=bool(reverse),
-    )
+    return trace_body(carry, f, body, slices), body
+
+
+def _scan(
+    f: F, carry: Carry, x_leaves: Sequence[Any], x_tree: Any, length: int, reverse: bool, words: str = ""
+) -> tuple[Any, Any]:
+    closed, body = _traced_step(f, carry, x_leaves, x_tree)
+    count = len(carry.leaves)
+    with noted(words):
+        outs = bind_scan(closed, carry.initial(), x_leaves, length, reverse)
     return carry.tree.unflatten(outs[:count]), body.out_tree.unflatten(outs[count:])
+
+
+def _blocks_of_scan(
+    f: F, carry: Carry, xs: Any, length: int, reverse: bool, sizes: int | str | Sequence[int]
+) -> tuple[Any, Any]:
+    """The scan over blocks of steps, whose inside the backward pass computes again."""
+    x_leaves, x_tree = tree.flatten(xs)
+    closed, _ = _traced_step(f, carry, x_leaves, x_tree)
+    kept = sum(t.nbytes for t in carry.types)
+    each = stacked_bytes(closed.graph, len(closed.constants), len(carry.leaves))
+    loop = Loop("scan", each, kept, length, exact=True)
+    if isinstance(sizes, str):
+        levels, words = within(loop, sizes)
+    else:
+        levels = levels_of("scan", sizes)
+        words = said(loop, levels)
+
+    def run(init: Any, xs: Any, length: int, levels: tuple[int, ...]) -> tuple[Any, Any]:
+        size = math.prod(levels)
+        if not levels or size >= length:
+            if levels and len(levels) > 1:
+                return run(init, xs, length, levels[:-1])
+            leaves, structure = tree.flatten(xs)
+            return _scan(f, Carry("scan", "carry", init, f), leaves, structure, length, reverse, words)
+        block = remat(lambda carry, rows: run(carry, rows, size, levels[:-1]))
+        rest = length % size
+        whole = slice(rest, length) if reverse else slice(0, length - rest)
+        other = slice(0, rest) if reverse else slice(length - rest, length)
+        rows = tree.map(lambda x: ops.slice_in_dim(x, whole.start, whole.stop), xs)
+        split = lambda x: ops.reshape(x, (length // size, size, *type_of(x).shape[1:]))  # noqa: E731
+        leaves, structure = tree.flatten(tree.map(split, rows))
+        out, ys = _scan(
+            block, Carry("scan", "carry", init, f), leaves, structure, length // size, reverse, words
+        )
+        ys = tree.map(lambda y: ops.reshape(y, (length - rest, *type_of(y).shape[2:])), ys)
+        if rest:
+            rows = tree.map(lambda x: ops.slice_in_dim(x, other.start, other.stop), xs)
+            out, ends = remat(lambda carry, rows: run(carry, rows, rest, levels[:-1]))(out, rows)
+            order = (lambda a, b: [b, a]) if reverse else (lambda a, b: [a, b])
+            ys = tree.map(lambda a, b: ops.concatenate(order(a, b), 0), ys, ends)
+        return out, ys
+
+    return run(carry.tree.unflatten(carry.initial()), xs, length, levels)
 
 
 def _pair(f: F, result: Any) -> tuple[Any, Any]:
@@ -174,7 +234,7 @@ def _stack(rows: Sequence[Any]) -> Any:
 @while_loop_carries
 @boundary
 def while_loop(
-    cond_fun: F, body_fun: F, init_val: Any, *, checkpoint: int | Sequence[int] | None = None
+    cond_fun: F, body_fun: F, init_val: Any, *, checkpoint: int | str | Sequence[int] | None = None
 ) -> Any:
     """Run `val = body_fun(val)` as long as `cond_fun(val)` holds.
 
@@ -185,8 +245,9 @@ def while_loop(
     With `checkpoint=n` the backward pass keeps what the iterations of one block of `n` compute, and of the other blocks
     only the value at their start, for one more forward pass: for N iterations memory of N/n values and n iterations
     instead of N. With a tuple, `(n, m)`, blocks of `n` blocks of `m` iterations, and so on: recursive checkpointing
-    (Griewank and Walther, "Algorithm 799: revolve", 2000). The bytes for each iteration are in the memory plan that
-    `jit(...).lower(...)` prints.
+    (Griewank and Walther, "Algorithm 799: revolve", 2000). With `checkpoint="200MB"` blocks are chosen so that what
+    is kept stays within so many bytes, for a million iterations where the budget allows that (ArgumentError where not
+    even a few fit). `jit(...).lower(...)` says what was chosen and the bytes that it needs.
 
     >>> import funcgrad as fg
     >>> fg.lax.while_loop(lambda n: n < 100, lambda n: n * 3, 1)
@@ -204,30 +265,37 @@ def while_loop(
                 carry.fit(body_fun, new)
             return new
 
-        step = _in_blocks("while_loop", checkpoint, cond_fun, step, body_fun)
+        step = _in_blocks("while_loop", checkpoint, cond_fun, step, body_fun, init_val, None)
     return _while("while_loop", cond_fun, step, body_fun, init_val)
 
 
-def _in_blocks(what: str, sizes: int | Sequence[int], cond_fun: F, body_fun: F, user: F) -> F:
+def _in_blocks(
+    what: str,
+    sizes: int | str | Sequence[int],
+    cond_fun: F,
+    body_fun: F,
+    user: F,
+    init: Any,
+    steps: int | None,
+) -> F:
     """Up to so many iterations as one, whose inside the backward pass computes again."""
-    levels = (sizes,) if hasattr(sizes, "__index__") else sizes
-    if (
-        not isinstance(levels, tuple | list)
-        or not levels
-        or any(isinstance(n, bool) or not hasattr(n, "__index__") or n < 1 for n in levels)
-    ):
-        raise ArgumentError(
-            f"{what}: checkpoint is a number of iterations, or a tuple of such, got {sizes!r}",
-            hint="checkpoint=100 keeps 100 iterations at a time; the square root of their number needs least memory",
-        )
     if config.disable_jit and state.trace.eager:
         return body_fun
+    levels = () if isinstance(sizes, str) else levels_of(what, sizes)
+    carry = Carry(what, "val", init, user)
+    body = trace_body(carry, user, lambda *v: carry.fit(user, body_fun(carry.tree.unflatten(v))), ())
+    kept = sum(t.nbytes for t in carry.types)
+    loop = Loop(what, record_bytes(body.graph, len(body.constants)), kept, steps)
+    if isinstance(sizes, str):
+        levels, words = within(loop, sizes)
+    else:
+        words = said(loop, levels)
     for count in reversed(levels):
-        body_fun = _block(what, operator.index(count), cond_fun, body_fun, user)
+        body_fun = _block(what, count, cond_fun, body_fun, user, words)
     return body_fun
 
 
-def _block(what: str, count: int, cond_fun: F, body_fun: F, user: F) -> F:
+def _block(what: str, count: int, cond_fun: F, body_fun: F, user: F, words: str) -> F:
     def going(value: Any) -> Any:
         return ops.and_(ops.lt(value[0], count), cond_fun(value[1]))
 
@@ -235,13 +303,13 @@ def _block(what: str, count: int, cond_fun: F, body_fun: F, user: F) -> F:
         return ops.add(value[0], 1), body_fun(value[1])
 
     def block(value: Any) -> Any:
-        return _while(what, going, step, user, (0, value))[1]
+        return _while(what, going, step, user, (0, value), words)[1]
 
     return remat(block)
 
 
-def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any) -> Any:
-    """A while loop whose errors speak of the function `user`."""
+def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any, words: str = "") -> Any:
+    """A while loop whose errors speak of the function `user`; `words` say of its memory what `lower` prints."""
     carry = Carry(what, "val", init, user)
     if config.disable_jit and state.trace.eager:
         value = init
@@ -257,17 +325,8 @@ def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any) -> Any:
         return [result]
 
     cond = trace_to_graph(asked, carry.types, name_of(cond_fun))
-    outs = bind(
-        while_p,
-        *cond.constants,
-        *body.constants,
-        *carry.initial(),
-        cond=cond.graph,
-        body=body.graph,
-        cond_consts=len(cond.constants),
-        body_consts=len(body.constants),
-    )
-    return unflatten(outs)
+    with noted(words):
+        return unflatten(bind_while(cond, body, carry.initial()))
 
 
 def _check_predicate(what: str, role: str, value: Any) -> None:
@@ -294,7 +353,7 @@ def fori_loop(
     init_val: Any,
     *,
     unroll: int | bool | None = None,
-    checkpoint: int | Sequence[int] | None = None,
+    checkpoint: int | str | Sequence[int] | None = None,
 ) -> Any:
     """Run `val = body_fun(i, val)` for i from `lower` up to, but not including, `upper`.
 
@@ -329,7 +388,10 @@ def fori_loop(
             return ops.lt(value[0], value[1])
 
         if checkpoint is not None:
-            step = _in_blocks("fori_loop", checkpoint, going, step, body_fun)
+            known = not (isinstance(lower, Tracer) or isinstance(upper, Tracer))
+            steps = max(int(data_of(upper)) - int(data_of(lower)), 0) if known else None
+            init = (start, stop, init_val)
+            step = _in_blocks("fori_loop", checkpoint, going, step, body_fun, init, steps)
         return _while("fori_loop", going, step, body_fun, (start, stop, init_val))[2]
     first, last = int(data_of(lower)), int(data_of(upper))
     start = first if weak else dtype.type(first)
@@ -346,17 +408,7 @@ def fori_loop(
         return [*carry.fit(body_fun, result), ops.add(leaves[-1], 1)]
 
     closed = trace_body(carry, body_fun, body, [number])
-    outs = bind(
-        scan_p,
-        *closed.constants,
-        *carry.initial(),
-        start,
-        graph=closed.graph,
-        consts=len(closed.constants),
-        carry=len(carry.leaves) + 1,
-        length=max(last - first, 0),
-        reverse=False,
-    )
+    outs = bind_scan(closed, [*carry.initial(), start], [], max(last - first, 0), False)
     return carry.tree.unflatten(outs[:-1])
 
 
@@ -435,8 +487,7 @@ def _choose(what: str, index: Any, branches: Sequence[F], operands: tuple[Any, .
     leaves, in_tree = operands_of(what, branches[0], operands)
     closed, out_tree = trace_branches(what, branches, in_tree, [type_of(x) for x in leaves])
     graphs, constants = joined([(c.graph, c.constants) for c in closed])
-    outs = bind(cond_p, index, *constants, *leaves, branches=graphs)
-    return out_tree.unflatten(outs)
+    return out_tree.unflatten(bind_cond(index, graphs, [*constants, *leaves]))
 
 
 __all__ = ["cond", "fori_loop", "scan", "switch", "while_loop"]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad import tree
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.reductions import monoid_of
@@ -273,38 +274,42 @@ def _first_of(order: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 _COMBINE = {"max": _first_of(ops.ge), "min": _first_of(ops.le), "add": ops.add, "mul": ops.mul}
 _NEUTRAL = {"max": lowest, "min": highest, "add": lambda d: 0, "mul": lambda d: 1}
 
+Values = list[Any]
+Combine = Callable[[Values, Values], Values]
+
 _SHORT_WINDOW = 8
 """Windows up to this are combined element by element, which is one kernel; longer ones by doubling."""
 
 
-def _along(x: Any, axis: int, window: int, stride: int, spread: int, combine: Callable[..., Any]) -> Any:
-    """`combine` over the windows along one axis."""
-    length = type_of(x).shape[axis]
+def _along(xs: Values, axis: int, window: int, stride: int, spread: int, combine: Combine) -> Values:
+    """`combine` over the windows along one axis of arrays of one shape."""
+    length = type_of(xs[0]).shape[axis]
     count = max((length - dilated(window, spread)) // stride + 1, 0)
 
-    def part(value: Any, start: int) -> Any:
-        shape = type_of(value).shape
+    def part(values: Values, start: int) -> Values:
+        shape = type_of(values[0]).shape
         starts, limits, strides = [0] * len(shape), list(shape), [1] * len(shape)
         starts[axis], strides[axis] = start, stride
         limits[axis] = start + (count - 1) * stride + 1 if count else start
-        return ops.slice_(value, starts, limits, strides)
+        return [ops.slice_(x, starts, limits, strides) for x in values]
 
     if window <= _SHORT_WINDOW or not count:
-        out = part(x, 0)
+        out = part(xs, 0)
         for i in range(1, window):
-            out = combine(out, part(x, i * spread))
+            out = combine(out, part(xs, i * spread))
         return out
-    out, done, size = None, 0, 1  # x has the windows of `size` elements; `out` those of `done`
+    out, done, size = None, 0, 1  # xs have the windows of `size` elements; `out` those of `done`
     while True:
         if window & size:
-            out = part(x, done * spread) if out is None else combine(out, part(x, done * spread))
+            out = part(xs, done * spread) if out is None else combine(out, part(xs, done * spread))
             done += size
         if done == window:
             return out
         shift = size * spread
-        length = type_of(x).shape[axis]
-        x = combine(
-            ops.slice_in_dim(x, 0, length - shift, axis=axis), ops.slice_in_dim(x, shift, length, axis=axis)
+        length = type_of(xs[0]).shape[axis]
+        xs = combine(
+            [ops.slice_in_dim(x, 0, length - shift, axis=axis) for x in xs],
+            [ops.slice_in_dim(x, shift, length, axis=axis) for x in xs],
         )
         size *= 2
 
@@ -323,6 +328,7 @@ def reduce_window(
     """The elements of each window combined by `computation` (lax.max, lax.add, ...), beginning from `init_value`.
 
     Args:
+        operand, init_value: an array and a number, or trees of these; `computation` then takes two such trees.
         window_dimensions, window_strides: the window's length and its step along each axis.
         padding: 'SAME', 'VALID', or (low, high) for each axis; what is added is `init_value`.
         base_dilation, window_dilation: holes between the elements of the operand, or of the window.
@@ -331,10 +337,19 @@ def reduce_window(
     >>> fg.lax.reduce_window(fg.numpy.arange(4.0), 0.0, fg.lax.add, (2,), (2,), "VALID")
     Array([1., 5.], dtype=float32)
     """
-    if isinstance(operand, tuple | list):
-        raise ArgumentError("lax.reduce_window takes one operand", hint="reduce each of them")
-    check_arrays("lax.reduce_window", operand, init_value)
-    t = type_of(operand)
+    leaves, structure = tree.flatten(operand)
+    starts = tree.leaves(init_value)
+    if not leaves or len(starts) != len(leaves):
+        raise ArgumentError(
+            f"lax.reduce_window: {len(starts)} initial values for {len(leaves)} arrays",
+            hint="give one for each",
+        )
+    check_arrays("lax.reduce_window", *leaves, *starts)
+    t = type_of(leaves[0])
+    if any(type_of(x).shape != t.shape for x in leaves):
+        raise ShapeError(
+            f"reduce_window of arrays {', '.join(str(type_of(x)) for x in leaves)}", hint="give one shape"
+        )
     rank = t.ndim
     window, strides = _each(window_dimensions, rank), _each(window_strides, rank)
     base, spread = _each(base_dilation, rank), _each(window_dilation, rank)
@@ -346,18 +361,35 @@ def reduce_window(
     lengths = [dilated(n, b) for n, b in zip(t.shape, base)]
     if isinstance(padding, str):
         padding = padtype_to_pads(lengths, [dilated(k, d) for k, d in zip(window, spread)], strides, padding)
-    operand, init_value = same_dtype("reduce_window", operand, init_value)
-    name = monoid_of(lambda a, b: [computation(a, b)], [t.dtype])
-    combine = _COMBINE.get(name or "", computation)
+    pairs = [same_dtype("reduce_window", x, start) for x, start in zip(leaves, starts)]
+
+    def combine(a: Values, b: Values) -> Values:
+        return tree.leaves(computation(structure.unflatten(a), structure.unflatten(b)))
+
+    name = monoid_of(
+        lambda *xs: combine(list(xs[: len(pairs)]), list(xs[len(pairs) :])),
+        [type_of(x).dtype for x, _ in pairs],
+    )
+    if name in _COMBINE:
+        known = _COMBINE[name]
+        combined: Combine = lambda a, b: list(map(known, a, b))  # noqa: E731
+    else:
+        combined = combine
     config = [(int(low), int(high), b - 1) for (low, high), b in zip(padding, base)]
-    x = ops.pad(operand, init_value, config)
+    xs = [ops.pad(x, start, config) for x, start in pairs]
     for axis in reversed(range(rank)):
         if window[axis] != 1 or strides[axis] != 1:
-            x = _along(x, axis, window[axis], strides[axis], spread[axis], combine)
-    known = name in _NEUTRAL and isinstance(init_value, np.generic | int | float)
-    if known and init_value == t.dtype.type(_NEUTRAL[name](t.dtype)):
-        return x
-    return combine(ops.broadcast_to(init_value, type_of(x).shape), x)
+            xs = _along(xs, axis, window[axis], strides[axis], spread[axis], combined)
+    if not all(_is_neutral(name, start, type_of(x).dtype) for x, start in pairs):
+        shape = type_of(xs[0]).shape
+        xs = combined([ops.broadcast_to(start, shape) for _, start in pairs], xs)
+    return structure.unflatten(xs)
+
+
+def _is_neutral(name: str | None, start: Any, dtype: np.dtype) -> bool:
+    """Whether a start value is known to change nothing."""
+    known = name in _NEUTRAL and isinstance(start, np.generic | int | float)
+    return known and bool(start == dtype.type(_NEUTRAL[name](dtype)))  # type: ignore[index]
 
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Elementwise operations under the names of `jax.lax`: strict in shape and dtype; funcgrad.numpy promotes.
 
-Operands have one dtype and one shape, in which an axis of length 1 goes with any; a scalar goes with any shape, and
+Operands have one dtype and as many axes, of which those of length 1 are repeated; a scalar goes with any shape, and
 a Python number takes the dtype of the array. Owns no computation: each function binds the primitive of its name.
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import dtypes
+from funcgrad import dtypes, tree
+from funcgrad.custom_rules import custom_jvp
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
-from funcgrad.numpy.promotion import broadcast, cast, check_arrays, result_dtype
+from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
-from funcgrad.trace.core import PYTHON_SCALARS, type_of
-from funcgrad.tree import map as map_tree
+from funcgrad.trace.core import PYTHON_SCALARS, as_array, type_of
 
 
 def same_dtype(name: str, *operands: Any) -> list[Any]:
@@ -39,18 +39,22 @@ def same_dtype(name: str, *operands: Any) -> list[Any]:
     return [cast(x, dtype) if x.__class__ in PYTHON_SCALARS else x for x in operands]
 
 
+def _repeated(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+    """Two operands of as many axes in one shape: axes of length 1 are repeated."""
+    a, b = type_of(x), type_of(y)
+    if any(m != n and 1 not in (m, n) for m, n in zip(a.shape, b.shape)):
+        raise ShapeError(
+            f"lax.{name} takes operands of one shape (or scalars), got {a} and {b}",
+            hint="lengths of an axis have to be equal, or one of them 1",
+        )
+    shape = [n if m == 1 else m for m, n in zip(a.shape, b.shape)]
+    return ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
+
+
 def _operation(
     name: str, operation: Callable[..., Any], arity: int, doc: str, inexact: bool = False
 ) -> Callable[..., Any]:
     """The function `name` of one or two operands over a primitive; `inexact`: Python ints mean floats."""
-
-    def broadcasts(x: Any, y: Any) -> bool:
-        left, right = type_of(x).shape, type_of(y).shape
-        return (
-            len(left) == len(right)
-            and left != right
-            and all(m == n or 1 in (m, n) for m, n in zip(left, right))
-        )
 
     def prepared(operands: tuple[Any, ...]) -> list[Any]:
         if inexact:
@@ -67,7 +71,10 @@ def _operation(
         @boundary
         def function(x: Any, y: Any) -> Any:
             x, y = prepared((x, y))
-            return operation(*(broadcast(f"lax.{name}", (x, y)) if broadcasts(x, y) else (x, y)))
+            a, b = type_of(x).shape, type_of(y).shape
+            if a != b and a and len(a) == len(b):
+                x, y = _repeated(name, x, y)
+            return operation(x, y)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -242,36 +249,64 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
 
 
 def dtype(x: Any) -> np.dtype:
-    """The dtype of an array or number."""
-    return type_of(x).dtype
+    """The dtype of an array or number, or that a type stands for.
 
-
-_FORMATS = {
-    (8, 23): dtypes.float32,
-    (11, 52): dtypes.float64,
-    (5, 10): dtypes.float16,
-    (8, 7): dtypes.bfloat16,
-}
-"""Floats by their bits of exponent and mantissa."""
+    >>> import funcgrad as fg
+    >>> fg.lax.dtype(1.5), fg.lax.dtype(float)
+    (dtype('float32'), dtype('float32'))
+    """
+    return dtypes.as_dtype(x) if isinstance(x, np.dtype | type | str) else type_of(x).dtype
 
 
 @boundary
 def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Any:
-    """The operand rounded as a float of fewer bits would round it; for the formats that funcgrad has.
+    """The operand, of a float dtype, rounded to the nearest float of so many bits, half to even; of its own dtype.
 
-    >>> reduce_precision(np.float32(1.001), 8, 7).item()
-    1.0
+    What is too large for the exponent becomes infinite, what is too small 0. The derivative is rounded likewise.
+
+    >>> reduce_precision(np.float32(1.2345), 5, 3).item()
+    1.25
     """
-    rounded = _FORMATS.get((exponent_bits, mantissa_bits))
-    if rounded is None:
+    (t,) = check_arrays("lax.reduce_precision", operand)
+    if not dtypes.is_float(t.dtype):
+        raise DTypeError(f"reduce_precision takes floats, got {t}", hint="convert it with .astype(float)")
+    if exponent_bits < 1 or mantissa_bits < 0:
         raise ArgumentError(
             f"reduce_precision to {exponent_bits} exponent and {mantissa_bits} mantissa bits",
-            hint="use the bits of float16 (5, 10), bfloat16 (8, 7), float32 (8, 23) or float64 (11, 52)",
+            hint="at least 1 and 0 bits, as in (5, 10) of float16 and (8, 7) of bfloat16",
         )
-    own = type_of(operand).dtype
-    return ops.convert(ops.convert(operand, rounded), own) if rounded.itemsize <= own.itemsize else operand
+
+    @custom_jvp
+    def rounded(x: Any) -> Any:
+        return _rounded(x, exponent_bits, mantissa_bits)
+
+    rounded.defjvp(lambda primals, tangents: (rounded(*primals), rounded(*tangents)))
+    return rounded(operand)
+
+
+def _rounded(x: Any, exponent_bits: int, mantissa_bits: int) -> Any:
+    own = type_of(x).dtype
+    wide = dtypes.compute_dtype(own)
+    info = np.finfo(wide)
+    word = np.dtype(f"u{wide.itemsize}")
+    x = ops.convert(x, wide)
+    bits = ops.apply("bitcast_convert_type", x, new_dtype=word)
+    dropped = info.nmant - mantissa_bits
+    if dropped > 0:  # add less than a half, or exactly a half where the last bit that stays is 1
+        odd = ops.and_(ops.shift_right_logical(bits, word.type(dropped)), word.type(1))
+        bits = ops.add(bits, ops.add(word.type((1 << (dropped - 1)) - 1), odd))
+        bits = ops.and_(bits, word.type((2 ** (8 * word.itemsize) - 1) ^ ((1 << dropped) - 1)))
+    rounded = ops.apply("bitcast_convert_type", bits, new_dtype=wide)
+    if exponent_bits < info.iexp:
+        bias = 2 ** (exponent_bits - 1) - 1
+        size = ops.abs_(rounded)
+        signed = ops.mul(ops.sign(rounded), wide.type(1))
+        rounded = ops.select(ops.ge(size, wide.type(2.0 ** (bias + 1))), ops.mul(signed, np.inf), rounded)
+        rounded = ops.select(ops.lt(size, wide.type(2.0 ** (1 - bias))), ops.mul(rounded, 0), rounded)
+    finite = ops.is_finite(x)
+    return ops.convert(ops.select(finite, rounded, x), own)
 
 
 def optimization_barrier(operand: Any, /) -> Any:
-    """The operand, an array or a tree of arrays, through which a compiler moves nothing."""
-    return map_tree(ops.optimization_barrier, operand)
+    """The operand, a tree of arrays, through which a compiler moves nothing."""
+    return tree.map(lambda x: ops.optimization_barrier(as_array(x)), operand)

@@ -20,9 +20,7 @@ from funcgrad.lower.lowered import BranchStep, Lowered, RegionStep, ScanStep, Ta
 from funcgrad.lower.memory import ALIGNMENT, aligned
 from funcgrad.lower.placement import Buffer, Operand, Placement, place
 from funcgrad.passes import pipeline
-
-RECORD_ALIGNMENT = 16
-"""What the bytes of a value on a tape are a multiple of: the alignment of memory from the system."""
+from funcgrad.prims.control_pull import RECORD_ALIGNMENT
 
 Lower = Callable[[Graph, Collection[Var]], Lowered]
 

@@ -58,7 +58,8 @@ def array(
 ) -> Array:
     """An array of the given data: numbers, nested lists of numbers or arrays, NumPy arrays, traced values.
 
-    Python floats become the default float (float32), ints the default int (int64); NumPy data keeps its dtype.
+    Python floats become the default float (float32), ints the default int (int64); NumPy data keeps its dtype. As in
+    JAX, a single Python number stays *weak*: it takes the dtype of what it is combined with.
 
     >>> import funcgrad.numpy as fnp
     >>> fnp.array([1.0, 2.0])
@@ -73,14 +74,15 @@ def array(
 def _array(value: Any, dtype: np.dtype | None, copy: bool) -> Any:
     if isinstance(value, ArrayMethods):
         t = type_of(value)
-        converted = ops.convert(value, dtype if dtype is not None else t.dtype)
+        converted = value if dtype is None else ops.convert(value, dtype)
         if copy and converted is value and value.__class__ is Array:
             return Array(value._data, t)  # the same memory, since arrays never change
         return converted
     kind = scalar_kind(value)
     if kind is not None:
         wanted = dtype or dtypes.of_python_scalar(kind)
-        return Array(np.asarray(_number(value, wanted)), array_type((), wanted, False))
+        weak = dtype is None and not dtypes.is_bool(wanted)
+        return Array(np.asarray(_number(value, wanted)), array_type((), wanted, weak))
     if isinstance(value, list | tuple):
         return _from_sequence(value, dtype)
     if not is_operand(value):
@@ -155,9 +157,8 @@ def asarray(
     if copy is False and not (
         isinstance(a, ArrayMethods) and (dtype is None or type_of(a).dtype == dtypes.as_dtype(dtype))
     ):
-        raise ValueError(
-            f"asarray: {type(a).__name__} cannot become an array of dtype {dtype} without a copy"
-        )
+        kept = "" if dtype is None else f" of dtype {dtype}"
+        raise ValueError(f"asarray: {type(a).__name__} cannot become an array{kept} without a copy")
     return array(a, dtype, device=device)
 
 
@@ -339,9 +340,8 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: 
     check_device(device)
     wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
     if isinstance(k, Tracer):
-        distance = np.arange(N if M is None else M)[None, :] - np.arange(N)[:, None]
-        place = ops.broadcast_to(ops.convert(k, distance.dtype), distance.shape)
-        return ops.convert(ops.eq(distance, place), wanted)
+        size = N, N if M is None else M
+        return ops.convert(ops.and_(_below(*size, k), ops.not_(_below(*size, k - 1))), wanted)
     return Array(np.eye(N, M, k).astype(wanted))
 
 
@@ -353,16 +353,24 @@ def identity(n: int, dtype: Any = None) -> Array:
 
 @boundary
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
-    """Ones at and below the k-th diagonal."""
-    return Array(np.tri(N, M, k).astype(dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)))
+    """Ones at and below the k-th diagonal of an N x M matrix, zeros above; `k` may be a traced integer."""
+    wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
+    return ops.convert(_below(N, N if M is None else M, k), wanted)
 
 
-def _triangle(m: Any, k: int, lower: bool) -> Any:
+def _below(rows: int, columns: int, k: Any) -> Any:
+    """Where an element is at or below the k-th diagonal; `k` may be a traced integer."""
+    if not isinstance(k, Tracer):
+        return Array(np.tri(rows, columns, k, dtype=bool))
+    distance = np.arange(columns)[None, :] - np.arange(rows)[:, None]
+    return ops.le(distance, ops.broadcast_to(ops.convert(k, distance.dtype), distance.shape))
+
+
+def _triangle(m: Any, k: Any, lower: bool) -> Any:
     t = type_of(m)
-    rows, columns = t.shape[-2:]
-    mask = np.tri(rows, columns, k if lower else k - 1, dtype=bool)
-    mask = mask if lower else ~mask
-    chosen = ops.broadcast_to(Array(mask), t.shape)
+    mask = _below(*t.shape[-2:], k if lower else k - 1)
+    mask = mask if lower else ops.not_(mask)
+    chosen = ops.broadcast_to(mask, t.shape)
     return ops.select(chosen, m, 0)
 
 
@@ -436,4 +444,4 @@ def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0
 def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> Array:
     """`x` in another dtype. Complex numbers lose their imaginary parts; floats round towards zero to integers."""
     check_device(device)
-    return ops.convert(asarray(x), dtypes.as_dtype(dtype))
+    return ops.convert(asarray(x), dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype))

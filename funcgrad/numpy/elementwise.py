@@ -408,7 +408,7 @@ def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool
 
 @boundary
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
-    """Whether shapes and all elements are equal."""
+    """Whether shapes and all elements are equal, of arrays or nested lists."""
     a1, a2 = asarray(a1), asarray(a2)
     if type_of(a1).shape != type_of(a2).shape:
         return Array(np.asarray(False))
@@ -420,9 +420,9 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
 
 @boundary
 def array_equiv(a1: Any, a2: Any) -> Any:
-    """Whether the arrays broadcast together and all elements are then equal."""
+    """Whether arrays or nested lists broadcast together and all elements are then equal."""
     try:
-        return _everywhere(equal(a1, a2))
+        return _everywhere(equal(asarray(a1), asarray(a2)))
     except ValueError:
         return Array(np.asarray(False))
 

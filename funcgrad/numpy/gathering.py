@@ -49,9 +49,18 @@ def take(
 
 @boundary
 def take_along_axis(
-    arr: Any, indices: Any, axis: int | None = -1, mode: str | None = None, fill_value: Any = None
+    arr: Any,
+    indices: Any,
+    axis: int | None = -1,
+    mode: str | None = None,
+    fill_value: Any = None,
+    *,
+    wrap_negative_indices: bool = True,
 ) -> Any:
-    """Along `axis`, for each line of `arr`, the elements at that line of `indices`; other axes broadcast."""
+    """Along `axis`, for each line of `arr`, the elements at that line of `indices`; other axes broadcast.
+
+    `mode` as of an index, and "one_hot": by a sum over all elements, of which those out of bounds give 0.
+    """
     x, positions = asarray(arr), _whole_numbers("take_along_axis", indices)
     if axis is None:
         x, axis = ravel(x), 0
@@ -67,7 +76,25 @@ def take_along_axis(
         line = [1] * len(ps)
         line[d] = n
         index.append(positions if d == number else np.arange(n).reshape(line))
-    return indexing.get(x, tuple(index), mode or "fill", fill_value)
+    if mode == "one_hot":
+        return _by_sum(x, positions, number, wrap_negative_indices)
+    return indexing.get(
+        x, tuple(index), mode or "fill", fill_value, wrap_negative_indices=wrap_negative_indices
+    )
+
+
+def _by_sum(x: Any, positions: Any, axis: int, wrap: bool) -> Any:
+    """The elements of `x` at positions along `axis`, 0 where there are none."""
+    length = type_of(x).shape[axis]
+    if wrap:
+        positions = ops.select(ops.lt(positions, 0), ops.add(positions, length), positions)
+    places = ops.expand_dims(positions, (axis,))
+    shape = list(type_of(places).shape)
+    shape[axis] = length
+    numbers = ops.iota(type_of(positions).dtype, shape, axis)
+    values = ops.broadcast_to(ops.expand_dims(x, (axis + 1,)), shape)
+    chosen = ops.select(ops.eq(numbers, ops.broadcast_to(places, shape)), values, 0)
+    return ops.apply("reduce_sum", chosen, axes=(axis,))
 
 
 def _known(name: str, what: Any) -> Any:
@@ -82,7 +109,10 @@ def _known(name: str, what: Any) -> Any:
 
 @boundary
 def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False) -> Any:
-    """`arr` without the elements (along `axis`, the slices) at the positions `obj`."""
+    """`arr` without the elements (along `axis`, the slices) at the positions `obj`.
+
+    Under jit `obj` may be traced where it is one position, or several with `assume_unique_indices`.
+    """
     x = asarray(arr)
     if axis is None:
         x, axis = ravel(x), 0
@@ -92,6 +122,12 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
         kept = np.arange(max(length - 1, 0))
         at = _all_of(obj, length, kept)
         return take(x, ops.select(ops.lt(kept, at), kept, kept + 1), number)
+    if isinstance(obj, Tracer) and assume_unique_indices and dtypes.is_integer(type_of(obj).dtype):
+        gone = ops.full((length,), False, dtypes.bool_)
+        gone = indexing.At(gone)[ravel(obj)].set(True)
+        count = max(length - type_of(obj).size, 0)
+        kept = nonzero(ops.not_(gone), size=count, fill_value=0)[0]
+        return take(x, kept, number)
     return take(x, np.delete(np.arange(length), _known("delete", obj)), number)
 
 

@@ -38,6 +38,8 @@ class _Grid:
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
             return _range(key)
+        if not key:
+            return [] if self.sparse else Array(np.zeros(0, dtypes.default_int()))
         lines = promote("mgrid", *[_range(k) for k in key])
         grid = meshgrid(*lines, indexing="ij", sparse=self.sparse)
         if self.sparse:

@@ -17,14 +17,100 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array, ArrayMethods
 from funcgrad.errors import ArgumentError, ImmutableError, IndexingError, boundary, hide_internal_frames
+from funcgrad.ir.types import array_type
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, promote
 from funcgrad.prims.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
+from funcgrad.records import record
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, Tracer, state, type_of
+from funcgrad.trace.graph_trace import trace_to_graph
 
 
 def _is_array(entry: Any) -> bool:
     return isinstance(entry, ArrayMethods | np.ndarray | np.generic)
+
+
+@record
+class Slice:
+    """As an index `size` positions from `start` on, which may be traced, every `stride`-th; `ds` makes it."""
+
+    start: Any
+    size: int
+    stride: int = 1
+
+
+@boundary
+def ds(start: Any, size: int | None = None, stride: int | None = None) -> Any:
+    """As an index `size` positions from `start` on, which may be traced, every `stride`-th; `ds(n)` is `:n`.
+
+    Where the slice does not fit, it is moved until it does when reading, and dropped when writing.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.jit(lambda x, i: x[fg.ds(i, 2)])(jnp.arange(10), 4).tolist()
+    [4, 5]
+    """
+    if size is None:
+        if start is not None and not isinstance(start, int | np.integer):
+            raise IndexingError(
+                f"ds(n) stands for the first n positions, got {start!r:.60}",
+                hint="write ds(start, size) for `size` positions from a traced start on",
+            )
+        return slice(None, start, stride)
+    if not isinstance(size, int | np.integer) or size < 0:
+        raise IndexingError(
+            f"ds: size has to be an int of at least 0, got {size!r:.60}",
+            hint="the shape of the result depends on it: only the start may be traced",
+        )
+    return Slice(start, int(size), 1 if stride is None else int(stride))
+
+
+def _given(index: Any) -> tuple[Any, ...]:
+    """The entries of an index. Lists among several are arrays, as in NumPy."""
+    if not isinstance(index, tuple):
+        return (index,)
+    return tuple([_of_list(e) if e.__class__ is list else e for e in index])
+
+
+def _unwrapped(index: Any) -> tuple[Any, ...]:
+    """The index with arrays in place of negative integers, for which the mode says what they mean."""
+    return tuple([np.asarray(e) if isinstance(e, int) and e < 0 else e for e in _given(index)])
+
+
+def _of_list(entry: list[Any]) -> Any:
+    if any(isinstance(e, Tracer) for e in entry):
+        return ops.concatenate([ops.reshape(e, (1,)) for e in entry], 0)
+    array = np.asarray(entry)
+    return array if array.size else array.astype(np.int64)
+
+
+def _with_slices(x: Any, index: Any) -> tuple[Any, Any, Any]:
+    """`x` cut by what `ds` made in `index`, the rest of the index, and whether each of these slices fits."""
+    given = _given(index)
+    if not any(e.__class__ is Slice for e in given):
+        return x, index, True
+    t, entries, axis, fits = type_of(x), [], 0, True
+    used = [1 if e.__class__ is Slice else sum(map(_axes_used, _entry(t, e))) for e in given]
+    for k, entry in enumerate(given):
+        if entry is Ellipsis:
+            axis = max(t.ndim - sum(used[k + 1 :]), axis)
+        elif entry.__class__ is Slice:
+            if axis >= t.ndim:
+                break
+            length, extent = t.shape[axis], max((entry.size - 1) * entry.stride + 1, 0)
+            if extent > length:
+                raise IndexingError(
+                    f"ds(start, {entry.size}, {entry.stride}) does not fit into axis {axis} of {t}",
+                    hint="take fewer positions than the axis has",
+                )
+            start = _positions(entry.start, length)
+            fits = ops.and_(fits, ops.and_(ops.ge(start, 0), ops.le(start, length - extent)))
+            starts = [start if d == axis else np.int64(0) for d in range(t.ndim)]
+            shape = type_of(x).shape
+            x = ops.dynamic_slice(x, starts, [extent if d == axis else n for d, n in enumerate(shape)])
+            entry = slice(None, None, entry.stride)
+        entries.append(entry)
+        axis += used[k]
+    return x, tuple(entries), fits
 
 
 def _plan(t: Any, index: Any) -> list[Any]:
@@ -32,9 +118,8 @@ def _plan(t: Any, index: Any) -> list[Any]:
 
     An entry is an int in bounds, a slice with known bounds, or an array of integers.
     """
-    given = index if isinstance(index, tuple) else (index,)
     entries: list[Any] = []
-    for entry in given:
+    for entry in _given(index):
         entries.extend(_entry(t, entry))
     used = sum(_axes_used(e) for e in entries)
     if used > t.ndim:
@@ -91,7 +176,7 @@ def _is_truth_value(entry: Any) -> bool:
 
 def _without_truth_values(x: Any, index: Any) -> tuple[Any, Any]:
     """`x` with an axis of length 1 for each boolean without axes in `index`, and that boolean as an index of it."""
-    given = index if isinstance(index, tuple) else (index,)
+    given = _given(index)
     if not any(map(_is_truth_value, given)):
         return x, index
     t, entries, new, place = type_of(x), [], [], 0
@@ -247,9 +332,14 @@ def get(
     fill_value: Any = None,
     indices_are_sorted: bool = False,
     unique_indices: bool = False,
+    wrap_negative_indices: bool = True,
 ) -> Any:
-    """x[index]. `mode` says what happens out of bounds: clip (the default), fill (with `fill_value`)."""
+    """x[index]. `mode` says what happens out of bounds: clip (the default), fill (with `fill_value`); unless
+    `wrap_negative_indices`, negative positions are out of bounds too."""
     how = _mode(mode, True)
+    if not wrap_negative_indices:
+        index = _unwrapped(index)
+    x, index, _ = _with_slices(x, index)
     x, index = _without_truth_values(x, index)
     plan = _plan(type_of(x), index)
     advanced = any(_is_array(e) for e in plan)
@@ -259,8 +349,10 @@ def get(
         return x
     axes = [d for d, e in enumerate(entries) if _is_array(e)]
     shape = type_of(x).shape
-    arrays = [_wrapped(entries[d], shape[d], how) for d in axes]
+    arrays = [_wrapped(entries[d], shape[d], how, wrap_negative_indices) for d in axes]
     how = _mode_of(how, arrays, axes, shape)
+    if any(shape[d] == 0 for d in axes):
+        return _of_nothing(x, arrays, axes, fill_value if how is GatherScatterMode.FILL_OR_DROP else None)
     known = all(isinstance(a, np.ndarray | np.generic) for a in arrays)
     if x.__class__ is Array and state.trace is EAGER and known and how is not GatherScatterMode.FILL_OR_DROP:
         clipped = iter([np.clip(a, 0, max(shape[d] - 1, 0)) for a, d in zip(arrays, axes)])
@@ -294,6 +386,21 @@ def get(
     )
 
 
+def _of_nothing(x: Any, arrays: Sequence[Any], axes: Sequence[int], fill_value: Any) -> Any:
+    """What positions on empty axes select: nothing, or `fill_value`; an error where there is neither."""
+    t = type_of(x)
+    _, lead = _indices(arrays)
+    shape = [n for d, n in enumerate(t.shape) if d not in axes]
+    if 0 not in (*lead, *shape) and fill_value is None:
+        raise IndexingError(
+            f"positions on an empty axis of {t}",
+            hint="check x.size before, or use a slice, which may be empty",
+        )
+    start = axes[0] if list(axes) == list(range(axes[0], axes[0] + len(axes))) else 0
+    shape[start:start] = lead
+    return ops.full(shape, 0 if fill_value is None else fill_value, t.dtype)
+
+
 def _in_bounds(arrays: Sequence[Any], axes: Sequence[int], shape: Sequence[int]) -> bool:
     """Whether all positions are known and inside."""
     return all(
@@ -302,8 +409,8 @@ def _in_bounds(arrays: Sequence[Any], axes: Sequence[int], shape: Sequence[int])
     )
 
 
-def _wrapped(entry: Any, length: int, mode: str) -> Any:
-    positions = _positions(entry, length)
+def _wrapped(entry: Any, length: int, mode: str, negative: bool = True) -> Any:
+    positions = _positions(entry, length if negative else 0)
     if mode != "wrap":
         return positions
     return np.mod(positions, length) if isinstance(positions, np.ndarray | np.generic) else positions % length
@@ -414,30 +521,40 @@ class AtIndex:
         fill_value: Any = None,
         indices_are_sorted: bool = False,
         unique_indices: bool = False,
+        wrap_negative_indices: bool = True,
     ) -> Any:
         """x[index], with a choice of what happens out of bounds."""
-        return get(self.array, self.index, mode, fill_value, indices_are_sorted, unique_indices)
+        options = indices_are_sorted, unique_indices, wrap_negative_indices
+        return get(self.array, self.index, mode, fill_value, *options)
 
     @boundary
     def apply(self, function: Any, **options: Any) -> Any:
-        """`function` of the elements there; of elements that known positions name n times, n times."""
-        values = self.get(mode=options.get("mode"))
-        out = self.set(function(values), **options)
-        entries = self.index if isinstance(self.index, tuple) else (self.index,)
-        known = tuple([e._data if e.__class__ is Array else e for e in entries])
-        if not any(isinstance(e, np.ndarray) for e in known) or any(isinstance(e, Tracer) for e in known):
-            return out
-        often = np.zeros(type_of(self.array).shape, np.int32)
-        try:
-            np.add.at(often, known, 1)
-        except IndexError:  # out of bounds: such elements are not there
-            return out
-        for number in range(1, int(often.max(initial=0))):
-            values = out.at[self.index].get(mode=options.get("mode"))
-            out = out.at[self.index].set(
-                ops.select(often[known] > number, function(values), values), **options
-            )
-        return out
+        """`function`, which works element by element, of what is there; n times of an element named n times."""
+        found = self.get(mode=options.get("mode"))
+        if options.get("unique_indices") or not any(map(_is_array, _given(self.index))):
+            return self.set(function(found), **options)
+        zeros = ops.full(type_of(self.array).shape, 0, dtypes.int32)
+        times = At(At(zeros)[self.index].add(1, **options))[self.index].get(mode=options.get("mode"))
+        most = ops.apply("reduce_max", times, axes=tuple(range(type_of(times).ndim)))
+
+        def once_more(n: Any, x: Any) -> list[Any]:
+            return [ops.add(n, 1), ops.select(ops.lt(n, times), cast(function(x), type_of(x).dtype), x)]
+
+        types = [array_type((), dtypes.int32), type_of(found)]
+        body = trace_to_graph(once_more, types, "apply")
+        cond = trace_to_graph(lambda n, x: [ops.lt(n, most)], types, "apply")
+        (_, values) = ops.apply(
+            "while",
+            *cond.constants,
+            *body.constants,
+            np.int32(0),
+            found,
+            cond=cond.graph,
+            body=body.graph,
+            cond_consts=len(cond.constants),
+            body_consts=len(body.constants),
+        )
+        return self.set(values, **options)
 
     @boundary
     def divide(self, values: Any, **options: Any) -> Any:
@@ -469,8 +586,10 @@ def _scattering(method: str, kind: str, doc: str) -> Any:
         unique_indices: bool = False,
         mode: Any = None,
         fill_value: Any = None,
+        wrap_negative_indices: bool = True,
     ) -> Any:
-        return scatter(kind, self.array, self.index, values, mode, unique_indices, indices_are_sorted)
+        options = unique_indices, indices_are_sorted, wrap_negative_indices
+        return scatter(kind, self.array, self.index, values, mode, *options)
 
     change.__name__ = method
     change.__qualname__ = f"AtIndex.{method}"
@@ -498,14 +617,19 @@ def scatter(
     mode: Any = None,
     unique_indices: bool = False,
     indices_are_sorted: bool = False,
+    wrap_negative_indices: bool = True,
 ) -> Any:
     """`x` with `values` put (added, ...) at `index`; values broadcast to the shape of x[index]."""
     how = _mode(mode, False)
     check_arrays("at[...]", values)
+    if not wrap_negative_indices:
+        index = _unwrapped(index)
+    if any(e.__class__ is Slice for e in _given(index)):
+        return _scatter_flat(kind, x, index, cast(values, type_of(x).dtype), how, unique_indices)
     wider, index = _without_truth_values(x, index)
     if wider is not x:
-        changed = scatter(kind, wider, index, values, mode, unique_indices, indices_are_sorted)
-        return ops.reshape(changed, type_of(x).shape)
+        options = unique_indices, indices_are_sorted, wrap_negative_indices
+        return ops.reshape(scatter(kind, wider, index, values, mode, *options), type_of(x).shape)
     t = type_of(x)
     plan = _plan(t, index)
     values = cast(values, t.dtype)
@@ -530,7 +654,12 @@ def scatter(
             layout.append(("array", axis))
             axes.append(axis)
             arrays.append(
-                _wrapped(np.asarray(entry) if isinstance(entry, int) else entry, t.shape[axis], how)
+                _wrapped(
+                    np.asarray(entry) if isinstance(entry, int) else entry,
+                    t.shape[axis],
+                    how,
+                    wrap_negative_indices,
+                )
             )
         axis += 1
     lead: tuple[int, ...] = ()
@@ -587,10 +716,13 @@ def _fitted(values: Any, shape: tuple[int, ...], t: Any, index: Any) -> Any:
 
 
 def _scatter_flat(kind: str, x: Any, index: Any, values: Any, mode: Any, unique: bool) -> Any:
-    """By positions in the flat array: for slices with steps."""
+    """By positions in the flat array: for slices with steps, and with traced starts."""
     t = type_of(x)
-    numbers = Array(np.arange(t.size).reshape(t.shape))
+    numbers: Any = Array(np.arange(t.size).reshape(t.shape))
+    numbers, index, fits = _with_slices(numbers, index)
     places = get(numbers, index, mode, t.size)
+    if fits is not True:
+        places = ops.select(ops.broadcast_to(fits, type_of(places).shape), places, t.size)
     values = _fitted(values, type_of(places).shape, t, index)
     flat = scatter(
         kind,

@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError
-from funcgrad.trace.core import PYTHON_SCALARS, type_of
+from funcgrad.trace.core import PYTHON_SCALARS, is_operand, type_of
 
 _FAMILIES = {
     "bool": (dtypes.bool_,),
@@ -55,8 +55,8 @@ def iterable(y: Any) -> bool:
 
 
 def iscomplexobj(x: Any) -> bool:
-    """Whether the dtype of `x` is complex."""
-    return dtypes.is_complex(type_of(x).dtype)
+    """Whether the dtype of `x`, an array, a number or a nested list, is complex."""
+    return dtypes.is_complex(type_of(x).dtype) if is_operand(x) else bool(np.iscomplexobj(x))
 
 
 def isrealobj(x: Any) -> bool:

@@ -167,6 +167,15 @@ def kron(a: Any, b: Any) -> Any:
     return ops.reshape(ops.mul(left, right), [m * n for m, n in zip(sx, sy)])
 
 
+def _in_space(v: Any, axis: int, both: Any) -> Any:
+    """A vector of the plane with a third component of 0, where the other vector has one."""
+    (d,) = canonical_axes("cross", axis, v)
+    lengths = {type_of(u).shape[canonical_axes("cross", axis, u)[0]] for u in both}
+    if lengths != {2, 3} or type_of(v).shape[d] == 3:
+        return v
+    return ops.pad(v, type_of(v).dtype.type(0), [(0, int(k == d), 0) for k in range(type_of(v).ndim)])
+
+
 @boundary
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     """The cross product of vectors of length 3 (or 2, which gives its only component).
@@ -183,11 +192,12 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
         x = ops.moveaxis(x, first, type_of(x).ndim - 1)
         y = ops.moveaxis(y, second, type_of(y).ndim - 1)
         result = cross(x, y)
-        if type_of(x).shape[-1] == 2:
+        if type_of(result).ndim < max(type_of(x).ndim, type_of(y).ndim):
             return result
         (last,) = canonical_axes("cross", axisc, result)
         return ops.moveaxis(result, type_of(result).ndim - 1, last)
     axis = -1 if axis is None else axis
+    x, y = (_in_space(v, axis, (x, y)) for v in (x, y))
     shape = broadcast_shapes(type_of(x).shape, type_of(y).shape)
     x, y = ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
     (d,) = canonical_axes("cross", axis, x)

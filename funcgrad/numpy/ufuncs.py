@@ -14,6 +14,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import DTypeError, boundary, hide_internal_frames, with_arrays
+from funcgrad.ir.types import array_type
 from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
@@ -21,6 +22,11 @@ from funcgrad.trace.core import EAGER, state, type_of
 _ndarray = np.ndarray
 _NUMBERS = {float: frozenset("fc"), int: frozenset("fciu")}
 """By the kind of a Python number: the kinds of dtypes that it gives way to."""
+
+
+def _weak(out: np.ndarray, like: np.ndarray) -> Array:
+    """The result of an operation on weak operands; that of a comparison is not weak."""
+    return Array(out, array_type(out.shape, out.dtype, out.dtype == like.dtype))
 
 
 def straight_to_numpy(
@@ -35,18 +41,21 @@ def straight_to_numpy(
 
     def function(x: Any, y: Any, /) -> Any:
         if x.__class__ is Array and state.trace is EAGER:
-            a, weak = x._data, x._type
-            if (weak is None or not weak.weak) and not (inexact and a.dtype.kind not in "fc"):
+            a, t = x._data, x._type
+            weak = t is not None and t.weak
+            if not (inexact and a.dtype.kind not in "fc"):
                 kind = y.__class__
                 try:
                     if kind is Array:
-                        b, weak = y._data, y._type
-                        if a.dtype == b.dtype and (weak is None or not weak.weak):
+                        b, t = y._data, y._type
+                        if a.dtype == b.dtype:
                             out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
-                            return Array(out if out.__class__ is _ndarray else np.asarray(out))
+                            out = out if out.__class__ is _ndarray else np.asarray(out)
+                            return _weak(out, a) if weak and t is not None and t.weak else Array(out)
                     elif kind in _NUMBERS and a.dtype.kind in _NUMBERS[kind]:
                         out = state.quiet(ufunc, y, a) if swap else state.quiet(ufunc, a, y)
-                        return Array(out if out.__class__ is _ndarray else np.asarray(out))
+                        out = out if out.__class__ is _ndarray else np.asarray(out)
+                        return _weak(out, a) if weak else Array(out)
                 except (ValueError, TypeError, OverflowError):
                     pass  # `general` says it better
         try:

@@ -1,8 +1,8 @@
 """The primitive `cond`: runs one of several graphs, chosen by an int32 that is limited to their number.
 
 Operands are (index, operands of every branch). All branches have the same types of inputs and outputs. Where
-the index is batched, each example runs its own branch if that works on few numbers; else all branches run, and each
-example takes the outputs of its own.
+the index is batched, each example runs its own branch, or all branches run and each example takes the outputs of its
+own: control_choice.py says which.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from funcgrad.ir import expr
 from funcgrad.ir.effects import has_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
-from funcgrad.ir.small import is_small
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
+from funcgrad.prims.control_choice import choose, noted
 from funcgrad.prims.control_graphs import (
     Flags,
     borrowed,
@@ -88,27 +88,17 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, branches: Branches)
 def _batch(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], *, branches: Branches):
     batched = tuple([a is not None for a in axes[1:]])
     index, *values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
-    if axes[0] is not None and size.name is not None and any(_meets(b, size.name) for b in branches):
-        return _select_all(size, index, values, batched, branches, together=True)
-    if axes[0] is not None and (any(map(has_effects, branches)) or is_small(*branches)):
-        # only the effects of the branch that is taken; on few numbers a real branch in a kernel
-        return one_by_one(cond_p, size, operands, axes, {"branches": branches})
     if axes[0] is not None:
-        return _select_all(size, index, values, batched, branches)
+        choice = choose("cond", size, branches)
+        with noted(choice.note):
+            if choice.each:
+                return one_by_one(cond_p, size, operands, axes, {"branches": branches})
+            return _select_all(size, index, values, batched, branches, choice.together)
     flags = _union([batch_graph(b, size, batched).flags for b in branches])
     derived = [batch_graph(b, size, batched, flags) for b in branches]
     graphs, constants = joined([(d.graph, d.constants) for d in derived])
     outs = bind(cond_p, index, *constants, *values, branches=graphs)
     return outs, [0 if f else None for f in flags]
-
-
-def _meets(graph: Graph, axis: Any) -> bool:
-    """Whether the examples along a named axis meet in a collective of this graph."""
-    return any(
-        (e.primitive.collective is not None and e.params["axis_name"] == axis)
-        or any(_meets(g, axis) for g in e.subgraphs())
-        for e in graph.equations
-    )
 
 
 def _select_all(
@@ -117,7 +107,7 @@ def _select_all(
     values: Sequence[Any],
     batched: Flags,
     branches: Branches,
-    together: bool = False,
+    together: bool,
 ):
     """Every branch over the whole batch, and for each example the outputs of its own.
 

@@ -25,6 +25,7 @@ from funcgrad.ir.graph import Graph, Literal, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero, primitive_named
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
+from funcgrad.prims.control_choice import choose, noted
 from funcgrad.prims.control_graphs import (
     Flags,
     check_operands,
@@ -37,6 +38,7 @@ from funcgrad.prims.control_graphs import (
     slice_of,
     with_inputs,
 )
+from funcgrad.prims.control_scan import one_by_one
 from funcgrad.prims.control_steps import batched_loop, pushed_body, started
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -51,6 +53,9 @@ from funcgrad.trace.graph_trace import (
 from funcgrad.transforms.partial import linearize, partial_graph
 from funcgrad.transforms.transpose import pull_back
 from funcgrad.transforms.vmap import move_batch_axis
+
+RECORD_ALIGNMENT = 16
+"""What the bytes of a value on a tape are a multiple of: the alignment of memory from the system."""
 
 
 def pull_loop(
@@ -102,6 +107,23 @@ def _halves(body: Graph, linear: Flags, count: int) -> tuple[Any, Derived, tuple
     pulled = _pulled_step(split.linear, graph, fixed, len(own), sum(linear[:count]))
     pulled = Derived(pulled.graph, (*pulled.constants, *split.constants))
     return split.known, pulled, (*range(carries), *(carries + k for k in taped))
+
+
+def record_bytes(body: Graph, consts: int) -> int:
+    """The bytes that an iteration of a loop with this body leaves on the tape, where all numbers have derivatives."""
+    moves = [dtypes.is_inexact(t.dtype) for t in body.in_types]
+    given, moving = tuple(moves[:consts]), tuple(moves[consts:])
+    pushed, own, moving = pushed_body(body, given, moving)
+    count = len(own) + consts + sum(given)
+    linear = (
+        *(False,) * (len(own) + consts),
+        *(True,) * sum(given),
+        *(False,) * len(moving),
+        *(True,) * sum(moving),
+    )
+    known, _, stays = _halves(pushed, linear, count)
+    sizes = [known.graph.outputs[k].type.nbytes for k in stays[len(moving) :]]
+    return sum(-(-size // RECORD_ALIGNMENT) * RECORD_ALIGNMENT for size in sizes)
 
 
 @remembered
@@ -319,6 +341,7 @@ def _batch(
 ):
     count = len(body.inputs) - len(body.outputs)
     given, moving = linear[:count], linear[count:]
+    params = {"cond": cond, "body": body, "linear": linear, "cond_consts": cond_consts, "extras": extras}
     values = [x if a is None else ops.moveaxis(x, a, 0) for x, a in zip(operands, axes)]
     batched = [a is not None for a in axes]
     for_cond, for_body, init, cts = _operands(values, linear, body, cond_consts, extras)
@@ -326,6 +349,11 @@ def _batch(
     b_all = tuple(merged(given, [True] * sum(given), b_flags))
     i_all = tuple(merged(moving, [True] * sum(moving), i_flags))
     loop = batched_loop(cond, body, size, tuple(c_flags), b_all, i_all)
+    if loop.asked is not None:
+        choice = choose("the transpose of while", size, (cond, body), "its own iterations")
+        with noted(choice.note):
+            if choice.each:
+                return one_by_one(while_transpose_p, size, operands, axes, {**params, **halves})
     known_moving = chosen(loop.moving, moving, False)
     init = [
         move_batch_axis(x, 0 if was else None, 0, size) if m else x

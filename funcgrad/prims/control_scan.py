@@ -265,6 +265,30 @@ def _partial(
     return merged(split.out_unknown, tangents, outs[:outs_known])
 
 
+def stacked_bytes(graph: Graph, consts: int, carry: int) -> int:
+    """The bytes that a step of a scan with this body leaves for the backward pass, where all numbers have
+    derivatives."""
+    moves = [dtypes.is_inexact(t.dtype) for t in graph.in_types]
+    given, moving, sliced = map(tuple, parts(moves, consts, carry))
+    ys = len(graph.outputs) - carry
+    while True:
+        pushed = jvp_graph(graph, (*given, *moving, *sliced), (*moving, *[False] * ys))
+        if pushed.flags[:carry] == moving:
+            break
+        moving = pushed.flags[:carry]
+    known = len(pushed.constants) + len(graph.inputs)
+    unknown = tuple([k >= known for k in range(len(pushed.graph.inputs))])
+    split = partial_graph(pushed.graph, unknown)
+    own = split.known.graph
+    first = len(split.constants) + len(pushed.constants)
+    same = computed_from(own, own.inputs[: first + consts])
+    slices = set(own.inputs[first + consts + carry :])
+    residuals = dict.fromkeys(own.outputs[split.out_unknown.count(False) :])
+    return sum(
+        a.type.nbytes for a in residuals if not isinstance(a, Literal) and a not in same and a not in slices
+    )
+
+
 def _invariants(
     graph: Graph, inputs: Sequence[Var], atoms: Sequence[Any], values: Sequence[Any]
 ) -> list[Any]:

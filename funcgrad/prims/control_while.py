@@ -7,6 +7,7 @@ the transpose is a primitive of its own, `while_transpose` (control_pull.py), wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from funcgrad.ir import expr
 from funcgrad.ir.effects import has_effects, without_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
-from funcgrad.ir.small import is_small
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import interpret
+from funcgrad.prims.control_choice import choose, noted
 from funcgrad.prims.control_graphs import (
     Flags,
     check_operands,
@@ -131,21 +132,22 @@ def _batch(
         move_batch_axis(x, 0 if was else None, 0, size) if m else x
         for x, was, m in zip(init, moving, loop.moving)
     ]
-    if loop.asked is not None and (has_effects(body) or has_effects(cond) or is_small(cond, body)):
-        # an example has effects only as long as it goes on; on few numbers it is a loop of its own in a kernel
-        params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
-        return one_by_one(while_p, size, operands, axes, params)
-    c_ops, b_ops, init = started(loop, c_ops, b_ops, init)
-    outs = bind(
-        while_p,
-        *c_ops,
-        *b_ops,
-        *init,
-        cond=loop.cond,
-        body=loop.body,
-        cond_consts=len(c_ops),
-        body_consts=len(b_ops),
-    )
+    choice = None if loop.asked is None else choose("while", size, (cond, body), "its own iterations")
+    with noted(choice.note) if choice else nullcontext():
+        if choice and choice.each:
+            params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
+            return one_by_one(while_p, size, operands, axes, params)
+        c_ops, b_ops, init = started(loop, c_ops, b_ops, init)
+        outs = bind(
+            while_p,
+            *c_ops,
+            *b_ops,
+            *init,
+            cond=loop.cond,
+            body=loop.body,
+            cond_consts=len(c_ops),
+            body_consts=len(b_ops),
+        )
     return outs[len(outs) - len(moving) :], [0 if m else None for m in loop.moving]
 
 

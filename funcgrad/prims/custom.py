@@ -20,6 +20,7 @@ from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import call_type, interpret, jit_p, replay_call
+from funcgrad.prims.custom_captured import closed_over_moves, opened, opened_jvp, opened_vjp
 from funcgrad.records import entity
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -46,15 +47,16 @@ def _stage(primitive: Callable[[], Primitive], call: Any, operands: Sequence[Any
 @entity
 class CustomJvp:
     """`function(*primals)` -> outs, and `rule(primals, tangents)` -> (outs, tangents); all flat. Tangents that the rule
-    gives may be `Zero`; those that it takes may be where `symbolic`."""
+    gives may be `Zero`; those that it takes may be where `symbolic`. What of it the user has written is `written`."""
 
     function: Flat
     rule: Callable[[Sequence[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]]
     name: str
     symbolic: bool = False
+    written: tuple[Any, ...] = ()
 
     def stage(self, operands: Sequence[Any]) -> list[Any]:
-        return _stage(lambda: custom_jvp_p, self, operands)
+        return _stage(lambda: custom_jvp_p, *opened(self, operands, opened_jvp))
 
     def differentiate(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         return self.rule(primals, tangents if self.symbolic else list(map(ops.materialize, tangents)))
@@ -107,7 +109,7 @@ class CustomVjp:
     """`function(*primals)` -> outs; `forward(primals, moving)` -> (outs, residuals), where `moving` says which primals
     have a tangent; `backward(residuals, cotangents)` -> one cotangent (or Zero) per primal; all flat. Cotangents that
     `backward` takes may be `Zero` where `symbolic`. With `separate`, the function takes the place of `forward` where
-    no residual is needed."""
+    no residual is needed. What of it the user has written is `written`."""
 
     function: Flat
     forward: Callable[[Sequence[Any], Sequence[bool]], tuple[Sequence[Any], Sequence[Any]]]
@@ -115,9 +117,10 @@ class CustomVjp:
     name: str
     symbolic: bool = False
     separate: bool = False
+    written: tuple[Any, ...] = ()
 
     def stage(self, operands: Sequence[Any]) -> list[Any]:
-        return _stage(lambda: custom_vjp_p, self, operands)
+        return _stage(lambda: custom_vjp_p, *opened(self, operands, opened_vjp))
 
     def differentiate(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         moving = tuple([dtypes.is_inexact(type_of(p).dtype) for p in primals])
@@ -191,7 +194,7 @@ def _over_batch(
     function: Flat, operands: Sequence[Any], axes: Sequence[int | None], size: AxisSize
 ) -> list[Any]:
     """Run `function` over a batch with every output's batch axis in front."""
-    outs = batch(function, operands, axes, size, size.name)
+    outs = batch(function, operands, axes, size)
     return [move_batch_axis(o, a, 0, size) for o, a in outs]
 
 
@@ -206,11 +209,7 @@ def _expand(*operands: Any, graph: Graph, **params: Any) -> list[Any]:
 
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, graph: Graph, call: Any, closed_over: int):
     if any(t.__class__ is not Zero for t in tangents[:closed_over]):
-        raise NotDifferentiableError(
-            f"the function {call.name} has a derivative rule of its own, and closes over a value that is being "
-            "differentiated: the rule cannot know of it",
-            hint="pass the value as an argument of the function, so that the rule gives its derivative",
-        )
+        raise closed_over_moves(call.name)
     return call.differentiate(primals[closed_over:], tangents[closed_over:])
 
 
@@ -407,7 +406,7 @@ def _jvp_forward(primals: Sequence[Any], tangents: Sequence[Any], **params: Any)
 
 
 def _batch_forward(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any):
-    outs = batch(lambda *xs: _expand_forward(*xs, **params), operands, axes, size, size.name)
+    outs = batch(lambda *xs: _expand_forward(*xs, **params), operands, axes, size)
     return [o for o, _ in outs], [a for _, a in outs]
 
 
@@ -501,7 +500,7 @@ def _transpose_linear(
 
 
 def _batch_linear(size: AxisSize, operands: Sequence[Any], axes: Sequence[int | None], **params: Any):
-    outs = batch(lambda *xs: _expand_linear(*xs, **params), operands, axes, size, size.name)
+    outs = batch(lambda *xs: _expand_linear(*xs, **params), operands, axes, size)
     return [o for o, _ in outs], [a for _, a in outs]
 
 

@@ -15,7 +15,7 @@ from funcgrad import dtypes
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.kernels.cpu import blas, program, routines
 from funcgrad.lower import heuristics
-from funcgrad.lower.cpu.emit import emit
+from funcgrad.lower.cpu.emit import emit, functions_of
 from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
     CopyStep,
@@ -99,7 +99,14 @@ class Assembly:
             self.sources.append(text)
             values = [*step.integers, *map(_bits, step.scalars)]
             grain = heuristics.parallel_grain(step.extent, step.work, self._cores)
-            assembled.call(self._kernel(text), step.extent, grain, list(map(address, step.views)), values)
+            pointers = list(map(address, step.views))
+            called = functions_of(step.kernel)
+            if called:
+                pointers.append(self._flag)
+            assembled.call(self._kernel(text), step.extent, grain, pointers, values)
+            if called:
+                self._exits.append(assembled.jump_if_zero(*self._flag))
+                self._user_calls += called
             self.work += step.extent * step.work
         elif isinstance(step, GemmStep):
             short = dtypes.name(step.dtype)

@@ -72,11 +72,12 @@ class LibraryCall:
 
 
 def user_call_failed(names: Sequence[str]) -> KernelError:
-    """The error where one of these kernels of the user's has raised."""
+    """The error where one of these kernels or functions of the user's has raised."""
     which = " or ".join(dict.fromkeys(names))
     return KernelError(
         f"the kernel {which} raised an exception inside compiled code",
-        hint="call it outside jit (with funcgrad.disable_jit() where it is inside) to see which",
+        hint="call it outside jit (with funcgrad.disable_jit() where it is inside) to see which; a function of numbers "
+        "returns math.nan where it has no value",
     )
 
 

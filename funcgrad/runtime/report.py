@@ -24,6 +24,7 @@ from funcgrad.lower.lowered import (
     walk_steps,
 )
 from funcgrad.lower.placement import Buffer, Operand
+from funcgrad.prims.control_choice import notes
 from funcgrad.runtime.executable import Executable
 
 
@@ -36,6 +37,7 @@ class Lowered:
         kernels: the loop IR of each kernel, in the order of first use.
         sources: the Numba source of these and of every other kernel that is called; each is a file in the cache.
         reasons: why neighbours were not fused.
+        control_flow: how control flow under `vmap` runs where each example has its own condition, and why.
     """
 
     def __init__(self, closed: ClosedGraph, executable: Executable, function: Callable[..., Any]):
@@ -47,6 +49,7 @@ class Lowered:
         steps = executable.placement.steps
         self.kernels = list(dict.fromkeys(s.kernel for s in walk_steps(steps) if isinstance(s, KernelStep)))
         self.reasons: tuple[str, ...] = executable.lowered.reasons
+        self.control_flow: tuple[str, ...] = tuple(notes(closed.graph))
 
     def compile(self) -> Callable[..., Any]:
         """The compiled function: to be called with what it was lowered for, without the static arguments."""
@@ -87,6 +90,7 @@ class Lowered:
             ("graph", format_graph(self.graph)),
             ("program", "\n".join(self._steps())),
             ("memory", "\n".join(self._memory())),
+            ("control flow", "\n".join(self.control_flow) or "(nothing to say)"),
             ("not fused", "\n".join(self.reasons) or "(nothing that could have been)"),
         ]
         for number, kernel in enumerate(self.kernels):

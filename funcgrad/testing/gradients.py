@@ -14,10 +14,13 @@ import numpy as np
 from funcgrad import dtypes, tree
 from funcgrad.api import jvp, vjp
 from funcgrad.array import Array
-from funcgrad.trace.core import type_of
+from funcgrad.trace.core import as_array, type_of
 
 STEP = 1e-6
 """The step of the central difference in float64: the cube root of its precision."""
+
+_DEFAULTS = {64: (1e-5, STEP), 32: (1e-2, 1e-3), 16: (0.1, 0.25)}
+"""By the bits of the least precise argument: the tolerance, and the step."""
 
 
 def check_grads(
@@ -32,20 +35,27 @@ def check_grads(
 ) -> None:
     """Check the derivatives of `f` at `args`, up to `order`, by mode "fwd", "rev" or both.
 
-    Arguments are trees of float or complex arrays. Raises AssertionError with the two values where they differ by
-    more than atol + rtol * |value|. The defaults suit float64; give larger ones, and a larger step `eps`, for
-    float32.
+    Arguments are trees of float or complex arrays and numbers. Raises AssertionError with the two values where they
+    differ by more than atol + rtol * |value|. The defaults, and that of the step `eps`, suit the dtype.
 
     >>> import funcgrad as fg
     >>> from funcgrad.testing import check_grads
     >>> check_grads(fg.numpy.sin, (fg.numpy.array(0.5, "float64"),), order=2)
     """
-    rng = np.random.default_rng(seed)
-    low = any(type_of(x).dtype in (dtypes.float32, dtypes.complex64) for x in tree.leaves(args))
-    atol = atol if atol is not None else (1e-2 if low else 1e-5)
-    rtol = rtol if rtol is not None else (1e-2 if low else 1e-5)
-    eps = eps if eps is not None else (1e-3 if low else STEP)
-    _check(f, tuple(args), order, tuple(modes), (atol, rtol), eps, rng)
+    args = tree.map(as_array, tuple(args))
+    width = min(map(_precision, tree.leaves(args)), default=64)
+    tolerance, step = _DEFAULTS[width]
+    atol = tolerance if atol is None else atol
+    rtol = tolerance if rtol is None else rtol
+    eps = step if eps is None else eps
+    _check(f, args, order, tuple(modes), (atol, rtol), eps, np.random.default_rng(seed))
+
+
+def _precision(x: Any) -> int:
+    """The bits of a real number of the dtype of `x`; 64 for integers."""
+    dtype = type_of(x).dtype
+    bits = 8 * dtype.itemsize // (2 if dtypes.is_complex(dtype) else 1)
+    return bits if dtypes.is_inexact(dtype) else 64
 
 
 def _check(
@@ -94,7 +104,9 @@ def check_forward(
 
     def moved(step: float) -> list[np.ndarray]:
         point = tree.map(
-            lambda x, t: Array(np.asarray(np.asarray(x) + step * np.asarray(t))), args, direction
+            lambda x, t: Array(np.asarray(np.asarray(x) + step * np.asarray(t)).astype(type_of(x).dtype)),
+            args,
+            direction,
         )
         return [np.asarray(y) for y in tree.leaves(f(*point))]
 

@@ -57,10 +57,10 @@ class _OfEachExample(BaseException):
 class BatchTrace(Trace):
     """Applies batching rules to operands that are batched here; hands everything else to its parent."""
 
-    def __init__(self, parent: Trace, size: int, axis_name: Any = None):
+    def __init__(self, parent: Trace, size: AxisSize):
         self.parent = parent
-        self.size = AxisSize(size, axis_name)
-        self.axis_name = axis_name
+        self.size = size
+        self.axis_name = size.name
 
     def split(self, operands: Sequence[Any]) -> tuple[list[Any], list[int | None]]:
         """The values of the operands and their batch axes."""
@@ -105,14 +105,14 @@ def batch(
     operands: Sequence[Any],
     axes: Sequence[int | None],
     size: int,
-    axis_name: Any = None,
 ) -> list[tuple[Any, int | None]]:
-    """Run `function` (flat values to flat values) over a batch axis; gives its outputs and their batch axes.
+    """Run `function` (flat values to flat values) over a batch axis; gives its outputs and their batch axes. Where
+    `size` is an `AxisSize`, the axis has its name and its way of branching.
 
     A function in which Python asks for a condition on an example is traced for one example, with both outcomes, and
     its graph is batched.
     """
-    trace = BatchTrace(state.trace, size, axis_name)
+    trace = BatchTrace(state.trace, AxisSize.of(size))
     try:
         with current(trace):
             inputs = list(map(trace.wrap, operands, axes))
@@ -144,12 +144,17 @@ def batch_graph(
 
     The flags say which outputs have a batch axis; where `wanted`, they have one in any case.
     """
-    return _batch_graph(graph, int(size), size.name, batched, wanted)
+    return _batch_graph(graph, int(size), size.name, size.branching, batched, wanted)
 
 
 @remembered
 def _batch_graph(
-    graph: Graph, size: int, name: Any, batched: tuple[bool, ...], wanted: bool | tuple[bool, ...]
+    graph: Graph,
+    size: int,
+    name: Any,
+    branching: str,
+    batched: tuple[bool, ...],
+    wanted: bool | tuple[bool, ...],
 ) -> Derived:
     if isinstance(wanted, bool):
         wanted = (wanted,) * len(graph.outputs)
@@ -157,7 +162,7 @@ def _batch_graph(
 
     def over_batch(*values: Any) -> list[Any]:
         axes = [0 if b else None for b in batched]
-        outs = batch(lambda *xs: evaluate_graph(graph, xs), values, axes, size, name)
+        outs = batch(lambda *xs: evaluate_graph(graph, xs), values, axes, AxisSize(size, name, branching))
         found[:] = [w or a is not None for (_, a), w in zip(outs, wanted)]
         return [move_batch_axis(v, a, 0, size) if b else v for (v, a), b in zip(outs, found)]
 

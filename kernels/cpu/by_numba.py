@@ -353,11 +353,21 @@ dispatcher_registry[Kernels] = _Dispatcher
 jit_registry[Kernels] = _jit
 
 
+def calls_users(function: Callable[..., Any]) -> bool:
+    """Whether a kernel calls functions of users, which may raise."""
+    return any(hasattr(value, MARK) for value in _named(function))
+
+
+def _named(function: Callable[..., Any]) -> list[Any]:
+    """What a kernel refers to by name."""
+    return [function.__globals__.get(name) for name in function.__code__.co_names]
+
+
 def lower(function: Callable[..., Any], kinds: Sequence[Any], reassociate: bool) -> tuple[list[str], str]:
     """The modules of LLVM IR of a function for arguments of these types, and its name there. It is called
     `i32 f(result*, exception**, arguments...)`; pointer arguments are declared not to overlap."""
     signature = types.void(*map(_numba, kinds))
-    used = [function.__globals__.get(name) for name in function.__code__.co_names]
+    used = _named(function)
     if any(isinstance(value, Dispatcher) for value in used):
         return _of_users(_lower_by_numba, function, signature, reassociate)
     if any(hasattr(value, MARK) for value in used):

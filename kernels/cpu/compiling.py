@@ -61,7 +61,13 @@ def lower_by_numba(kernel: Kernel) -> Modules:
     function = ir.Function(module, ir.FunctionType(ir.IntType(32), types), name)
     unused = [entry.builder.alloca(ir.IntType(64)) for _ in range(2)]  # a result, and an exception
     entry.builder.store(ir.IntType(64)(0), unused[1])  # a `try` in the kernel asks whether there is one
-    entry.builder.call(function, [*unused, *entry.range, *entry.arguments])
+    status = entry.builder.call(function, [*unused, *entry.range, *entry.arguments])
+    if by_numba.calls_users(
+        kernel.function
+    ):  # these have a byte behind the other buffers that says whether all is well
+        raised = entry.builder.icmp_signed("!=", status, ir.IntType(32)(0))
+        with entry.builder.if_then(raised):
+            entry.builder.store(ir.IntType(8)(0), entry.arguments[len(kernel.buffers) - 1])
     entry.builder.ret_void()
     return [*texts, str(module)]
 

@@ -53,29 +53,31 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 def emit(kernel: Kernel) -> str:
-    """The source of a module that defines `kernel(lo, hi, buffers..., integers..., scalars...)`."""
+    """The source of a module that defines `kernel(lo, hi, buffers..., integers..., scalars...)`. One that calls users'
+    functions has a byte as its last buffer, which its entry point clears where such a function raises."""
     body = list(_body(kernel.body, "    ")) or ["    pass"]
     text = "\n".join(body)
     lines = ['"""' + "\n".join(_outline(kernel.body, "")) + '"""', ""]
-    called = "user_" in text
+    functions = {f.name: f.text for f in _functions(kernel.body)}
+    called = bool(functions)
     if called or "np." in text:
         lines += ["import numpy as np", ""]
     lines.append("from funcgrad.kernels.cpu import abi")
     if "vm." in text:
         lines.append("from funcgrad.kernels.cpu import vmath as vm")
     if called:
-        functions = {f.name: f.text for f in _functions(kernel.body)}
         lines += [
             "from funcgrad.kernels.cpu import user",
             "",
             *(functions[name] for name in sorted(functions)),
         ]
-    buffers = _tuple(dtypes.name(b.dtype) for b in kernel.buffers)
+    buffers = _tuple([dtypes.name(b.dtype) for b in kernel.buffers] + ["u8"] * called)
     scalars = _tuple(dtypes.name(s.dtype) for s in kernel.scalars)
     arguments = [
         "lo",
         "hi",
         *(b.name for b in kernel.buffers),
+        *["good"] * called,
         *kernel.integers,
         *(s.name for s in kernel.scalars),
     ]
@@ -89,6 +91,12 @@ def emit(kernel: Kernel) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def functions_of(kernel: Kernel) -> list[str]:
+    """The names of the users' functions that a kernel calls, as the users know them."""
+    names = [f.name.removeprefix("user_").rpartition("_")[0] for f in _functions(kernel.body)]
+    return list(dict.fromkeys(names))
 
 
 def _functions(part: Any) -> Iterator[ScalarFunction]:
@@ -151,7 +159,62 @@ def _body(body: Sequence[Statement], indent: str) -> Iterator[str]:
     yield from _statements(body, indent, dtype_of)
 
 
+def _called_again(body: Sequence[Statement]) -> dict[str, tuple[Statement, str]]:
+    """The calls of users' functions with several results of which these statements take more than one: the text of
+    each, with the first statement that has it and a name for all its results."""
+    changing = {name for s in body for name in _assigned(s)}
+    found: dict[str, tuple[Statement, str]] = {}
+    again: set[str] = set()
+    for s in body:
+        for call in _calls(s.expr) if isinstance(s, Let | Store | Update) else ():
+            fixed = all(
+                isinstance(a, Lit) or (isinstance(a, Ref) and a.name not in changing) for a in call.args
+            )
+            if fixed:
+                text = _call(call.code, [scalar(a) for a in call.args])  # type: ignore[arg-type]
+                again.update([text] if text in found else [])
+                found.setdefault(text, (s, f"all{len(found)}"))
+    return {text: where for text, where in found.items() if text in again}
+
+
+def _calls(expr: Any) -> Iterator[Apply]:
+    if isinstance(expr, Apply):
+        if isinstance(expr.code, ScalarFunction) and expr.code.part is not None:
+            yield expr
+        for a in expr.args:
+            yield from _calls(a)
+
+
+def _assigned(s: Any) -> Iterator[str]:
+    """The names that a statement gives other values than those that they had."""
+    if isinstance(s, Assign | Variable | Accumulator):
+        yield s.name
+    elif isinstance(s, Combine):
+        yield s.accumulator
+    elif isinstance(s, CombineArg):
+        yield from (s.best, s.place)
+    for inner in (getattr(s, "body", ()), *getattr(s, "bodies", ())):
+        for t in inner:
+            yield from _assigned(t)
+
+
 def _statements(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:
+    again = _called_again(body)
+    if not again:
+        yield from _each(body, indent, acc)
+        return
+    for s in body:
+        for text, (first, name) in again.items():
+            if s is first:
+                yield f"{indent}{name} = {text}"
+        for line in _each([s], indent, acc):
+            if isinstance(s, Let | Store | Update):
+                for text, (_, name) in again.items():
+                    line = line.replace(f"{text}[", f"{name}[")
+            yield line
+
+
+def _each(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:
     for s in body:
         if isinstance(s, Let):
             yield f"{indent}{s.name} = {scalar(s.expr)}"
@@ -280,11 +343,15 @@ def _float_text(value: Any) -> str:
     return {"nan": "np.nan", "inf": "np.inf", "-inf": "-np.inf"}.get(text, text)
 
 
+def _call(code: ScalarFunction, args: Sequence[str]) -> str:
+    return f"{code.name}({', '.join(args)})"
+
+
 def _apply(expr: Apply, args: list[str]) -> str:
     code, dtype = expr.code, expr.dtype
     source = _dtype(expr.args[0])
     if isinstance(code, ScalarFunction):
-        called = f"{code.name}({', '.join(args)})"
+        called = _call(code, args) + ("" if code.part is None else f"[{code.part}]")
         return f"({called} != 0)" if dtype.kind == "b" else f"np.{dtype.name}({called})"
     if code == "convert":
         return _cast(args[0], source, dtype)
