@@ -49,6 +49,9 @@ The rules, and how each is called (`params` are the equation's keyword parameter
     only where `lower` gives no scalar expression: the dependence of each output from those of the operands
     (transforms/dependence.py); `run(graph, operands)` gives those of a sub-graph. Without it everything depends on
     everything.
+`workspace(*operands, **params)`
+    gives, for the types of operands, the bytes that `evaluate` works in beside its results, for the predicted peak of
+    memory. Without it these are the bytes of the operands: most libraries work on copies.
 `opaque`
     says that passes neither merge equal equations of this primitive nor fold it.
 `effect`
@@ -143,6 +146,7 @@ class Primitive:
     thread: Callable[..., Any] | None = None
     hazards: Callable[..., Any] | None = None
     depends: Callable[..., Any] | None = None
+    workspace: Callable[..., int] | None = None
     opaque: bool = False
     effect: bool = False
     not_differentiable: str | None = None

@@ -76,6 +76,12 @@ def _evaluate(xp: Any, x: Any, *, fft_type: str, fft_lengths: tuple[int, ...]) -
     return transform(x, s=fft_lengths, axes=axes, workers=workers)
 
 
+def _workspace(x: ArrayType, *, fft_type: str, fft_lengths: tuple[int, ...]) -> int:
+    """The roots of unity of the longest line, the line itself, and what one axis hands to the next."""
+    line = max(fft_lengths, default=0) * dtypes.complex_of(x.dtype).itemsize
+    return 2 * line + (x.nbytes if len(fft_lengths) > 1 else 0)
+
+
 def _double_of_pairs(length: int, dtype: np.dtype) -> np.ndarray:
     """How often each number of a halved axis counts in the whole: twice, but the first and the middle one."""
     counts = np.full(length // 2 + 1, 2, dtype)
@@ -131,4 +137,5 @@ fft_p = Primitive(
     batch=batch_by_moving_first("fft", lambda x, **params: ops.apply("fft", x, **params)),
     lower=library_call("fft"),
     samples=_samples,
+    workspace=_workspace,
 )

@@ -97,6 +97,10 @@ def _evaluate_sort(
     return [xp.take_along_axis(x, order, axis=dimension) for x in operands]
 
 
+def _sort_workspace(*operands: ArrayType, dimension: int, is_stable: bool, num_keys: int) -> int:
+    return 0 if len(operands) == 1 else 8 * operands[0].size  # the order
+
+
 def _sort_type(*operands: ArrayType, dimension: int, is_stable: bool, num_keys: int) -> list[ArrayType]:
     first = operands[0]
     if any(t.shape != first.shape for t in operands):
@@ -160,6 +164,7 @@ sort_p = Primitive(
     batch=_sort_batch,
     lower=library_call("sort"),
     samples=_sort_samples,
+    workspace=_sort_workspace,
     multiple_results=True,
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from funcgrad import dtypes
 from funcgrad.ir.graph import ClosedGraph, Graph, Literal, Var
+from funcgrad.ir.primitive import primitive_named
 from funcgrad.ir.text import format_graph, var_names
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.cpu.user_call import emit_user_call
@@ -72,6 +73,23 @@ class Lowered:
         """Predicted bytes of memory that the steps read and write."""
         steps = self.executable.placement.steps
         return sum(v.type.nbytes for s in steps for v in (*s.reads, *s.writes))
+
+    @property
+    def peak_bytes(self) -> int:
+        """Predicted bytes that a call needs at its peak beside its arguments: the arena, its results, and what a
+        library call works in. A tape that grows with the iterations of a while loop is not part of it."""
+        placement = self.executable.placement
+        return placement.plan.size + sum(t.nbytes for t in self._new_buffers()) + self._library_bytes()
+
+    def _new_buffers(self) -> list[Any]:
+        """The types of the results that no donated argument lends its memory."""
+        placement = self.executable.placement
+        return [t for number, t in enumerate(placement.buffers) if number not in placement.donated]
+
+    def _library_bytes(self) -> int:
+        """What the largest library call works in, with its results before they are copied to their places."""
+        steps = walk_steps(self.executable.placement.steps)
+        return max((_library_bytes(s) for s in steps if isinstance(s, ExternStep)), default=0)
 
     @property
     def cuda_sources(self) -> list[str]:
@@ -158,7 +176,13 @@ class Lowered:
     def _memory(self) -> list[str]:
         names, placement = self._names(), self.executable.placement
         plan = placement.plan
-        lines = [f"arena of {plan.size} bytes; results of {sum(t.nbytes for t in placement.buffers)} bytes"]
+        results = sum(t.nbytes for t in placement.buffers)
+        library = self._library_bytes()
+        lines = [
+            f"arena of {plan.size} bytes; results of {results} bytes"
+            + (f"; library calls work in {library} bytes" if library else ""),
+            f"peak beside the arguments: {self.peak_bytes} bytes",
+        ]
         for step in walk_steps(placement.steps):
             if isinstance(step, TapeStep):
                 lines.append(f"a tape of {step.size} bytes for each iteration, which grows by doubling")
@@ -178,3 +202,13 @@ class Lowered:
             else:
                 assert isinstance(result, Buffer)
         return lines
+
+
+def _library_bytes(step: ExternStep) -> int:
+    workspace = primitive_named(step.name).workspace
+    own = (
+        workspace(*step.in_types, **dict(step.attributes))
+        if workspace
+        else sum(t.nbytes for t in step.in_types)
+    )
+    return own + sum(v.type.nbytes for v in step.outputs)
