@@ -207,7 +207,8 @@ def promote(*types: tuple[np.dtype, bool]) -> tuple[np.dtype, bool]:
     """The (dtype, weak) to which values of the given (dtype, weak) pairs promote together.
 
     Symmetric and associative. A weak value (from a Python scalar) takes the other's dtype where the other
-    is of the same or a higher kind. int64 with float32 gives float32, as in JAX and PyTorch.
+    is of the same or a higher kind; where it is of a higher kind itself, the result is weak too. int64 with float32
+    gives float32, as in JAX and PyTorch.
     """
     first = types[0]
     if all(t == first for t in types):
@@ -219,7 +220,7 @@ def promote(*types: tuple[np.dtype, bool]) -> tuple[np.dtype, bool]:
         kinds = {"int*": is_integer, "float*": is_float, "complex*": is_complex}
         same = [d for d, weak in types if weak and kinds[node](d)]
         default = {"int*": default_int, "float*": default_float, "complex*": default_complex}[node]
-        return (max(same, key=lambda d: d.itemsize) if same else default()), all(weak for _, weak in types)
+        return (max(same, key=lambda d: d.itemsize) if same else default()), True
     return node, False
 
 
