@@ -10,6 +10,7 @@ from typing import Any
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import check_arrays
 from funcgrad.trace import ops
+from funcgrad.trace.core import as_array
 
 
 class FftType(enum.IntEnum):
@@ -41,4 +42,6 @@ def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Any:
             f"lax.fft has no transform {fft_type!r}", hint=f"use one of {', '.join(FftType.__members__)}"
         ) from None
     lengths = (fft_lengths,) if isinstance(fft_lengths, int) else fft_lengths
+    if not lengths:
+        return as_array(x)
     return ops.apply("fft", x, fft_type=kind.name.lower(), fft_lengths=tuple(map(operator.index, lengths)))

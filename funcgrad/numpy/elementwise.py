@@ -72,7 +72,10 @@ def _floor_divide(x: Any, y: Any) -> Any:
         rest = ops.rem(x, y)
         whole = ops.round_(ops.div(ops.sub(x, rest), y), 1)
         whole = ops.select(_wrong_sign(rest, y), ops.sub(whole, 1), whole)
-        return ops.select(ops.eq(y, 0), ops.floor(ops.div(x, y)), whole)
+        quotient = ops.div(x, y)
+        whole = ops.select(ops.eq(whole, 0), ops.mul(quotient, 0), whole)  # a zero of the quotient's sign
+        usual = ops.and_(ops.and_(ops.is_finite(x), ops.is_finite(y)), ops.ne(y, 0))
+        return ops.select(usual, whole, ops.floor(quotient))
     quotient = ops.div(x, y)
     if not dtypes.is_signed(dtype):
         return quotient

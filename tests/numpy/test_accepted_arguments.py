@@ -92,3 +92,8 @@ def test_updates_of_elements_named_twice(compiled):
     np.testing.assert_allclose(
         run(lambda x: x.at[rows, :2].apply(lambda v: v + 1))(fnp.zeros((2, 3))), [[1, 1, 0], [3, 3, 0]]
     )
+
+
+def test_transform_over_no_axes():
+    x = np.ones((2, 3), np.complex64)
+    np.testing.assert_array_equal(fg.jit(lambda x: lax.fft(x, "fft", ()))(x), x)
