@@ -369,3 +369,27 @@ def test_none_from_a_backward_rule_stands_for_a_subtree():
     assert fg.grad(first)((1.0, (2.0, 3.0))) == (1.0, (0.0, 0.0))
     first.defvjp(lambda x: (x[0], None), lambda _, ct: ((ct, (None, None)),))
     assert fg.grad(first)((1.0, (2.0, None))) == (1.0, (0.0, None))
+
+
+def test_a_rule_may_call_its_own_linear_function():
+    @fg.custom_jvp
+    def triple(x):
+        return 3 * x
+
+    @triple.defjvp
+    def _(primals, tangents):
+        return triple(*primals), triple(*tangents)
+
+    for transform in (lambda f: f, fg.jit):
+        assert transform(fg.grad(triple))(1.0) == 3.0
+        assert transform(fg.grad(lambda x: triple(triple(x))))(1.0) == 9.0
+        assert transform(fg.vmap(fg.grad(triple)))(np.ones(2)).tolist() == [3.0, 3.0]
+    assert fg.grad(fg.grad(lambda x: triple(x) ** 2))(1.0) == 18.0
+
+    @fg.custom_jvp
+    def wrong(x):
+        return jnp.sin(x)
+
+    wrong.defjvp(lambda primals, tangents: (wrong(*primals), wrong(*tangents)))
+    with pytest.raises(NotDifferentiableError):
+        fg.grad(wrong)(1.0)

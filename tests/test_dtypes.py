@@ -114,7 +114,8 @@ def test_what_a_number_of_a_higher_kind_gives_is_weak():
             ]
             for weak in (True, False)
         }
-        expected = max(kinds[True], default=-1) > max(kinds[False], default=-1)
+        strong = max(kinds[False], default=-1)
+        expected = strong < order("f") and max(kinds[True], default=-1) > strong
         without = "u8" in (a, b) and any(
             name in (a, b) for name in ("i1", "i2", "i4", "i8")
         )  # float, as JAX has it
