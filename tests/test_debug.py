@@ -14,6 +14,7 @@ import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad import lax, random
 from funcgrad.errors import ArgumentError, KeyReuseError, LeakedTracerError
+from funcgrad.lower.lowered import RoutineStep
 
 F32 = np.float32
 DOCUMENTED = [
@@ -211,9 +212,34 @@ def test_why_slow():
     assert "5 calls of Python in loops" in text
     assert "float64" in text
     text = fg.debug.why_slow(lambda x: jnp.tanh(x).sum(), x.astype(F32))
-    assert "a kernel of tanh" in text
+    assert "a kernel of tanh" in text and "of the roof" in text
     with pytest.raises(ArgumentError, match="explains a function"):
         fg.debug.why_slow(3)
+
+
+def test_why_slow_shares_the_work_among_lines_and_counts_products():
+    x, w = jnp.ones((64, 64), F32), jnp.ones((8, 3, 3, 3), F32)
+
+    def f(x, picture):
+        y = lax.scan(lambda c, _: (jnp.tanh(c @ x), None), x, None, 10)[0]
+        z = lax.conv_general_dilated(picture, w, (1, 1), "SAME")
+        return y.sum() + z.sum()
+
+    picture = jnp.ones((2, 3, 16, 16), F32)
+    text = fg.debug.why_slow(f, x, picture)
+    assert "Predicted shares of your lines:" in text
+    assert "(5.24 M FLOPs), 10 times in scan of 10 steps, from" in text
+    convolution = next(line for line in text.splitlines() if "conv_" in line)
+    assert (
+        "FLOPs)" in convolution and "(f)" in convolution
+    )  # at the line that convolves, not that of the call
+    products = 10 * 2 * 64**3
+    assert f"{(products + _conv_flops(fg.jit(f).lower(x, picture))) / 1e9:.3g} GFLOPs" in text
+
+
+def _conv_flops(lowered):
+    steps = lowered.executable.placement.steps
+    return sum(s.flops for s in steps if isinstance(s, RoutineStep))
 
 
 # ---------------------------------------------------------------------------------------------- key reuse

@@ -14,6 +14,7 @@ import numpy as np
 from funcgrad import dtypes, tree
 from funcgrad.api import block_until_ready
 from funcgrad.config import config
+from funcgrad.debug import roof
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.flat import name_of
 from funcgrad.jit import Jitted, Signature, jit, trace_watchers
@@ -202,9 +203,12 @@ def _walk(steps: Sequence[Any], times: int, inside: str):
 
 @boundary
 def why_slow(f: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
-    """Say where the time of a function goes: measured as a whole, and predicted for its steps.
+    """Say where the time of a function goes: measured as a whole, against the roof of this machine, and predicted for
+    your lines and the compiled steps.
 
-    The function is called a few times with these arguments.
+    The function is called a few times with these arguments. The roof is the rate of a large matrix product and of a
+    long copy as measured the first time this is called. A call can be above it where its arrays stay in the
+    processor's caches, or where another program ran while the roof was measured.
 
     >>> import numpy as np, funcgrad as fg
     >>> fg.debug.why_slow(lambda x: fg.numpy.tanh(x), np.ones(3, np.float32)).split(" takes")[0]
@@ -230,13 +234,24 @@ def why_slow(f: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
         key=lambda entry: -entry[0],
     )  # fmt: skip
     total = sum(ns for ns, *_ in weighed) or 1.0
-    shown = [entry for entry in weighed if entry[0] >= 0.05 * total][:5]
+    lines += roof.against(weighed, min(taken))
+    by_line: dict[str, float] = {}
+    for ns, step, *_ in weighed:
+        line = step.sources[-1] if step.sources else "(no line of yours)"
+        by_line[line] = by_line.get(line, 0.0) + ns
+    largest = sorted(by_line.items(), key=lambda entry: -entry[1])[:8]
+    if len(by_line) > 1:
+        lines.append("Predicted shares of your lines:")
+        lines += [f"- {ns / total:.0%}: {line}" for line, ns in largest if ns >= 0.02 * total]
+    shown = [entry for entry in weighed if entry[0] >= 0.01 * total][:5]
     if shown:
         lines.append("Predicted shares of the work:")
     for ns, step, times, inside in shown:
+        work = roof.work_of(step)
+        flops = f" ({_count(work * times)} FLOPs)" if work else ""
         where = f", {times} times in {inside}" if inside else ""
         source = f", from {step.sources[-1]}" if step.sources else ""
-        lines.append(f"- {ns / total:.0%}: {_described(step)}{where}{source}")
+        lines.append(f"- {ns / total:.0%}: {_described(step)}{flops}{where}{source}")
     lines += [f"- {note}" for note in _notes(lowered, weighed, min(taken), prepared)]
     return "\n".join(lines)
 
@@ -251,7 +266,7 @@ def _nanoseconds(step: Any) -> float:
     if isinstance(step, CopyStep):
         return step.target.type.nbytes * 0.05
     if isinstance(step, RoutineStep):
-        return sum(v.type.size for v in step.reads) * 0.5
+        return step.flops * NANOSECONDS_PER_FLOP or sum(v.type.size for v in step.reads) * 0.5
     if isinstance(step, UserStep):
         return sum(v.type.nbytes for v in (*step.reads, *step.writes)) * 1.0
     if isinstance(step, ExternStep):
@@ -310,6 +325,10 @@ def _seconds(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} us"
+
+
+def _count(number: float) -> str:
+    return f"{number / 1e9:.3g} G" if number >= 1e8 else f"{number / 1e6:.3g} M"
 
 
 def _bytes(count: int) -> str:

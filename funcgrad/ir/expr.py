@@ -395,10 +395,11 @@ class Extern:
 @record
 class Routine(Extern):
     """What hand-written kernels do: `routine` is one of `kernels/cpu/routines.py`, which says what the `settings`
-    are. As an `Extern` it says the same."""
+    are, and `flops` how many operations of floating-point numbers that is. As an `Extern` it says the same."""
 
     routine: str = ""
     settings: tuple[int | str, ...] = ()
+    flops: float = 0.0
 
 
 @record

@@ -164,6 +164,7 @@ class RoutineStep:
     outputs: tuple[Var, ...]
     label: str = ""
     sources: tuple[str, ...] = ()
+    flops: float = 0.0
 
     @property
     def reads(self) -> tuple[Var, ...]:

@@ -167,7 +167,9 @@ class _Lowering:
         extern = root.definition
         in_memory = tuple([a for a in inputs if isinstance(a, Var)])
         if isinstance(extern, E.Routine) and len(in_memory) == len(inputs):
-            step = RoutineStep(extern.routine, extern.settings, in_memory, root.outputs, label, sources)
+            step = RoutineStep(
+                extern.routine, extern.settings, in_memory, root.outputs, label, sources, extern.flops
+            )
             return [step]
         types = tuple(a.type for a in root.inputs)
         if isinstance(extern, E.UserCall):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from funcgrad.ir.graph import Atom, Equation, Graph, Var
+from funcgrad.trace.core import state
 from funcgrad.trace.graph_trace import trace_to_graph
 
 
@@ -44,6 +45,13 @@ def _body(equation: Equation) -> Graph:
     expand = equation.primitive.expand
     assert expand is not None
     types = [a.type for a in equation.inputs]
-    closed = trace_to_graph(lambda *xs: expand(*xs, **equation.params), types, equation.primitive.name)
+    outer, state.source = (
+        state.source,
+        equation.source,
+    )  # the expansion belongs to the line of what it expands
+    try:
+        closed = trace_to_graph(lambda *xs: expand(*xs, **equation.params), types, equation.primitive.name)
+    finally:
+        state.source = outer
     assert not closed.constants, f"the expansion of {equation.primitive.name} closed over a value"
     return closed.graph

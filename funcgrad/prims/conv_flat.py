@@ -169,7 +169,8 @@ def _lower(in_types: Sequence[ArrayType], out: Any, *, offsets: tuple[int, ...],
     sizes = (x.shape[0], groups, x.shape[1] // groups, outputs, x.shape[2])
     settings = (params["along"], *sizes, params["count"], params["long"], *offsets)
     routine = "convolve_by_products" if products else "convolve"
-    return E.Routine(extern.name, extern.attributes, routine, settings)
+    places = x.shape[0] * groups * sizes[2] * outputs * params["count"]
+    return E.Routine(extern.name, extern.attributes, routine, settings, 2.0 * places * len(offsets))
 
 
 def _samples() -> Iterable[Sample]:
