@@ -15,6 +15,7 @@ from funcgrad.lax.collectives import (
     pshuffle,
     psum,
     psum_scatter,
+    pswapaxes,
 )
 from funcgrad.lax.control import cond, fori_loop, platform_dependent, scan, switch, while_loop
 from funcgrad.lax.convolution import (
@@ -119,6 +120,15 @@ from funcgrad.lax.indexing import (
     scatter_sub,
 )
 from funcgrad.lax.mapping import map
+from funcgrad.lax.rare import (
+    RandomAlgorithm,
+    conv_general_dilated_local,
+    conv_shape_tuple,
+    ragged_dot,
+    reduce_window_shape_tuple,
+    rng_bit_generator,
+    scatter_apply,
+)
 from funcgrad.lax.reductions import (
     DotDimensionNumbers,
     Precision,
@@ -208,6 +218,7 @@ __all__ = [
     "GatherDimensionNumbers",
     "GatherScatterMode",
     "Precision",
+    "RandomAlgorithm",
     "RoundingMethod",
     "ScatterDimensionNumbers",
     "abs",
@@ -255,7 +266,9 @@ __all__ = [
     "conv",
     "conv_dimension_numbers",
     "conv_general_dilated",
+    "conv_general_dilated_local",
     "conv_general_dilated_patches",
+    "conv_shape_tuple",
     "conv_transpose",
     "conv_with_general_padding",
     "convert_element_type",
@@ -334,6 +347,8 @@ __all__ = [
     "pshuffle",
     "psum",
     "psum_scatter",
+    "pswapaxes",
+    "ragged_dot",
     "random_gamma_grad",
     "real",
     "reciprocal",
@@ -346,15 +361,18 @@ __all__ = [
     "reduce_prod",
     "reduce_sum",
     "reduce_window",
+    "reduce_window_shape_tuple",
     "reduce_xor",
     "rem",
     "reshape",
     "rev",
+    "rng_bit_generator",
     "round",
     "rsqrt",
     "scan",
     "scatter",
     "scatter_add",
+    "scatter_apply",
     "scatter_max",
     "scatter_min",
     "scatter_mul",

@@ -217,3 +217,8 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
 def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
     """Example i gets the array of example `perm[i]`."""
     return ppermute(x, axis_name, list(zip(perm, range(len(perm)))))
+
+
+def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: None = None) -> Any:
+    """A named axis and the axis `axis` of the array, of equal length, exchanged: `all_to_all(x, name, axis, axis)`."""
+    return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)

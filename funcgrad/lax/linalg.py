@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from funcgrad import dtypes
-from funcgrad.errors import ShapeError, boundary
+from funcgrad.errors import ArgumentError, ShapeError, boundary
+from funcgrad.lax.reflections import (
+    cholesky_update,
+    eig,
+    hessenberg,
+    householder_product,
+    ormqr,
+    qdwh,
+    schur,
+    symmetric_product,
+    tridiagonal,
+)
 from funcgrad.numpy.promotion import check_arrays
 from funcgrad.prims.control_scan import scan_p
+from funcgrad.prims.sorting import along
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
@@ -89,37 +102,81 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
 
 
 @boundary
-def qr(x: Any, *, full_matrices: bool = True) -> tuple[Any, Any]:
-    """Q and R of `x = Q @ R`."""
-    check_arrays("qr", x)
+def qr(
+    x: Any, *, pivoting: bool = False, full_matrices: bool = True, use_magma: bool | None = None
+) -> tuple[Any, ...]:
+    """Q and R of `x = Q @ R`; with `pivoting`, Q, R and the order p of columns in `x[:, p] = Q @ R`."""
+    (t,) = check_arrays("qr", x)
+    if pivoting:
+        outs = ops.apply("qr_order", ops.apply("stop_gradient", x))
+        columns = ops.broadcast_in_dim(outs, t.shape, (*range(t.ndim - 2), t.ndim - 1))
+        return (*ops.apply("qr", along(x, columns, t.ndim - 1), full_matrices=bool(full_matrices)), outs)
     return tuple(ops.apply("qr", x, full_matrices=bool(full_matrices)))
 
 
 @boundary
 def eigh(
-    x: Any, *, lower: bool = True, symmetrize_input: bool = True, sort_eigenvalues: bool = True
+    x: Any,
+    *,
+    lower: bool = True,
+    symmetrize_input: bool = True,
+    sort_eigenvalues: bool = True,
+    subset_by_index: tuple[int, int] | None = None,
+    implementation: Any = None,
 ) -> tuple[Any, Any]:
-    """Eigenvectors (as columns) and eigenvalues, rising, of hermitian matrices."""
-    check_arrays("eigh", x)
+    """Eigenvectors (as columns) and eigenvalues, rising, of hermitian matrices; those from the first to before the last
+    of `subset_by_index`. There is one implementation."""
+    (t,) = check_arrays("eigh", x)
     w, v = ops.apply("eigh", symmetrized(x) if symmetrize_input else x, lower=bool(lower))
+    if subset_by_index is not None:
+        first, last = _part("eigh", subset_by_index, t.shape[-1])
+        w, v = (ops.slice_in_dim(o, first, last, axis=axis) for o, axis in ((w, t.ndim - 2), (v, t.ndim - 1)))
     return v, w
 
 
 @boundary
-def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """U, the singular values, falling, and V^H of `x = U @ diag(s) @ V^H`; the values alone unless `compute_uv`."""
-    check_arrays("svd", x)
+def svd(
+    x: Any,
+    *,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    subset_by_index: tuple[int, int] | None = None,
+    algorithm: Any = None,
+) -> Any:
+    """U, the singular values, falling, and V^H of `x = U @ diag(s) @ V^H`; the values alone unless `compute_uv`.
+
+    Only those from the first to before the last of `subset_by_index`, with full_matrices=False. There is one algorithm.
+    """
+    (t,) = check_arrays("svd", x)
     outs = ops.apply("svd", x, full_matrices=bool(full_matrices), compute_uv=bool(compute_uv))
+    if subset_by_index is not None:
+        first, last = _part("svd", subset_by_index, min(t.shape[-2:]))
+        if full_matrices and compute_uv and t.shape[-1] != t.shape[-2]:
+            raise ArgumentError(
+                "svd with subset_by_index has no full matrices", hint="add full_matrices=False"
+            )
+        axes = (t.ndim - 2, t.ndim - 1, t.ndim - 2)
+        outs = [ops.slice_in_dim(o, first, last, axis=axis) for o, axis in zip(outs, axes)]
     return (outs[1], outs[0], outs[2]) if compute_uv else outs[0]
 
 
+def _part(name: str, subset: tuple[int, int], count: int) -> tuple[int, int]:
+    first, last = map(operator.index, subset)
+    if not 0 <= first <= last <= count:
+        raise ArgumentError(
+            f"{name}: subset_by_index={subset!r} of {count} values", hint="0 <= first <= last"
+        )
+    return first, last
+
+
 @boundary
-def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:
+def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any, *, perturb_singular: bool = False) -> Any:
     """The x of `a @ x = b` for tridiagonal matrices, without pivoting (Thomas' algorithm).
 
     Args:
         dl, d, du: (..., n): the diagonals below, on and above the main one; dl[..., 0] and du[..., -1] do not count.
         b: (..., n, k).
+        perturb_singular: not there: zero pivots give infinities or NaN.
 
     >>> import funcgrad as fg
     >>> zero, one = fg.numpy.zeros(2), fg.numpy.ones(2)
@@ -128,6 +185,8 @@ def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:
            [0.5]], dtype=float32)
     """
     check_arrays("tridiagonal_solve", dl, d, du, b)
+    if perturb_singular:
+        raise ArgumentError("tridiagonal_solve does not perturb singular matrices", hint="leave it out")
     types = [type_of(x) for x in (dl, d, du, b)]
     shape = types[1].shape
     if not shape or types[0].shape != shape or types[2].shape != shape or types[3].shape[:-1] != shape:
@@ -166,5 +225,7 @@ def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:
 
 
 __all__ = [
-    "cholesky", "eigh", "lu", "lu_pivots_to_permutation", "qr", "svd", "triangular_solve", "tridiagonal_solve",
+    "cholesky", "cholesky_update", "eig", "eigh", "hessenberg", "householder_product", "lu",
+    "lu_pivots_to_permutation", "ormqr", "qdwh", "qr", "schur", "svd", "symmetric_product", "triangular_solve",
+    "tridiagonal", "tridiagonal_solve",
 ]  # fmt: skip

@@ -6,18 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad import dtypes
-from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.errors import DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
+from funcgrad.numpy.promotion import in_order
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
 
-def _function(name: str, count: int, doc: str) -> Callable[..., Any]:
+def _function(name: str, names: str, doc: str) -> Callable[..., Any]:
+    in_this_order = names.split()
+
     @boundary
-    def function(*operands: Any) -> Any:
-        if len(operands) != count:
-            raise ArgumentError(f"lax.{name} takes {count} arguments, got {len(operands)}")
-        operands = tuple([float(x) if x.__class__ is int else x for x in operands])
+    def function(*given: Any, **named: Any) -> Any:
+        operands = in_order(f"lax.{name}", in_this_order, given, named)
+        operands = [float(x) if x.__class__ is int else x for x in operands]
         return ops.apply(name, *same_dtype(name, *operands))
 
     function.__name__ = function.__qualname__ = name
@@ -25,17 +27,17 @@ def _function(name: str, count: int, doc: str) -> Callable[..., Any]:
     return function
 
 
-bessel_i0e = _function("bessel_i0e", 1, "bessel_i0e(x): exp(-|x|) times the modified Bessel function I0.")
-bessel_i1e = _function("bessel_i1e", 1, "bessel_i1e(x): exp(-|x|) times the modified Bessel function I1.")
-betainc = _function("betainc", 3, "betainc(a, b, x): the regularised incomplete beta function.")
-igamma = _function("igamma", 2, "igamma(a, x): the regularised lower incomplete gamma function.")
-igammac = _function("igammac", 2, "igammac(a, x): the regularised upper incomplete gamma function.")
-igamma_grad_a = _function("igamma_grad_a", 2, "igamma_grad_a(a, x): the derivative of igamma by a.")
-polygamma = _function("polygamma", 2, "polygamma(m, x): the m-th derivative of digamma.")
+bessel_i0e = _function("bessel_i0e", "x", "bessel_i0e(x): exp(-|x|) times the modified Bessel function I0.")
+bessel_i1e = _function("bessel_i1e", "x", "bessel_i1e(x): exp(-|x|) times the modified Bessel function I1.")
+betainc = _function("betainc", "a b x", "betainc(a, b, x): the regularised incomplete beta function.")
+igamma = _function("igamma", "a x", "igamma(a, x): the regularised lower incomplete gamma function.")
+igammac = _function("igammac", "a x", "igammac(a, x): the regularised upper incomplete gamma function.")
+igamma_grad_a = _function("igamma_grad_a", "a x", "igamma_grad_a(a, x): the derivative of igamma by a.")
+polygamma = _function("polygamma", "m x", "polygamma(m, x): the m-th derivative of digamma.")
 random_gamma_grad = _function(
-    "random_gamma_grad", 2, "random_gamma_grad(a, x): how a gamma variate x of shape a moves with a."
+    "random_gamma_grad", "a x", "random_gamma_grad(a, x): how a gamma variate x of shape a moves with a."
 )
-zeta = _function("zeta", 2, "zeta(x, q): Hurwitz's zeta function.")
+zeta = _function("zeta", "x q", "zeta(x, q): Hurwitz's zeta function.")
 
 
 @boundary

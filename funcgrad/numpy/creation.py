@@ -429,7 +429,7 @@ def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) 
 
 
 @boundary
-def copy(a: Any) -> Array:
+def copy(a: Any, order: str | None = None) -> Array:
     """`a` as an array of its own, which stays when `a` is donated."""
     return array(a)
 

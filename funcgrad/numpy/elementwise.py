@@ -367,7 +367,7 @@ def clip(
 
 
 @boundary
-def round(a: Any, decimals: int = 0) -> Any:
+def round(a: Any, decimals: int = 0, out: None = None) -> Any:
     """`a` rounded to a number of decimals; ties go to the even digit."""
     (x,) = promote("round", a)
     dtype = type_of(x).dtype

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -313,57 +314,76 @@ def _not_in_place(name: str, inplace: bool) -> None:
         )
 
 
-# NumPy's methods on the elementwise functions of two arguments, in terms of the reductions and of x.at.
-def _attach(function: Any, reduce: Callable[..., Any] | None, update: str | None) -> None:
+# NumPy's methods on the elementwise functions, in terms of the reductions, of scans and of x.at.
+def _attach(
+    function: Any, nin: int, identity: Any = None, reduce: Callable[..., Any] | None = None, update: str = ""
+) -> None:
+    general = ufunc(function, nin, 1, name=function.__name__, identity=identity)
+    general._mapped = function
+    function.nin, function.nout, function.nargs, function.identity = nin, 1, nin + 1, identity
+    if nin == 1:
+        function.at = general.at
+        return
+
     def outer(A: Any, B: Any, /) -> Any:
         return _outer(function, A, B)
 
-    function.outer = outer
-    if reduce is not None:
+    def reduced(
+        a: Any,
+        axis: Any = 0,
+        dtype: Any = None,
+        out: None = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = None,
+    ) -> Any:
+        if reduce is None:
+            return general.reduce(a, axis, dtype, out, keepdims, initial, where)
+        x = asarray(a) if dtype is None else asarray(a).astype(dtype)
+        given = {} if initial is None else {"initial": initial}
+        return reduce(x, axis, keepdims=keepdims, where=where, **given)
 
-        def reduced(
-            a: Any,
-            axis: Any = 0,
-            dtype: Any = None,
-            out: None = None,
-            keepdims: bool = False,
-            initial: Any = None,
-            where: Any = None,
-        ) -> Any:
-            x = asarray(a) if dtype is None else asarray(a).astype(dtype)
-            given = {} if initial is None else {"initial": initial}
-            return reduce(x, axis, keepdims=keepdims, where=where, **given)
+    def accumulate(a: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Any:
+        if reduce is None:
+            return general.accumulate(a, axis, dtype)
+        x = asarray(a) if dtype is None else asarray(a).astype(dtype)
+        return associative_scan(function, x, axis=axis)
 
-        def accumulate(a: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Any:
-            x = asarray(a) if dtype is None else asarray(a).astype(dtype)
-            return associative_scan(function, x, axis=axis)
-
-        function.reduce, function.accumulate = reduced, accumulate
-    if update is not None:
-
-        def at(a: Any, indices: Any, b: Any, /, *, inplace: bool = True) -> Any:
-            _not_in_place(f"{function.__name__}.at", inplace)
-            check_arrays(f"{function.__name__}.at", b)
+    def at(a: Any, indices: Any, b: Any, /, *, inplace: bool = True) -> Any:
+        _not_in_place(f"{function.__name__}.at", inplace)
+        check_arrays(f"{function.__name__}.at", b)
+        if update:
             return getattr(asarray(a).at[indices], update)(b)
+        return general.at(a, indices, b, inplace=False)
 
-        function.at = at
+    def reduceat(a: Any, indices: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Any:
+        return general.reduceat(a, indices, axis, dtype)
+
+    function.outer, function.reduce, function.accumulate, function.at = outer, reduced, accumulate, at
+    function.reduceat = reduceat
 
 
-for _function, _reduce, _update in (
-    (ufuncs.add, reductions.sum, "add"),
-    (ufuncs.multiply, reductions.prod, "multiply"),
-    (ufuncs.maximum, reductions.max, "max"),
-    (ufuncs.minimum, reductions.min, "min"),
-    (elementwise.logical_and, reductions.all, None),
-    (elementwise.logical_or, reductions.any, None),
-    (ufuncs.subtract, None, None),
-    (ufuncs.true_divide, None, None),
-    (elementwise.power, None, None),
-    (elementwise.hypot, None, None),
-    (elementwise.logaddexp, None, None),
-    (ufuncs.arctan2, None, None),
-    (ufuncs.equal, None, None),
-    (ufuncs.less, None, None),
-    (ufuncs.greater, None, None),
+for _function, _identity, _reduce, _update in (
+    (ufuncs.add, 0, reductions.sum, "add"),
+    (ufuncs.multiply, 1, reductions.prod, "multiply"),
+    (ufuncs.maximum, None, reductions.max, "max"),
+    (ufuncs.minimum, None, reductions.min, "min"),
+    (elementwise.logical_and, True, reductions.all, ""),
+    (elementwise.logical_or, False, reductions.any, ""),
+    (elementwise.logical_xor, False, None, ""),
+    (elementwise.bitwise_and, -1, None, ""),
+    (elementwise.bitwise_or, 0, None, ""),
+    (elementwise.bitwise_xor, 0, None, ""),
+    (elementwise.logaddexp, -math.inf, None, ""),
+    (elementwise.logaddexp2, -math.inf, None, ""),
+    (ufuncs.subtract, None, None, ""),
+    (ufuncs.true_divide, None, None, ""),
+    (elementwise.power, None, None, ""),
+    (elementwise.hypot, 0, None, ""),
+    (ufuncs.arctan2, None, None, ""),
+    (ufuncs.equal, None, None, ""),
+    (ufuncs.less, None, None, ""),
+    (ufuncs.greater, None, None, ""),
 ):
-    _attach(_function, _reduce, _update)
+    _attach(_function, 2, _identity, _reduce, _update)
+_attach(ufuncs.negative, 1)

@@ -163,9 +163,15 @@ def triu_indices_from(arr: Any, k: int = 0) -> tuple[Any, Any]:
     return tuple(map(Array, np.triu_indices(rows, k, columns)))  # type: ignore[return-value]
 
 
-def mask_indices(n: int, mask_func: Callable[[Any, int], Any], k: int = 0) -> tuple[Any, Any]:
-    """The indices of the n x n matrix that `mask_func` (triu, tril) leaves with `k`."""
-    return tuple(map(Array, np.nonzero(np.asarray(mask_func(np.ones((n, n)), k)))))  # type: ignore[return-value]
+def mask_indices(
+    n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None
+) -> tuple[Any, Any]:
+    """The indices of the n x n matrix that `mask_func` (triu, tril) leaves with `k`; the first `size` of them, with
+    zeros after the last."""
+    found = np.nonzero(np.asarray(mask_func(np.ones((n, n)), k)))
+    if size is not None:
+        found = tuple([np.pad(f[:size], (0, max(0, size - len(f)))) for f in found])
+    return tuple(map(Array, found))  # type: ignore[return-value]
 
 
 def _lengths(name: str, shape: Any) -> tuple[int, ...]:

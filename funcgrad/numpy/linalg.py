@@ -205,10 +205,19 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 
 
 @boundary
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
-    """U, the singular values (falling) and V^H of `a = U @ diag(S) @ V^H`; the values alone unless `compute_uv`."""
+def svd(
+    a: Any,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    hermitian: bool = False,
+    subset_by_index: tuple[int, int] | None = None,
+) -> Any:
+    """U, the singular values (falling) and V^H of `a = U @ diag(S) @ V^H`; the values alone unless `compute_uv`, and
+    those from the first to before the last of `subset_by_index`."""
     (x,) = _matrices("svd", a)
-    out = lax_linalg.svd(x, full_matrices=full_matrices, compute_uv=compute_uv)
+    out = lax_linalg.svd(
+        x, full_matrices=full_matrices, compute_uv=compute_uv, subset_by_index=subset_by_index
+    )
     return SVDResult(*out) if compute_uv else out
 
 
@@ -269,11 +278,12 @@ def matrix_power(a: Any, n: int) -> Any:
 
 
 @boundary
-def matrix_rank(M: Any, rtol: Any = None, *, tol: Any = None) -> Any:
-    """The number of singular values above `rtol` times the largest."""
+def matrix_rank(M: Any, rtol: Any = None, hermitian: bool = False, *, tol: Any = None) -> Any:
+    """The number of singular values above `rtol` times the largest; those of a `hermitian` matrix are the sizes of its
+    eigenvalues, found faster and from its lower triangle."""
     (x,) = _matrices("matrix_rank", M)
     t = type_of(x)
-    s = svdvals(x)
+    s = abs(eigvalsh(x)) if hermitian else svdvals(x)
     if tol is None and rtol is None:
         rtol = max(t.shape[-2:]) * float(np.finfo(dtypes.real_of(t.dtype)).eps)
     limit = tol if rtol is None else asarray(rtol)[..., None] * s.max(-1, keepdims=True)

@@ -91,7 +91,10 @@ def log_sum_exp(
     sign = None
     if return_sign:
         sign = ops.sign(total)
-        total = ops.convert(ops.abs_(total), t.dtype)
+        total = ops.abs_(total)
+        largest = (
+            ops.convert(ops.real(largest), type_of(total).dtype) if dtypes.is_complex(t.dtype) else largest
+        )
     elif b is not None and not dtypes.is_complex(t.dtype):
         total = ops.select(ops.lt(total, t.dtype.type(0)), t.dtype.type(np.nan), total)
     out = ops.add(ops.log(total), largest)

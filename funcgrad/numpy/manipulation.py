@@ -247,7 +247,7 @@ concat = concatenate
 
 
 @boundary
-def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
+def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Any:
     """The arrays, all of one shape, joined along a new axis."""
     parts = _promoted("stack", arrays, dtype)
     shapes = {type_of(p).shape for p in parts}
@@ -501,22 +501,32 @@ _PAD_MODES = ("constant", *_BY_POSITION, "linear_ramp", *_BY_STATISTIC, "empty")
 def pad(
     array: Any,
     pad_width: Any,
-    mode: str = "constant",
+    mode: Any = "constant",
     *,
     constant_values: Any = 0,
     end_values: Any = 0,
     stat_length: Any = None,
     reflect_type: str = "even",
+    **options: Any,
 ) -> Any:
     """`array` with elements put around it: constants, or by what is at the edges.
 
     `mode` is "constant" (`constant_values`), "edge", "reflect" (with `reflect_type="odd"` also through the edge's
     value), "symmetric", "wrap", "linear_ramp" (to `end_values`), "maximum", "mean" and "minimum" (of `stat_length`
     elements at the edge, or all), or "empty". Widths and values are given once, or for each axis before and after.
+
+    A function as `mode` gets each line padded with zeros, its (before, after), the axis and `options`, one axis after
+    the other, and gives the line that takes its place.
     """
     x = asarray(array)
     ndim = type_of(x).ndim
     widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
+    if callable(mode):
+        return _pad_by(mode, x, widths, options)
+    if options:
+        raise ArgumentError(
+            f"pad has no argument {next(iter(options))!r}", hint="only a function as mode has more"
+        )
     if mode not in _PAD_MODES:
         raise ArgumentError(
             f"mode of pad is one of {', '.join(_PAD_MODES)}, got {mode!r}",
@@ -553,6 +563,31 @@ def pad(
             x = concatenate([parts[0], x, parts[1]], d)
         else:
             x = _mirrored(x, d, low, high, mode, reflect_type == "odd" and mode in ("reflect", "symmetric"))
+    return x
+
+
+def _pad_by(function: Any, x: Any, widths: list[list[int]], options: dict[str, Any]) -> Any:
+    """Each line along each axis in turn, padded with zeros, put through a user's function."""
+    x = ops.pad(x, type_of(x).dtype.type(0), [(low, high, 0) for low, high in widths])
+    for axis, pair in enumerate(widths):
+        if not any(pair):
+            continue
+        t = type_of(x)
+        moved = ops.moveaxis(x, axis, t.ndim - 1)
+        rows = ops.reshape(moved, (t.size // t.shape[axis], t.shape[axis]))
+        lines = [
+            ops.reshape(ops.slice_in_dim(rows, i, i + 1), (t.shape[axis],))
+            for i in range(type_of(rows).shape[0])
+        ]
+        made = [function(line, tuple(pair), axis, options) for line in lines]
+        if any(m is None or type_of(m).shape != (t.shape[axis],) for m in made):
+            raise ArgumentError(
+                f"pad: the function has to give the padded line, of {t.shape[axis]} elements",
+                hint="arrays do not change in place: return line.at[:before].set(...)",
+            )
+        rows = ops.concatenate([ops.expand_dims(asarray(m), (0,)) for m in made], 0)
+        whole = ops.reshape(ops.convert(rows, t.dtype), type_of(moved).shape)
+        x = ops.moveaxis(whole, t.ndim - 1, axis)
     return x
 
 

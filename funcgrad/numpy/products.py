@@ -106,13 +106,13 @@ def tensordot(
 
 
 @boundary
-def vdot(a: Any, b: Any) -> Any:
+def vdot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The sum of products of all elements, those of `a` conjugated."""
     x, y, _ = _operands("vdot", a, b, None)
     x, y = ops.reshape(x, (type_of(x).size,)), ops.reshape(y, (type_of(y).size,))
     if dtypes.is_complex(type_of(x).dtype):
         x = ops.conj(x)
-    return dot(x, y)
+    return dot(x, y, preferred_element_type=preferred_element_type)
 
 
 @boundary
@@ -137,16 +137,16 @@ def vecdot(
 
 
 @boundary
-def inner(a: Any, b: Any) -> Any:
+def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The sum of products over the last axes."""
-    x, y, _ = _operands("inner", a, b, None)
+    x, y, wanted = _operands("inner", a, b, preferred_element_type)
     if type_of(x).ndim == 0 or type_of(y).ndim == 0:
         return ops.mul(x, y)
-    return ops.dot_general(x, y, (((type_of(x).ndim - 1,), (type_of(y).ndim - 1,)), ((), ())))
+    return ops.dot_general(x, y, (((type_of(x).ndim - 1,), (type_of(y).ndim - 1,)), ((), ())), wanted)
 
 
 @boundary
-def outer(a: Any, b: Any) -> Any:
+def outer(a: Any, b: Any, out: None = None) -> Any:
     """The products of each element of `a` with each of `b`, as a matrix."""
     x, y, _ = _operands("outer", a, b, None)
     x, y = ops.reshape(x, (type_of(x).size,)), ops.reshape(y, (type_of(y).size,))
@@ -368,7 +368,9 @@ def _contract(x: Any, ix: str, y: Any, iy: str, needed: set[str], preferred: Any
 
 
 @boundary
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
+def trace(
+    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
+) -> Any:
     """The sum along a diagonal."""
     return sum_(diagonal(a, offset, axis1, axis2), -1, dtype)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import ArrayMethods
-from funcgrad.errors import DTypeError, ShapeError
+from funcgrad.errors import ArgumentError, DTypeError, ShapeError
 from funcgrad.ir.types import ArrayType
 from funcgrad.trace import ops
 from funcgrad.trace.core import PYTHON_SCALARS, is_operand, operand_hint, type_of
@@ -118,3 +118,12 @@ def broadcast(name: str, operands: Sequence[Any]) -> list[Any]:
         listed = " and ".join(str(type_of(x)) for x in operands)
         raise ShapeError(f"{name} got {listed}: {error.what}", hint=error.hint) from None
     return [x if not s else ops.broadcast_to(x, target) for x, s in zip(operands, shapes)]
+
+
+def in_order(name: str, names: Sequence[str], given: Sequence[Any], named: dict[str, Any]) -> list[Any]:
+    """The operands of the function `name`, some of which are given by name; ArgumentError unless each is given once."""
+    operands = dict(zip(names, given))
+    if len(given) > len(names) or set(named) != set(names) - set(operands):
+        said = ", ".join([*(f"argument {i}" for i in range(len(given))), *(f"{n}=" for n in named)])
+        raise ArgumentError(f"{name} takes ({', '.join(names)}), got {said or 'nothing'}")
+    return [(operands | named)[n] for n in names]

@@ -152,9 +152,27 @@ def _reduction(
                 return result
         return general(a, axis, dtype, keepdims, initial, where)
 
+    if neutral is None:
+        function = _extreme(function)
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function
+
+
+def _extreme(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    """`reduce` with the arguments that max and min have: no dtype."""
+
+    def function(
+        a: Any,
+        axis: Axis = None,
+        out: None = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = None,
+    ) -> Any:
+        return reduce(a, axis, None, None, keepdims, initial, where)
+
+    return boundary(function)
 
 
 def _same(dtype: np.dtype) -> np.dtype:
@@ -401,6 +419,8 @@ def _ignoring_nan(name: str, function: Callable[..., Any], neutral: float, empty
             result = ops.select(nothing, ops.full_like(result, np.nan), result)
         return result
 
+    if empty:
+        wrapper = _extreme(wrapper)
     wrapper.__name__ = wrapper.__qualname__ = name
     wrapper.__doc__ = f"`{name[3:]}` of the elements that are not NaN."
     return wrapper
@@ -441,10 +461,11 @@ def nanvar(
     ddof: float = 0,
     keepdims: bool = False,
     where: Any = None,
+    mean: Any = None,
 ) -> Any:
     """`var` of the elements that are not NaN."""
     x = _inexact("nanvar", a, dtype)
-    return var(x, axis, ddof=ddof, keepdims=keepdims, where=_there(x, where))
+    return var(x, axis, ddof=ddof, keepdims=keepdims, where=_there(x, where), mean=mean)
 
 
 @boundary
@@ -456,9 +477,10 @@ def nanstd(
     ddof: float = 0,
     keepdims: bool = False,
     where: Any = None,
+    mean: Any = None,
 ) -> Any:
     """`std` of the elements that are not NaN."""
-    return ops.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, where))
+    return ops.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, where, mean))
 
 
 def _nan_position(name: str, position: Callable[..., Any], neutral: float):

@@ -170,8 +170,15 @@ def unique_all(x: Any, /, *, size: int | None = None, fill_value: Any = None) ->
 
 
 @boundary
-def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False) -> Any:
-    """For each element of `element`, whether it is one of `test_elements`; of element's shape.
+def isin(
+    element: Any,
+    test_elements: Any,
+    assume_unique: bool = False,
+    invert: bool = False,
+    *,
+    method: str = "auto",
+) -> Any:
+    """For each element of `element`, whether it is one of `test_elements`; of element's shape. `method` has no effect.
 
     >>> import funcgrad as fg
     >>> fg.numpy.isin(fg.numpy.array([1, 2, 3]), fg.numpy.array([2, 4]))

@@ -199,7 +199,7 @@ _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
     if method not in _METHODS:
         raise ArgumentError(
-            f"{name}: there is no method {method!r}", hint=f"it is one of {', '.join(_METHODS)}"
+            f"{name}: there is no method {method!r}", hint=f"it is one of {', '.join(_ALL_METHODS)}"
         )
     check_arrays(name, a, q)
     x, q = map(asarray, promote_inexact(name, a, q))
@@ -259,6 +259,67 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool,
     return result
 
 
+_ALL_METHODS = (*_METHODS, "inverted_cdf")
+
+
+def _weighted_quantile(
+    name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool, weights: Any
+) -> Any:
+    """The first element, in order, with at least the share `q` of all weights up to it."""
+    if method != "inverted_cdf":
+        raise ArgumentError(
+            f"{name} with weights is there by the method 'inverted_cdf', not {method!r}",
+            hint="add method='inverted_cdf'",
+        )
+    check_arrays(name, a, q)
+    x, q = map(asarray, promote_inexact(name, a, q))
+    t = type_of(x)
+    if dtypes.is_complex(t.dtype):
+        raise ArgumentError(f"{name}: complex numbers have no order: {t}", hint="use abs(x), or x.real")
+    axes = canonical_axes(name, axis, x)
+    kept = [d for d in range(t.ndim) if d not in axes]
+    rows, count = tuple([t.shape[d] for d in kept]), ops.size_of(t.shape, axes)
+    if not count:
+        raise ShapeError(f"{name} of no elements: {t} over axes {axes}")
+    wide_dtype = dtypes.compute_dtype(t.dtype)
+    w = asarray(1.0 if weights is None else weights)
+    if type_of(w).shape not in ((), t.shape):
+        if len(axes) != 1 or type_of(w).shape != (t.shape[axes[0]],):
+            raise ShapeError(f"{name} of {t} over axis {axis} with weights {type_of(w)}: lengths differ")
+        w = ops.broadcast_in_dim(w, t.shape, axes)
+    w = ops.broadcast_to(ops.convert(w, wide_dtype), t.shape)
+    w = ops.apply("stop_gradient", w)
+    missing = isnan(x)
+    if skip_nan:
+        w = ops.select(missing, ops.full_like(w, 0), w)
+    lines = [ops.reshape(ops.transpose(v, [*kept, *axes]), (*rows, count)) for v in (x, w)]
+    last = len(rows)
+    x, w = _sorted(lines, last)
+    total = ops.apply("cumsum", w, axis=last, reverse=False)
+    whole = ops.slice_in_dim(total, count - 1, count, axis=last)
+    qs = type_of(q).shape
+    flat_q = ops.convert(ops.reshape(q, (ops.size_of(qs, range(len(qs))),)), wide_dtype)
+    wide = (*rows, type_of(flat_q).shape[0])
+    share = ops.broadcast_in_dim(flat_q, wide, (last,))
+    wanted = ops.mul(ops.broadcast_to(whole, wide), share)
+    both = (*wide, count)
+    up_to = ops.broadcast_in_dim(total, both, (*range(last), last + 1))
+    # of nothing, the first element with some weight
+    below = ops.or_(
+        ops.lt(up_to, ops.broadcast_in_dim(wanted, both, tuple(range(last + 1)))), ops.le(up_to, 0)
+    )
+    at = ops.reduce_sum(ops.convert(below, dtypes.default_int()), (last + 1,))
+    result = along(x, ops.min_(at, count - 1), last)
+    unknown = isnan(x)
+    bad = ops.reduce_and(unknown, (last,)) if skip_nan else ops.reduce_or(unknown, (last,))
+    bad = ops.or_(ops.broadcast_in_dim(bad, wide, tuple(range(last))), ops.ne(share, share))
+    result = ops.select(bad, np.nan, result)
+    result = ops.reshape(ops.moveaxis(result, last, 0), (*qs, *rows))
+    if keepdims:
+        result = ops.reshape(result, (*qs, *[1 if d in axes else n for d, n in enumerate(t.shape)]))
+    return result
+
+
 def _quantiles(name: str, skip_nan: bool, scale: float, what: str):
     def function(
         a: Any,
@@ -270,16 +331,23 @@ def _quantiles(name: str, skip_nan: bool, scale: float, what: str):
         keepdims: bool = False,
         *,
         interpolation: str | None = None,
+        weights: Any = None,
     ) -> Any:
         if scale != 1:
             a, q = promote_inexact(name, a, q)
             q = ops.div(asarray(q), scale)
-        return _quantile(name, a, q, axis, interpolation or method, keepdims, skip_nan)
+        method = interpolation or method
+        if weights is not None or method == "inverted_cdf":
+            return _weighted_quantile(name, a, q, axis, method, keepdims, skip_nan, weights)
+        return _quantile(name, a, q, axis, method, keepdims, skip_nan)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
         f"The {what} `q` of the elements (over `axis`; all by default){', NaNs left out' if skip_nan else ''}. "
-        "Of shape (*q.shape, *the other axes); between two elements by `method`: " + ", ".join(_METHODS) + "."
+        "Of shape (*q.shape, *the other axes); between two elements by `method`: "
+        + ", ".join(_ALL_METHODS)
+        + ". "
+        "`weights`, of the array's shape or one for each position along the axis, need the last of these."
     )
     return boundary(function)
 

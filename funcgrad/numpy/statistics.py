@@ -40,7 +40,6 @@ def cov(
     ddof: int | None = None,
     fweights: Any = None,
     aweights: Any = None,
-    *,
     dtype: Any = None,
 ) -> Any:
     """The covariance matrix of variables, one a row (a column where not `rowvar`), and of those of `y`.
@@ -92,7 +91,7 @@ def cov(
 
 
 @boundary
-def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
     """The matrix of correlations of variables, one a row (a column where not `rowvar`), and of those of `y`."""
     c = cov(x, y, rowvar, dtype=dtype)
     if not type_of(c).ndim:

@@ -220,6 +220,20 @@ def _define(
     )
 
 
+def refused(name: str, why: str) -> Rule:
+    """The derivative rule of factors that have none here: only of constants."""
+
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+        if any(t.__class__ is not Zero for t in tangents):
+            raise NotDifferentiableError(f"{name}: {why}")
+        out = ops.apply(name, *primals, **params)
+        if isinstance(out, list | tuple):
+            return out, [Zero(type_of(o).tangent()) for o in out]
+        return out, Zero(type_of(out).tangent())
+
+    return jvp
+
+
 # ------------------------------------------------------------------------------------------------ solving
 def _same_rows(name: str):
     def result(a: ArrayType, b: ArrayType, **params: Any) -> ArrayType:
@@ -674,10 +688,9 @@ eig_p = _define(
     "eig",
     _checked("eig", True, lambda x: [_eigvals_type(x), array_type(x.shape, _eigvals_type(x).dtype)]),
     lambda xp, x: list(_sorted_spectrum(xp, x)),
-    None,
+    refused("eig", "eigenvectors of a general matrix have no derivative here; use eigvals, or eigh"),
     lambda: [Sample((draw_well(3, dtype=d),), {}, (), dtypes.name(d)) for d in _DTYPES],
     True,
-    not_differentiable="eigenvectors of a general matrix have no derivative here; use eigvals, or eigh",
 )
 
 

@@ -9,7 +9,7 @@ from funcgrad.errors import boundary
 from funcgrad.names import unknown_names
 from funcgrad.scipy import linalg, sparse, special, stats
 
-_RARE = ("cluster", "fft", "integrate", "interpolate", "ndimage", "optimize", "signal")
+_RARE = ("cluster", "fft", "integrate", "interpolate", "ndimage", "optimize", "signal", "spatial")
 """Modules that are imported when they are first used."""
 
 _unknown = unknown_names(__name__)

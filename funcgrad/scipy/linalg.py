@@ -14,8 +14,10 @@ from funcgrad.numpy.linalg import _fitting, _matrices
 from funcgrad.numpy.manipulation import concatenate
 from funcgrad.scipy.matrix_functions import (
     eigh_tridiagonal,
+    funm,
     hessenberg,
     polar,
+    qr_multiply,
     rsf2csf,
     schur,
     solve_sylvester,
@@ -27,6 +29,7 @@ from funcgrad.scipy.special_matrices import (
     convolution_matrix,
     dft,
     fiedler,
+    fiedler_companion,
     hadamard,
     hankel,
     helmert,
@@ -40,7 +43,17 @@ from funcgrad.scipy.special_matrices import (
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
-det, inv = linalg.det, linalg.inv
+
+@boundary
+def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The determinant."""
+    return linalg.det(a)
+
+
+@boundary
+def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The inverse matrix."""
+    return linalg.inv(a)
 
 
 @boundary
@@ -73,6 +86,7 @@ def solve_triangular(
     lower: bool = False,
     unit_diagonal: bool = False,
     overwrite_b: bool = False,
+    debug: Any = None,
     check_finite: bool = True,
 ) -> Any:
     """The x of `op(a) @ x = b` for a triangular matrix; op is itself (trans=0, 'N'), the transpose (1, 'T') or the
@@ -100,6 +114,7 @@ def solve(
     lower: bool = False,
     overwrite_a: bool = False,
     overwrite_b: bool = False,
+    debug: bool = False,
     check_finite: bool = True,
     assume_a: str = "gen",
 ) -> Any:
@@ -169,9 +184,13 @@ def qr(
     pivoting: bool = False,
     check_finite: bool = True,
 ) -> Any:
-    """Q and R of `a = Q @ R`; mode is 'full', 'economic' or 'r'."""
-    if pivoting or mode not in ("full", "economic", "r"):
-        raise ArgumentError(f"qr: mode is 'full', 'economic' or 'r', without pivoting; got {mode!r}")
+    """Q and R of `a = Q @ R`, with `pivoting` also the order of columns; mode is 'full', 'economic' or 'r'."""
+    if mode not in ("full", "economic", "r"):
+        raise ArgumentError(f"qr: mode is 'full', 'economic' or 'r', got {mode!r}")
+    if pivoting:
+        (x,) = _matrices("qr", a)
+        outs = lax_linalg.qr(x, pivoting=True, full_matrices=mode != "economic")
+        return outs[1:] if mode == "r" else outs
     if mode == "r":
         return (linalg.qr(a, "complete").R,)
     return tuple(linalg.qr(a, "complete" if mode == "full" else "reduced"))
@@ -242,8 +261,9 @@ def block_diag(*arrs: Any) -> Any:
 
 
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix", "det", "dft",
-    "eigh", "eigh_tridiagonal", "expm", "expm_frechet", "fiedler", "hadamard", "hankel", "helmert", "hessenberg",
-    "hilbert", "inv", "invhilbert", "invpascal", "leslie", "lu", "lu_factor", "lu_solve", "pascal", "polar", "qr",
-    "rsf2csf", "schur", "solve", "solve_sylvester", "solve_triangular", "sqrtm", "svd", "toeplitz",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix",
+    "det", "dft", "eigh", "eigh_tridiagonal", "expm", "expm_frechet", "fiedler", "fiedler_companion", "funm",
+    "hadamard", "hankel", "helmert", "hessenberg", "hilbert", "inv", "invhilbert", "invpascal", "leslie",
+    "lu", "lu_factor", "lu_solve", "pascal", "polar", "qr", "qr_multiply", "rsf2csf", "schur", "solve",
+    "solve_sylvester", "solve_triangular", "sqrtm", "svd", "toeplitz",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from funcgrad.array import ShapeDtypeStruct
 from funcgrad.callbacks import pure_callback
 from funcgrad.custom_rules import custom_jvp
 from funcgrad.errors import ArgumentError, ShapeError, boundary
+from funcgrad.lax import linalg as lax_linalg
 from funcgrad.trace.core import type_of
 
 
@@ -110,6 +112,61 @@ def sqrtm(A: Any, blocksize: int = 1) -> Any:
     """The principal square root of a matrix, complex in any case; differentiable in forward mode."""
     a = _square("sqrtm", A)
     return _sqrtm(a.astype(_complex(a.dtype)))
+
+
+@boundary
+def funm(A: Any, func: Callable[[Any], Any], disp: bool = True) -> Any:
+    """`func` of a square matrix, by its Schur form: complex, since it may be complex. No derivative.
+
+    Args:
+        A: (n, n).
+        func: a function of arrays of complex numbers, element by element.
+        disp: where false, also the estimated relative error, real.
+
+    >>> import funcgrad as fg
+    >>> fg.scipy.linalg.funm(fg.numpy.diag(fg.numpy.array([4.0, 9.0])), fg.numpy.sqrt).real
+    Array([[2., 0.],
+           [0., 3.]], dtype=float32)
+    """
+    a = _square("funm", A)
+    dtype = _complex(a.dtype)
+    if not callable(func):
+        raise ArgumentError(f"funm takes a function, got {type(func).__name__}")
+
+    like = (_like(a, dtype), ShapeDtypeStruct((), jnp.finfo(dtype).dtype))
+
+    def elementwise(values: np.ndarray) -> np.ndarray:
+        return np.asarray(func(values))
+
+    value, error = _by_scipy("funm", like, a.astype(dtype), func=elementwise, disp=False)
+    return value if disp else (value, error)
+
+
+@boundary
+def qr_multiply(
+    a: Any,
+    c: Any,
+    mode: str = "right",
+    pivoting: bool = False,
+    conjugate: bool = False,
+    overwrite_a: bool = False,
+    overwrite_c: bool = False,
+) -> tuple[Any, ...]:
+    """`c @ Q` (mode='right') or `Q @ c` ('left') and R of `a = Q @ R`, with Q of min(a.shape) columns; with `pivoting`
+    also the order of columns. `c` is a vector or a matrix; `conjugate` takes the conjugate of Q.
+
+    >>> import funcgrad as fg
+    >>> product, r = fg.scipy.linalg.qr_multiply(fg.numpy.eye(2), fg.numpy.array([3.0, 4.0]))
+    >>> abs(product)
+    Array([3., 4.], dtype=float32)
+    """
+    if mode not in ("left", "right"):
+        raise ArgumentError(f"qr_multiply: mode is 'left' or 'right', got {mode!r}")
+    a, c = jnp.asarray(a), jnp.asarray(c)
+    dtype = jnp.result_type(a.dtype, c.dtype, jnp.float32)
+    q, *rest = lax_linalg.qr(a.astype(dtype), full_matrices=False, pivoting=pivoting)
+    q = q.conj() if conjugate else q
+    return (q @ c if mode == "left" else c @ q, *rest)
 
 
 @boundary

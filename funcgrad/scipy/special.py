@@ -12,6 +12,7 @@ from funcgrad.errors import ArgumentError, DTypeError, boundary
 from funcgrad.numpy.logsumexp import Axes, finite_max, log_sum_exp, reduced_axes, spread
 from funcgrad.numpy.promotion import broadcast, promote_inexact
 from funcgrad.numpy.ufuncs import unary
+from funcgrad.scipy.harmonics import sph_harm_y
 from funcgrad.scipy.special_functions import (
     bernoulli,
     bessel_jn,
@@ -382,6 +383,7 @@ __all__ = [
     "sici",
     "softmax",
     "spence",
+    "sph_harm_y",
     "wofz",
     "xlog1py",
     "xlogy",

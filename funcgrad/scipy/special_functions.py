@@ -14,7 +14,7 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, DTypeError, boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast, promote_inexact
+from funcgrad.numpy.promotion import broadcast, in_order, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -28,13 +28,13 @@ def _floats(name: str, *operands: Any) -> list[Any]:
     return values
 
 
-def _function(name: str, primitive: str, count: int, doc: str) -> Callable[..., Any]:
-    """The function `name` of `count` real numbers over a primitive."""
+def _function(name: str, primitive: str, names: str, doc: str) -> Callable[..., Any]:
+    """The function `name` of real numbers with these names over a primitive."""
+    in_this_order = names.split()
 
     @boundary
-    def function(*operands: Any) -> Any:
-        if len(operands) != count:
-            raise ArgumentError(f"scipy.special.{name} takes {count} arguments, got {len(operands)}")
+    def function(*given: Any, **named: Any) -> Any:
+        operands = in_order(f"scipy.special.{name}", in_this_order, given, named)
         return ops.apply(primitive, *_floats(name, *operands))
 
     function.__name__ = function.__qualname__ = name
@@ -43,26 +43,28 @@ def _function(name: str, primitive: str, count: int, doc: str) -> Callable[..., 
 
 
 gammainc = _function(
-    "gammainc", "igamma", 2, "gammainc(a, x): the regularised lower incomplete gamma function."
+    "gammainc", "igamma", "a x", "gammainc(a, x): the regularised lower incomplete gamma function."
 )
 gammaincc = _function(
-    "gammaincc", "igammac", 2, "gammaincc(a, x): the regularised upper incomplete gamma function."
+    "gammaincc", "igammac", "a x", "gammaincc(a, x): the regularised upper incomplete gamma function."
 )
-betainc = _function("betainc", "betainc", 3, "betainc(a, b, x): the regularised incomplete beta function.")
-zeta = _function("zeta", "zeta", 2, "zeta(x, q): Hurwitz's zeta function, the sum of 1 / (n + q)**x.")
-i0e = _function("i0e", "bessel_i0e", 1, "i0e(x): exp(-|x|) * i0(x).")
-i1e = _function("i1e", "bessel_i1e", 1, "i1e(x): exp(-|x|) * i1(x).")
-expi = _function("expi", "expi", 1, "expi(x): the exponential integral Ei.")
-exp1 = _function("exp1", "exp1", 1, "exp1(x): the exponential integral E1.")
-expn = _function("expn", "expn", 2, "expn(n, x): the generalised exponential integral of whole order n.")
-dawsn = _function("dawsn", "dawsn", 1, "dawsn(x): Dawson's integral.")
-erfcx = _function("erfcx", "erfcx", 1, "erfcx(x): exp(x**2) * erfc(x).")
+betainc = _function(
+    "betainc", "betainc", "a b x", "betainc(a, b, x): the regularised incomplete beta function."
+)
+zeta = _function("zeta", "zeta", "x q", "zeta(x, q): Hurwitz's zeta function, the sum of 1 / (n + q)**x.")
+i0e = _function("i0e", "bessel_i0e", "x", "i0e(x): exp(-|x|) * i0(x).")
+i1e = _function("i1e", "bessel_i1e", "x", "i1e(x): exp(-|x|) * i1(x).")
+expi = _function("expi", "expi", "x", "expi(x): the exponential integral Ei.")
+exp1 = _function("exp1", "exp1", "x", "exp1(x): the exponential integral E1.")
+expn = _function("expn", "expn", "n x", "expn(n, x): the generalised exponential integral of whole order n.")
+dawsn = _function("dawsn", "dawsn", "x", "dawsn(x): Dawson's integral.")
+erfcx = _function("erfcx", "erfcx", "x", "erfcx(x): exp(x**2) * erfc(x).")
 spence = _function(
-    "spence", "spence", 1, "spence(x): the dilogarithm, the integral of log(t) / (1 - t) from 1."
+    "spence", "spence", "x", "spence(x): the dilogarithm, the integral of log(t) / (1 - t) from 1."
 )
-owens_t = _function("owens_t", "owens_t", 2, "owens_t(h, a): Owen's T function.")
-hyp1f1 = _function("hyp1f1", "hyp1f1", 3, "hyp1f1(a, b, x): the confluent hypergeometric function.")
-hyp2f1 = _function("hyp2f1", "hyp2f1", 4, "hyp2f1(a, b, c, x): Gauss's hypergeometric function.")
+owens_t = _function("owens_t", "owens_t", "h a", "owens_t(h, a): Owen's T function.")
+hyp1f1 = _function("hyp1f1", "hyp1f1", "a b x", "hyp1f1(a, b, x): the confluent hypergeometric function.")
+hyp2f1 = _function("hyp2f1", "hyp2f1", "a b c x", "hyp2f1(a, b, c, x): Gauss's hypergeometric function.")
 
 
 def i0(x: Any) -> Any:

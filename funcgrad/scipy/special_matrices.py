@@ -93,6 +93,25 @@ def fiedler(a: Any) -> Any:
 
 
 @boundary
+def fiedler_companion(a: Any) -> Any:
+    """The pentadiagonal matrix whose characteristic polynomial has the coefficients `a`, the highest one first.
+
+    >>> import funcgrad as fg
+    >>> fg.scipy.linalg.fiedler_companion(fg.numpy.array([1.0, 2.0, 3.0, 4.0]))
+    Array([[-2., -3.,  1.],
+           [ 1.,  0.,  0.],
+           [ 0., -4.,  0.]], dtype=float32)
+    """
+    import scipy.linalg
+
+    a = _vector("fiedler_companion", a, 2)
+    a = a if jnp.issubdtype(a.dtype, jnp.inexact) else a.astype(float)
+    # SciPy's matrix of 1, 2, 3, ... says which coefficient stands where, with a minus; ones and zeros stay
+    marks = np.rint(scipy.linalg.fiedler_companion(np.arange(1.0, a.shape[0] + 1))).astype(int)
+    return jnp.where(marks < 0, -(a / a[0])[np.maximum(-marks - 1, 0)], marks).astype(a.dtype)
+
+
+@boundary
 def dft(n: int, scale: str | None = None) -> Any:
     """The matrix of the discrete Fourier transform; `scale` is None, 'n' or 'sqrtn'."""
     by = {None: 1, "n": n, "sqrtn": math.sqrt(n)}.get(scale)
