@@ -56,13 +56,15 @@ def _vector(x: ArrayType, less: int, dtype: np.dtype) -> ArrayType:
 def _schur(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from scipy.linalg import schur
 
-    return schur(a, output="complex" if a.dtype.kind == "c" else "real")
+    found: Any = schur(a, output="complex" if a.dtype.kind == "c" else "real")
+    return found
 
 
 def _qr_order(a: np.ndarray) -> tuple[np.ndarray]:
     from scipy.linalg import qr
 
-    return (np.asarray(qr(a, mode="r", pivoting=True)[1]),)
+    found: Any = qr(a, mode="r", pivoting=True)
+    return (np.asarray(found[1]),)
 
 
 def _tridiagonal(a: np.ndarray, lower: bool) -> tuple[np.ndarray, ...]:
@@ -72,7 +74,8 @@ def _tridiagonal(a: np.ndarray, lower: bool) -> tuple[np.ndarray, ...]:
 def _left(a: np.ndarray) -> tuple[np.ndarray]:
     from scipy.linalg import eig
 
-    return (eig(a, left=True, right=False)[1],)
+    found: Any = eig(a, left=True, right=False)
+    return (found[1],)
 
 
 def _wide(x: ArrayType) -> np.dtype:
