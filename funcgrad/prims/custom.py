@@ -240,11 +240,22 @@ def _transpose_jvp(
         return list(map(ops.materialize, call.differentiate(primals, full)[1]))
 
     closed = trace_to_graph(moved, types, call.name)
-    calls = [e.params.get("call") for e in closed.graph.equations]
-    if any(isinstance(c, CustomJvp) and c.written and c.written == call.written for c in calls):
-        return _through(graph, operands, cotangents)  # a rule that calls its function says nothing of it
+    if _calls_itself(closed.graph, len(closed.constants), call):
+        return _through(graph, operands, cotangents)
     pulled = iter(pull_back(closed.graph, [*closed.constants, *map(Linear, types)], cotangents))
     return [None] * closed_over + [next(pulled) if x.__class__ is Linear else None for x in own]
+
+
+def _calls_itself(graph: Graph, constants: int, call: CustomJvp) -> bool:
+    """Whether a rule, traced for its tangents, applies its own function to them: it says nothing of it then."""
+    moving: set[Any] = set(graph.inputs[constants:])
+    for e in graph.equations:
+        if not moving.isdisjoint(e.inputs):
+            other = e.params.get("call")
+            if isinstance(other, CustomJvp) and other.written and other.written == call.written:
+                return True
+            moving.update(e.outputs)
+    return False
 
 
 def _transpose_vjp(
