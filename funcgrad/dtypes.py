@@ -234,13 +234,13 @@ def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
     return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype
 
 
-def issubdtype(arg1: Any, arg2: Any) -> bool:
+def issubdtype(a: Any, b: Any) -> bool:
     """Whether a dtype is another, or belongs to a family of NumPy's such as `numpy.floating`."""
-    first = as_dtype(arg1)
-    if isinstance(arg2, type) and issubclass(arg2, np.generic):
+    first = as_dtype(a)
+    if isinstance(b, type) and issubclass(b, np.generic):
         kind = np.floating if first == bfloat16 else first.type
-        return issubclass(kind, arg2) or first.type is arg2
-    return first == as_dtype(arg2)
+        return issubclass(kind, b) or first.type is b
+    return first == as_dtype(b)
 
 
 def canonicalize_dtype(dtype: Any) -> np.dtype:
@@ -284,6 +284,6 @@ def finfo(dtype: Any) -> Any:
     return ml_dtypes.finfo(real_of(as_dtype(dtype)))
 
 
-def iinfo(dtype: Any) -> Any:
+def iinfo(int_type: Any) -> Any:
     """Machine limits of an integer dtype, as `numpy.iinfo` gives them."""
-    return np.iinfo(as_dtype(dtype))
+    return np.iinfo(as_dtype(int_type))

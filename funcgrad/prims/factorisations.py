@@ -53,7 +53,7 @@ def _vector(x: ArrayType, less: int, dtype: np.dtype) -> ArrayType:
     return array_type((*x.shape[:-2], max(0, x.shape[-1] - less)), dtype)
 
 
-def _schur(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _schur(a: np.ndarray) -> Any:
     from scipy.linalg import schur
 
     return schur(a, output="complex" if a.dtype.kind == "c" else "real")
@@ -62,7 +62,8 @@ def _schur(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _qr_order(a: np.ndarray) -> tuple[np.ndarray]:
     from scipy.linalg import qr
 
-    return (np.asarray(qr(a, mode="r", pivoting=True)[1]),)
+    found: Any = qr(a, mode="r", pivoting=True)
+    return (np.asarray(found[1]),)
 
 
 def _tridiagonal(a: np.ndarray, lower: bool) -> tuple[np.ndarray, ...]:
