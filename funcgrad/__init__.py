@@ -56,11 +56,15 @@ from funcgrad.array import Array, ShapeDtypeStruct
 from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
 from funcgrad.contexts import (
+    check_tracer_leaks,
     checking_leaks,
     default_matmul_precision,
     disable_jit,
+    enable_checks,
     enable_x64,
     ensure_compile_time_eval,
+    explain_cache_misses,
+    log_compiles,
     named_call,
     named_scope,
 )
@@ -75,16 +79,22 @@ from funcgrad.devices import (
     device_get,
     device_put,
     devices,
+    host_count,
+    host_id,
+    host_ids,
     local_device_count,
     local_devices,
+    print_environment_info,
     process_count,
     process_index,
+    process_indices,
 )
 from funcgrad.dtypes import float0
-from funcgrad.jit import jit
+from funcgrad.jit import clear_caches, jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
 from funcgrad.numpy.indexing import ds
+from funcgrad.pmap import pmap
 from funcgrad.refs import Ref, freeze, new_ref
 from funcgrad.trace.core import type_of as typeof
 from funcgrad.user_kernels import elementwise, kernel
@@ -93,7 +103,8 @@ _unknown = _unknown_names(
     __name__,
     {
         "cross_entropy": "it from funcgrad.nn.log_softmax and funcgrad.nn.one_hot",
-        "pmap": "vmap, or jit: one process drives one device",
+        "shard_map": "vmap, or jit: there is one device",
+        "make_mesh": "jit alone: there is one device, and nothing to spread over",
         "tensor": "funcgrad.numpy.array",
         "tree_map": "funcgrad.tree.map",
         "tree_leaves": "funcgrad.tree.leaves",
@@ -104,7 +115,7 @@ _unknown = _unknown_names(
     },
 )
 
-_RARE = ("dlpack", "experimental", "image", "stages", "typing")
+_RARE = ("dlpack", "experimental", "image", "profiler", "stages", "typing")
 """Modules that are imported when they are first used."""
 
 
@@ -187,6 +198,17 @@ __all__ = [
     "typeof",
     "value_and_grad",
     "vjp",
+    "check_tracer_leaks",
+    "enable_checks",
+    "explain_cache_misses",
+    "log_compiles",
+    "host_count",
+    "host_id",
+    "host_ids",
+    "print_environment_info",
+    "process_indices",
+    "clear_caches",
+    "pmap",
     "vmap",
     *_RARE,
 ]

@@ -65,6 +65,9 @@ SETTINGS: dict[str, Setting] = {
     "explain_recompiles": Setting(
         False, _flag, "log, in words, why a function under jit is traced again", traced=False
     ),
+    "log_compiles": Setting(
+        False, _flag, "log each function under jit that is traced and compiled, and for what", traced=False
+    ),
     "check_tracer_leaks": Setting(False, _flag, "raise where a traced value outlives its function"),
     "python_branches": Setting(
         DEFAULT_WAYS,
@@ -80,6 +83,7 @@ _JAX_NAMES = {
     "jax_debug_infs": "debug_infs",
     "jax_debug_key_reuse": "debug_key_reuse",
     "jax_explain_cache_misses": "explain_recompiles",
+    "jax_log_compiles": "log_compiles",
     "jax_check_tracer_leaks": "check_tracer_leaks",
 }
 
@@ -95,6 +99,7 @@ class Config:
     debug_infs: bool
     debug_key_reuse: bool
     explain_recompiles: bool
+    log_compiles: bool
     check_tracer_leaks: bool
     python_branches: int
 

@@ -34,6 +34,32 @@ def checking_leaks(check: bool = True) -> AbstractContextManager[None]:
     return config.using(check_tracer_leaks=check)
 
 
+def log_compiles(new_val: bool = True) -> AbstractContextManager[None]:
+    """Inside, log each function under `jit` that is traced and compiled, and the types of its arguments (logger
+    "funcgrad"). `config.update("log_compiles", True)` sets it for good.
+
+    >>> import funcgrad as fg
+    >>> with fg.log_compiles():
+    ...     y = fg.jit(lambda x: x * 2)(1.0)
+    """
+    return config.using(log_compiles=new_val)
+
+
+def explain_cache_misses(new_val: bool = True) -> AbstractContextManager[None]:
+    """Inside, log in words why a function under `jit` is traced again (see `debug.why_recompiled`)."""
+    return config.using(explain_recompiles=new_val)
+
+
+def enable_checks(new_val: bool = True) -> AbstractContextManager[None]:
+    """Inside, every graph is verified after every transform and pass: slow, to look for mistakes of funcgrad."""
+    return config.using(verify=new_val)
+
+
+def check_tracer_leaks(new_val: bool = True) -> AbstractContextManager[None]:
+    """`checking_leaks` under JAX's other name."""
+    return checking_leaks(new_val)
+
+
 def ensure_compile_time_eval() -> AbstractContextManager[object]:
     """Inside, what does not depend on traced values is computed at once, also while a function is traced."""
     return current(EAGER)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,9 +12,11 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.array import ArrayMethods
+from funcgrad.config import SETTINGS, config
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import check_arrays
 from funcgrad.trace.core import as_array
+from funcgrad.version import __version__
 
 CPU = "cpu"
 
@@ -43,6 +47,42 @@ def process_count(backend: str | None = None) -> int:
 def process_index(backend: str | None = None) -> int:
     """The number of this process among them."""
     return 0
+
+
+def process_indices(backend: str | None = None) -> list[int]:
+    """The numbers of all processes: 0."""
+    return [0]
+
+
+host_count, host_id, host_ids = process_count, process_index, process_indices
+
+
+def print_environment_info(return_string: bool = False) -> str | None:
+    """Print what a report of a mistake needs: versions, processor, settings that are not the default.
+
+    >>> import funcgrad as fg
+    >>> fg.print_environment_info(return_string=True).split(":")[0]
+    'funcgrad'
+    """
+    import platform
+
+    import numba
+    import scipy
+
+    changed = {n: str(v) for n, s in SETTINGS.items() if (v := getattr(config, n)) != s.default}
+    info = "\n".join(
+        [
+            f"funcgrad: {__version__}",
+            f"numpy:    {np.__version__}, scipy {scipy.__version__}, numba {numba.__version__}",
+            f"python:   {sys.version}",
+            f"platform: {platform.platform()}, {platform.machine()}, {os.cpu_count()} processors",
+            f"settings: {changed or 'the defaults'}",
+        ]
+    )
+    if return_string:
+        return info
+    print(info)
+    return None
 
 
 @contextmanager

@@ -234,13 +234,13 @@ def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
     return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype
 
 
-def issubdtype(arg1: Any, arg2: Any) -> bool:
+def issubdtype(a: Any, b: Any) -> bool:
     """Whether a dtype is another, or belongs to a family of NumPy's such as `numpy.floating`."""
-    first = as_dtype(arg1)
-    if isinstance(arg2, type) and issubclass(arg2, np.generic):
+    first = as_dtype(a)
+    if isinstance(b, type) and issubclass(b, np.generic):
         kind = np.floating if first == bfloat16 else first.type
-        return issubclass(kind, arg2) or first.type is arg2
-    return first == as_dtype(arg2)
+        return issubclass(kind, b) or first.type is b
+    return first == as_dtype(b)
 
 
 def canonicalize_dtype(dtype: Any) -> np.dtype:
@@ -248,11 +248,42 @@ def canonicalize_dtype(dtype: Any) -> np.dtype:
     return as_dtype(dtype)
 
 
+def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
+    """The dtype to which arrays, Python numbers and dtypes promote together; with the flag, (dtype, whether it is
+    weak)."""
+
+    def one(x: Any) -> tuple[np.dtype, bool]:
+        if type(x) in (bool, int, float, complex):
+            return of_python_scalar(type(x)), True
+        if x is int or x is float or x is complex:
+            return of_python_scalar(x), True
+        kind = x if isinstance(x, type) else getattr(x, "dtype", x)
+        return as_dtype(kind), bool(getattr(x, "weak_type", False))
+
+    if not args:
+        raise DTypeError("result_type of nothing", hint="give at least one array, number or dtype")
+    found = promote(*map(one, args))
+    return found if return_weak_type_flag else found[0]
+
+
+def itemsize_bits(dtype: Any) -> int:
+    """The number of bits of an element."""
+    return 8 * as_dtype(dtype).itemsize
+
+
+def scalar_type_of(x: Any) -> type:
+    """The Python type of numbers like `x`, an array or a number: bool, int, float or complex."""
+    if type(x) in (bool, int, float, complex):
+        return type(x)
+    dtype = as_dtype(getattr(x, "dtype", x))
+    return bool if is_bool(dtype) else int if is_integer(dtype) else float if is_float(dtype) else complex
+
+
 def finfo(dtype: Any) -> Any:
     """Machine limits of a float dtype, as `numpy.finfo` gives them, bfloat16 too."""
     return ml_dtypes.finfo(real_of(as_dtype(dtype)))
 
 
-def iinfo(dtype: Any) -> Any:
+def iinfo(int_type: Any) -> Any:
     """Machine limits of an integer dtype, as `numpy.iinfo` gives them."""
-    return np.iinfo(as_dtype(dtype))
+    return np.iinfo(as_dtype(int_type))

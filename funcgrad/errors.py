@@ -126,6 +126,9 @@ TracerArrayConversionError = ConcretizationError
 TracerIntegerConversionError = ConcretizationError
 NonConcreteBooleanIndexError = IndexingError
 UnexpectedTracerError = LeakedTracerError
+JAXTypeError = DTypeError
+JAXIndexError = IndexingError
+InconclusiveDimensionOperation = ShapeError
 
 
 class FuncgradWarning(UserWarning):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,7 @@ class Jitted:
         if both:
             raise ArgumentError(f"argument {min(both)} of {self._name} cannot be both static and donated")
         self._cache: dict[Any, Traced] = {}
+        _all.add(self)
         self._last: tuple[Any, Any] = (None, None)
 
     def _complete(
@@ -344,6 +346,23 @@ class Jitted:
         """Forget what was traced."""
         self._cache.clear()
         self._last = (None, None)
+
+
+_all: weakref.WeakSet[Jitted] = weakref.WeakSet()
+
+
+def clear_caches() -> None:
+    """Forget what was traced and compiled for every function under `jit`; what lies in the cache folder stays.
+
+    >>> import funcgrad as fg
+    >>> f = fg.jit(lambda x: x + 1)
+    >>> y = f(1.0)
+    >>> fg.clear_caches()
+    >>> f.signatures
+    []
+    """
+    for jitted in list(_all):
+        jitted.clear_cache()
 
 
 trace_watchers: list[Callable[[Jitted], None]] = []

@@ -345,11 +345,20 @@ def _log(f: Jitted) -> None:
         logging.getLogger("funcgrad").warning(why_recompiled(f))
 
 
+def _log_compile(f: Jitted) -> None:
+    import logging
+
+    found = f.signatures[-1]
+    types = ", ".join(map(str, found.types)) or "no arrays"
+    logging.getLogger("funcgrad").warning(f"Compiling {name_of(f.function)} for {types}.")
+
+
 def _settings_changed() -> None:
-    if config.explain_recompiles and _log not in trace_watchers:
-        trace_watchers.append(_log)
-    elif not config.explain_recompiles and _log in trace_watchers:
-        trace_watchers.remove(_log)
+    for wanted, watcher in ((config.explain_recompiles, _log), (config.log_compiles, _log_compile)):
+        if wanted and watcher not in trace_watchers:
+            trace_watchers.append(watcher)
+        elif not wanted and watcher in trace_watchers:
+            trace_watchers.remove(watcher)
 
 
 config.watch(_settings_changed)

@@ -149,7 +149,7 @@ def _settings_changed() -> None:
 config.watch(_settings_changed)
 
 
-def key_reuse(enable: bool = True) -> AbstractContextManager[None]:
+def key_reuse(new_val: bool = True) -> AbstractContextManager[None]:
     """Inside, raise KeyReuseError where a random key is used twice: both uses would draw the same bits.
 
     Drawing and `random.split` use a key up; `random.fold_in` does not. Keys count as equal if their bits are, or,
@@ -166,7 +166,7 @@ def key_reuse(enable: bool = True) -> AbstractContextManager[None]:
     ...         print(str(error).split(";")[0])
     a random key is used a second time, by random.uniform
     """
-    return config.using(debug_key_reuse=enable)
+    return config.using(debug_key_reuse=new_val)
 
 
 __all__ = ["key_reuse"]

@@ -273,7 +273,7 @@ def _settings_changed() -> None:
 config.watch(_settings_changed)
 
 
-def nans(enable: bool = True) -> AbstractContextManager[None]:
+def nans(new_val: bool = True) -> AbstractContextManager[None]:
     """Inside, raise NonFiniteError where an operation gives a NaN, and say which operation it was.
 
     The report has the first operation that made the NaN, the user's line, whether in the forward or the backward
@@ -291,17 +291,17 @@ def nans(enable: bool = True) -> AbstractContextManager[None]:
     ...         print(str(error).splitlines()[0])
     log gave NaN
     """
-    return config.using(debug_nans=enable)
+    return config.using(debug_nans=new_val)
 
 
-def infs(enable: bool = True) -> AbstractContextManager[None]:
+def infs(new_val: bool = True) -> AbstractContextManager[None]:
     """Inside, raise NonFiniteError where an operation gives an infinity; see `nans`.
 
     >>> import funcgrad as fg
     >>> with fg.debug.infs():
     ...     _ = fg.numpy.exp(1.0)
     """
-    return config.using(debug_infs=enable)
+    return config.using(debug_infs=new_val)
 
 
 __all__ = ["infs", "nans"]

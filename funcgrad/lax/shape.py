@@ -296,8 +296,8 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
 # ------------------------------------------------------------------------------- slices at traced indices
 
 
-def _starts(t: Any, indices: Any, function: str) -> list[Any]:
-    """One scalar start per axis, where negative ones count from the end."""
+def _starts(t: Any, indices: Any, function: str, negative: bool | Sequence[bool]) -> list[Any]:
+    """One scalar start per axis, where negative ones count from the end if they are allowed."""
     if hasattr(indices, "shape") and len(indices.shape) == 1:
         count = indices.shape[0]
         indices = [ops.reshape(ops.slice_in_dim(indices, i, i + 1), ()) for i in range(count)]
@@ -306,14 +306,20 @@ def _starts(t: Any, indices: Any, function: str) -> list[Any]:
             f"lax.{function}: {len(indices)} start indices for the {t.ndim} axes of {t}",
             hint="give one start for each axis; lax.dynamic_slice_in_dim takes one axis",
         )
+    wraps = [negative] * t.ndim if isinstance(negative, bool) else list(negative)
+    if len(wraps) != t.ndim:
+        raise ArgumentError(
+            f"lax.{function}: allow_negative_indices={negative!r} for the {t.ndim} axes of {t}"
+        )
     starts = []
-    for x, n in zip(indices, t.shape):
+    for x, size, wrap in zip(indices, t.shape, wraps):
         _require_index(x, function)
+        n = size if wrap else 0
         if isinstance(x, int):
             starts.append(dtypes.default_int().type(x + n * (x < 0)))
             continue
         own = type_of(x).dtype
-        if dtypes.is_signed(own) and n <= dtypes.iinfo(own).max:
+        if wrap and dtypes.is_signed(own) and n <= dtypes.iinfo(own).max:
             wrapped = ops.select(ops.lt(x, own.type(0)), ops.add(x, own.type(n)), x)
             starts.append(wrapped)
         else:
@@ -324,19 +330,35 @@ def _starts(t: Any, indices: Any, function: str) -> list[Any]:
 
 
 @boundary
-def dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Sequence[int]) -> Any:
-    """A block of `slice_sizes` that begins at `start_indices` (arrays), moved so that it lies inside."""
+def dynamic_slice(
+    operand: Any,
+    start_indices: Any,
+    slice_sizes: Sequence[int],
+    *,
+    allow_negative_indices: bool | Sequence[bool] = True,
+) -> Any:
+    """A block of `slice_sizes` that begins at `start_indices` (arrays), moved so that it lies inside. Negative starts
+    count from the end, unless `allow_negative_indices` (of each axis, or of all) is false: then they are moved to 0."""
     t = type_of(_array(operand, "dynamic_slice"))
     sizes = as_sizes(slice_sizes, "dynamic_slice")
-    return ops.dynamic_slice(operand, _starts(t, start_indices, "dynamic_slice"), sizes)
+    return ops.dynamic_slice(
+        operand, _starts(t, start_indices, "dynamic_slice", allow_negative_indices), sizes
+    )
 
 
 @boundary
-def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
+def dynamic_update_slice(
+    operand: Any,
+    update: Any,
+    start_indices: Any,
+    *,
+    allow_negative_indices: bool | Sequence[bool] = True,
+) -> Any:
     """The operand with `update` put at `start_indices` (arrays), moved so that it lies inside."""
     operand, update = same_dtype("dynamic_update_slice", operand, update)
     t = type_of(operand)
-    return ops.dynamic_update_slice(operand, update, _starts(t, start_indices, "dynamic_update_slice"))
+    starts = _starts(t, start_indices, "dynamic_update_slice", allow_negative_indices)
+    return ops.dynamic_update_slice(operand, update, starts)
 
 
 def _starts_in_dim(operand: Any, start_index: Any, axis: int) -> list[Any]:
@@ -346,40 +368,52 @@ def _starts_in_dim(operand: Any, start_index: Any, axis: int) -> list[Any]:
 
 
 @boundary
-def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
+def dynamic_slice_in_dim(
+    operand: Any, start_index: Any, slice_size: int, axis: int = 0, *, allow_negative_indices: bool = True
+) -> Any:
     """`dynamic_slice` along one axis."""
     shape = list(type_of(_array(operand, "dynamic_slice_in_dim")).shape)
     axis = normal_axis(axis, len(shape), "dynamic_slice_in_dim")
     shape[axis] = operator.index(slice_size)
-    return dynamic_slice(operand, _starts_in_dim(operand, start_index, axis), shape)
+    starts = _starts_in_dim(operand, start_index, axis)
+    return dynamic_slice(operand, starts, shape, allow_negative_indices=allow_negative_indices)
 
 
 @boundary
-def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
+def dynamic_index_in_dim(
+    operand: Any, index: Any, axis: int = 0, keepdims: bool = True, *, allow_negative_indices: bool = True
+) -> Any:
     """The element at a traced `index` along one axis."""
     shape = type_of(_array(operand, "dynamic_index_in_dim")).shape
     axis = normal_axis(axis, len(shape), "dynamic_index_in_dim")
-    one = dynamic_slice_in_dim(operand, index, 1, axis)
+    one = dynamic_slice_in_dim(operand, index, 1, axis, allow_negative_indices=allow_negative_indices)
     return one if keepdims else ops.reshape(one, shape[:axis] + shape[axis + 1 :])
 
 
 @boundary
-def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
+def dynamic_update_slice_in_dim(
+    operand: Any, update: Any, start_index: Any, axis: int, *, allow_negative_indices: bool = True
+) -> Any:
     """`dynamic_update_slice` along one axis."""
     axis = normal_axis(
         axis, type_of(_array(operand, "dynamic_update_slice_in_dim")).ndim, "dynamic_update_slice_in_dim"
     )
-    return dynamic_update_slice(operand, update, _starts_in_dim(operand, start_index, axis))
+    starts = _starts_in_dim(operand, start_index, axis)
+    return dynamic_update_slice(operand, update, starts, allow_negative_indices=allow_negative_indices)
 
 
 @boundary
-def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int) -> Any:
+def dynamic_update_index_in_dim(
+    operand: Any, update: Any, index: Any, axis: int, *, allow_negative_indices: bool = True
+) -> Any:
     """The operand with `update` in the place of the element at a traced `index` along one axis."""
     t = type_of(_array(operand, "dynamic_update_index_in_dim"))
     axis = normal_axis(axis, t.ndim, "dynamic_update_index_in_dim")
     if type_of(update).ndim != t.ndim:
         update = ops.expand_dims(update, (axis,))
-    return dynamic_update_slice_in_dim(operand, update, index, axis)
+    return dynamic_update_slice_in_dim(
+        operand, update, index, axis, allow_negative_indices=allow_negative_indices
+    )
 
 
 @boundary

@@ -226,7 +226,10 @@ def ones_like(a: Any, dtype: Any = None, shape: Shape | None = None, *, device: 
     return full_like(a, 1, dtype, shape, device=device)
 
 
-empty_like = zeros_like
+@boundary
+def empty_like(prototype: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None) -> Array:
+    """An array of the shape and dtype of `prototype`, whose elements mean nothing; they are zeros."""
+    return full_like(prototype, 0, dtype, shape, device=device)
 
 
 @boundary

@@ -53,7 +53,7 @@ def _vector(x: ArrayType, less: int, dtype: np.dtype) -> ArrayType:
     return array_type((*x.shape[:-2], max(0, x.shape[-1] - less)), dtype)
 
 
-def _schur(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _schur(a: np.ndarray) -> Any:
     from scipy.linalg import schur
 
     found: Any = schur(a, output="complex" if a.dtype.kind == "c" else "real")

@@ -55,6 +55,17 @@ def PRNGKey(seed: Any, *, impl: str | None = None) -> Any:
 key = PRNGKey
 
 
+def key_dtype(impl: str | None = None) -> np.dtype:
+    """The dtype of keys, which are arrays of two numbers: uint32.
+
+    >>> import funcgrad as fg
+    >>> fg.random.key_dtype()
+    dtype('uint32')
+    """
+    _check_implementation(impl)
+    return dtypes.uint32
+
+
 def _check_implementation(impl: str | None) -> None:
     if impl not in _IMPLEMENTATIONS:
         raise ArgumentError(

@@ -110,10 +110,10 @@ def sici(x: Any) -> tuple[Any, Any]:
 
 
 @boundary
-def loggamma(z: Any) -> Any:
+def loggamma(x: Any) -> Any:
     """The principal branch of the logarithm of gamma, of real numbers: NaN below 0."""
-    (z,) = _floats("loggamma", z)
-    return ops.select(ops.lt(z, 0), ops.full_like(z, np.nan), ops.lgamma(z))
+    (x,) = _floats("loggamma", x)
+    return ops.select(ops.lt(x, 0), ops.full_like(x, np.nan), ops.lgamma(x))
 
 
 def _gamma(x: Any) -> Any:

@@ -70,3 +70,31 @@ def test_padding_by_a_function(dtype):
         jnp.pad(x, 1, lambda line, *rest: None)
     with pytest.raises(ArgumentError, match="no argument 'value'"):
         jnp.pad(x, 1, "edge", value=3)
+
+
+def test_starts_that_do_not_count_from_the_end():
+    x = np.arange(12.0).reshape(3, 4)
+    lax = fg.lax
+    for start in (-2, np.int32(-2)):
+        f = fg.jit(lambda s: lax.dynamic_slice_in_dim(x, s, 2, 1, allow_negative_indices=False))
+        np.testing.assert_array_equal(f(start), x[:, :2])
+        np.testing.assert_array_equal(lax.dynamic_slice_in_dim(x, start, 2, 1), x[:, -2:])
+        one = lax.dynamic_index_in_dim(x, start, 0, False, allow_negative_indices=False)
+        np.testing.assert_array_equal(one, x[0])
+        both = lax.dynamic_slice(x, (start, start), (1, 1), allow_negative_indices=(True, False))
+        np.testing.assert_array_equal(both, [[4]])
+        changed = lax.dynamic_update_index_in_dim(x, x[0] * 0 - 1, start, 0, allow_negative_indices=False)
+        assert float(changed[0, 0]) == -1 and float(changed[1, 0]) == 4
+    with pytest.raises(ArgumentError, match="allow_negative_indices"):
+        lax.dynamic_slice(x, (0, 0), (1, 1), allow_negative_indices=(True,))
+
+
+def test_names_of_arguments():
+    x = np.array([0.3, 0.6])
+    assert jnp.empty_like(prototype=x).shape == (2,)
+    assert jnp.iinfo(int_type=np.int8).max == 127
+    logistic = fg.scipy.stats.logistic
+    np.testing.assert_allclose(logistic.ppf(x=x), -np.asarray(logistic.isf(x=x)), rtol=1e-6)
+    assert fg.scipy.special.loggamma(x=x).shape == (2,)
+    with fg.debug_nans(new_val=True):
+        assert fg.config.debug_nans

@@ -36,14 +36,14 @@ def sf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
 
 
 @boundary
-def ppf(q: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
-    """The number below which a draw is with probability q."""
-    q, loc, scale = operands("logistic.ppf", q, loc, scale)
-    return ops.add(ops.mul(special.logit(q), scale), loc)
+def ppf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The number below which a draw is with probability x."""
+    x, loc, scale = operands("logistic.ppf", x, loc, scale)
+    return ops.add(ops.mul(special.logit(x), scale), loc)
 
 
 @boundary
-def isf(q: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
-    """The number above which a draw is with probability q."""
-    q, loc, scale = arrays("logistic.isf", q, loc, scale)
-    return loc - scale * special.logit(q)
+def isf(x: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    """The number above which a draw is with probability x."""
+    x, loc, scale = arrays("logistic.isf", x, loc, scale)
+    return loc - scale * special.logit(x)
