@@ -42,7 +42,7 @@ def hoist(graph: Graph) -> Graph:
     env: dict[Atom, Atom] = {}
     for e in graph.equations:
         inputs = tuple([env.get(a, a) for a in e.inputs])
-        made = _Loop(e).outside() if e.primitive.name == "scan" else None
+        made = _Loop(e).outside() if e.primitive.name == "scan" and _may_gain(e) else None
         if made is None:
             equations.append(
                 e if inputs == e.inputs else Equation(e.primitive, inputs, e.outputs, e.params, e.source)
@@ -57,6 +57,20 @@ def hoist(graph: Graph) -> Graph:
         return graph
     outputs = tuple([env.get(a, a) for a in graph.outputs])
     return pipeline.run(Graph(graph.inputs, tuple(equations), outputs, graph.name))
+
+
+def _may_gain(scan: Equation) -> bool:
+    """Whether its body is worth a look: that has to be optimised for it."""
+    carries, length = scan.params["carry"] > 0, scan.params["length"]
+    return carries and length >= heuristics.FEWEST_HOISTED and _may_multiply(scan.params["graph"])
+
+
+def _may_multiply(graph: Graph) -> bool:
+    """Whether there are matrix products in the graph, in what it calls, or in what its equations stand for."""
+    return any(
+        e.primitive.name == "dot_general" or e.primitive.expand or any(map(_may_multiply, e.subgraphs()))
+        for e in graph.equations
+    )
 
 
 @record
@@ -86,8 +100,6 @@ class _Loop:
 
     def outside(self) -> Graph | None:
         """The graph that the scan becomes; None where it stays as it is."""
-        if not self.carry or self.length < heuristics.FEWEST_HOISTED:
-            return None
         self.defined_by = {v: e for e in self.graph.equations for v in e.outputs}
         self.readers = Counter(a for e in self.graph.equations for a in e.inputs)
         self.readers.update(self.graph.outputs)
