@@ -185,20 +185,24 @@ BLAS_ALONE_NS = 2_000
 """Predicted nanoseconds of a matrix product below which BLAS starts no threads of its own anyway."""
 
 GEMM_PIECE_NS = 50_000
-"""Predicted nanoseconds in one block of a matrix product that is split over threads: each block packs its operands
-again."""
+"""Predicted nanoseconds in one block of a matrix product that threads share: each block packs its operands again."""
 
-GEMM_PIECES_PER_CORE = 2
-"""Blocks for each thread: some to spare, as above, but fewer, since each packs its operands again."""
+GEMM_PIECES = 4
+"""Blocks of a product, as long as these are small."""
+
+GEMM_LARGE_PIECE_NS = 20_000_000
+"""Predicted nanoseconds for which a large product has one more block."""
 
 GEMM_UNIT = 64
 """Rows and columns of blocks are multiples of this."""
 
 
-def gemm_block(m: int, n: int, batch: int, work: float, cores: int) -> tuple[int, int]:
+def gemm_block(m: int, n: int, batch: int, work: float) -> tuple[int, int]:
     """Rows and columns of the blocks of an `m` x `n` product that threads share, of `work` nanoseconds, done `batch`
-    times; the whole where that is not worth it."""
-    wanted = min(int(work / GEMM_PIECE_NS), -(-GEMM_PIECES_PER_CORE * cores // batch))
+    times; the whole where that is not worth it. Where a block ends, BLAS sums in another order: so the blocks do not
+    depend on the number of threads."""
+    pieces = int(min(work / GEMM_PIECE_NS, GEMM_PIECES) + work / GEMM_LARGE_PIECE_NS)
+    wanted = -(-pieces // batch)
     rows, columns = m, n
     while -(-m // rows) * -(-n // columns) < wanted:
         if rows >= columns and rows > GEMM_UNIT:
