@@ -284,7 +284,7 @@ def type_of(value: Any) -> ArrayType:
     if kind in _SCALAR_KINDS:
         return array_type((), dtypes.of_python_scalar(kind), kind is not bool)
     if isinstance(value, _NUMPY):
-        if isinstance(value, np.ma.MaskedArray):
+        if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):  # it is slow to import
             raise DTypeError(
                 "a masked array of NumPy has elements that are missing, which arrays here cannot have",
                 hint="pass x.filled(0) and the mask x.mask, and use funcgrad.numpy.where",
