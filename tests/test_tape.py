@@ -133,6 +133,14 @@ def test_a_value_that_leaves_the_function_is_an_error():
         kept[0] + 1
 
 
+@pytest.mark.parametrize("f", [fg.nn.relu, jnp.square, lambda x: x * jnp.float32(2) + x, lambda x: 3.0])
+def test_gradients_in_python_numbers_are_weak_where_those_of_vjp_are(f):
+    wanted = fg.vjp(f, 0.5)[1](1.0)[0]
+    have = fg.grad(f)(0.5)
+    assert type_of(have) == type_of(wanted)
+    np.testing.assert_array_equal(have, wanted)
+
+
 def test_an_operation_is_looked_at_once():
     fg.grad(lambda x: jnp.tanh(x).sum())(X)
     before = tape._step.cache_info()

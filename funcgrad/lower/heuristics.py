@@ -193,14 +193,25 @@ GEMM_PIECES = 4
 GEMM_LARGE_PIECE_NS = 20_000_000
 """Predicted nanoseconds for which a large product has one more block."""
 
+GEMM_FEW = 64
+"""Rows (or columns) of a product for which packing the other operand takes a good part of the time."""
+
+GEMM_UNPACKED = 1e6
+"""Multiplications of a product that a BLAS with kernels for small ones (OpenBLAS has some for AVX-512, of operands that
+are not transposed) does without packing operands."""
+
 GEMM_UNIT = 64
 """Rows and columns of blocks are multiples of this."""
 
 
-def gemm_block(m: int, n: int, batch: int, work: float) -> tuple[int, int]:
+def gemm_block(m: int, n: int, k: int, batch: int, work: float, turned: bool) -> tuple[int, int]:
     """Rows and columns of the blocks of an `m` x `n` product that threads share, of `work` nanoseconds, done `batch`
-    times; the whole where that is not worth it. Where a block ends, BLAS sums in another order: so the blocks do not
-    depend on the number of threads."""
+    times; the whole where that is not worth it. `turned`: the second operand is transposed in memory. Where a block
+    ends, BLAS sums in another order: so the blocks do not depend on the number of threads."""
+    if min(m, n) <= GEMM_FEW and m * n * k > GEMM_UNPACKED and not turned:
+        most = int(GEMM_UNPACKED / (min(m, n) * k)) // GEMM_UNIT * GEMM_UNIT
+        if most:
+            return (m, most) if m <= n else (most, n)
     pieces = int(min(work / GEMM_PIECE_NS, GEMM_PIECES) + work / GEMM_LARGE_PIECE_NS)
     wanted = -(-pieces // batch)
     rows, columns = m, n

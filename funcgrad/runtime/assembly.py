@@ -119,7 +119,8 @@ class Assembly:
                 threads = assembled.symbol("get threads"), assembled.symbol("set threads")
             rows, columns = step.m, step.n
             if threads is not None:
-                rows, columns = heuristics.gemm_block(step.m, step.n, batch, work)
+                turned = step.rhs_strides[0] == 1 and step.k > 1
+                rows, columns = heuristics.gemm_block(step.m, step.n, step.k, batch, work, turned)
             blocks = -(-step.m // rows) * -(-step.n // columns)
             values = blas.arguments(
                 assembled.symbol(f"gemm {short}"),

@@ -15,10 +15,12 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, array_of
+from funcgrad.config import config
 from funcgrad.errors import FuncgradError
 from funcgrad.ir.graph import Equation, Graph, Literal, Var
 from funcgrad.ir.primitive import PRIMITIVES, Primitive, Zero
-from funcgrad.ir.types import ArrayType
+from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.source import user_line
 from funcgrad.trace.core import (
     EAGER,
     as_array,
@@ -39,15 +41,30 @@ from funcgrad.transforms.transpose import pull_back_closed, transpose_graph
 class Slot:
     """Stands where the tangent of a value would be: its cotangent is gathered here, as NumPy data."""
 
-    __slots__ = ("gathered", "type")
+    __slots__ = ("gathered", "type", "weak")
 
     def __init__(self, type: ArrayType):
         self.type = type
         self.gathered: Any = None
+        self.weak = True
+
+    def add(self, cotangent: Any, weak: bool) -> None:
+        before = self.gathered
+        self.weak = self.weak and weak
+        if before is not None:
+            cotangent = np.asarray(PRIMITIVES["add"].evaluate(np, before, cotangent))
+        self.gathered = cotangent
+
+    def cotangent(self) -> Any:
+        """What was gathered, as an Array; `Zero` where nothing was."""
+        if self.gathered is None:
+            return Zero(self.type)
+        return array_of(self.gathered, array_type(self.type.shape, self.type.dtype, self.weak))
 
 
-Pull = Callable[[list[Any]], Sequence[Any]]
-"""From the cotangents of the outputs that have slots to those of the operands that have some. None is zero."""
+Pull = Callable[[list[Any], list[Slot]], None]
+"""Adds to the slots of an operation's operands what the cotangents of its outputs (of those that have slots; None for
+zero) give them."""
 
 
 class Tape(JvpTrace):
@@ -73,18 +90,19 @@ class Tape(JvpTrace):
         """The cotangents of the inputs, of which some may be `Zero`, from those of the outputs; once only."""
         for slot, cotangent in zip(self.outputs, cotangents):
             if slot.__class__ is Slot:
-                _gather(slot, data_of(cotangent))
+                slot.add(data_of(cotangent), type_of(cotangent).weak)
         while self.steps:
             pull, made, slots = self.steps.pop()
             given = [s.gathered for s in made]
             if any(ct is not None for ct in given):
-                for slot, ct in zip(slots, pull(given)):
-                    if ct is not None:
-                        _gather(slot, ct)
-        return [
-            Zero(s.type) if s.__class__ is Zero or s.gathered is None else array_of(s.gathered, s.type)
-            for s in self.inputs
-        ]
+                pull(given, slots)
+        return [s.cotangent() if s.__class__ is Slot else s for s in self.inputs]
+
+    def wrap(self, out: Any, tangent: Any) -> Any:
+        traced = super().wrap(out, tangent)
+        if config.check_tracer_leaks and traced is not out:
+            traced.source = user_line(2)
+        return traced
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
         split = self.split(operands)
@@ -128,11 +146,12 @@ class Tape(JvpTrace):
         with current(EAGER):
             outs, linear = linearize(of_moving, [primals[k] for k in moving])
 
-        def pull(cotangents: list[Any]) -> list[Any]:
+        def pull(cotangents: list[Any], slots: list[Slot]) -> None:
             types = linear.closed.graph.out_types
             given = [Zero(t) if ct is None else array_of(ct, t) for ct, t in zip(cotangents, types)]
-            pulled = pull_back_closed(linear.closed, given)
-            return [None if ct.__class__ is Zero else data_of(ct) for ct in pulled]
+            for slot, ct in zip(slots, pull_back_closed(linear.closed, given)):
+                if ct.__class__ is not Zero:
+                    slot.add(data_of(ct), type_of(ct).weak)
 
         made = [Slot(type_of(o).tangent()) if moves else None for o, moves in zip(outs, linear.out_nonzero)]
         return self._note(pull, list(map(as_array, outs)), made, slots)
@@ -149,13 +168,6 @@ class Tape(JvpTrace):
             return self._linearized(function, *split)
         with current(EAGER):
             return function(*operands)
-
-
-def _gather(slot: Slot, cotangent: Any) -> None:
-    before = slot.gathered
-    slot.gathered = (
-        cotangent if before is None else np.asarray(PRIMITIVES["add"].evaluate(np, before, cotangent))
-    )
 
 
 class _Program:
@@ -175,6 +187,7 @@ class _Program:
             count += len(e.outputs)
             self.calls.append((e.primitive.evaluate, reads, e.params, e.primitive.multiple_results))
         self.outputs = [numbers[a] for a in graph.outputs]
+        self.weak = [t.weak for t in graph.out_types]
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         values = [*self.constants, *inputs, *self.literals]
@@ -214,7 +227,7 @@ class _Step:
             )
         self.known = _Program(split.known.graph, (*split.known.constants, *pushed.constants))
         self.linear = split.linear
-        self.pulls: dict[tuple[bool, ...], tuple[_Program, tuple[bool, ...]]] = {}
+        self.pulls: dict[tuple[bool, ...], tuple[_Program, tuple[int, ...]]] = {}
 
     def run(self, primals: Sequence[Any]) -> tuple[Sequence[Any], Pull]:
         """The outputs, as NumPy data, and how to pull cotangents back."""
@@ -226,20 +239,20 @@ class _Step:
                 data.append(np.array(x) if isinstance(x, np.ndarray) else data_of(x))
         found = undisturbed(self.known.run, data)
         residuals = found[len(self.types) :]
-        return found[: len(self.types)], lambda cotangents: self.pull(residuals, cotangents)
+        return found[: len(self.types)], functools.partial(self.pull, residuals)
 
-    def pull(self, residuals: list[Any], cotangents: list[Any]) -> Sequence[Any]:
-        """The cotangents of the operands that have slots."""
+    def pull(self, residuals: list[Any], cotangents: list[Any], slots: list[Slot]) -> None:
         nonzero = tuple([ct is not None for ct in cotangents])
         if nonzero not in self.pulls:
             linear = (False,) * (len(self.linear.inputs) - self.unknown) + (True,) * self.unknown
             with current(EAGER):
                 derived = transpose_graph(self.linear, linear, nonzero)
-            self.pulls[nonzero] = _Program(derived.graph, derived.constants), derived.flags
-        program, flags = self.pulls[nonzero]
+            moving = tuple([k for k, flag in enumerate(derived.flags) if flag])
+            self.pulls[nonzero] = _Program(derived.graph, derived.constants), moving
+        program, moving = self.pulls[nonzero]
         pulled = undisturbed(program.run, [*residuals, *[ct for ct in cotangents if ct is not None]])
-        values = iter(pulled)
-        return pulled if all(flags) else [next(values) if flag else None for flag in flags]
+        for k, ct, weak in zip(moving, pulled, program.weak):
+            slots[k].add(ct, weak)
 
 
 @functools.lru_cache(maxsize=4096)
