@@ -36,9 +36,7 @@ def test_arrays_and_compiled_functions_take_layouts(mesh):
         )
         np.testing.assert_array_equal(f(X), 2 * X)
     assert jnp.ones(2).sharding == SingleDeviceSharding() and layout.is_fully_replicated
-    assert layout == NamedSharding(
-        Mesh([fg.devices()], ("data", "model")), P("data", None)
-    )
+    assert layout == NamedSharding(Mesh([fg.devices()], ("data", "model")), P("data", None))
 
 
 def test_shard_map_names_the_axes_of_the_mesh(mesh):
