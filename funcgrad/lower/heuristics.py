@@ -128,6 +128,14 @@ def static_stride(stride: int) -> bool:
     return -SMALL_EXTENT <= stride <= SMALL_EXTENT
 
 
+def indices_to_recompute(cost: int, share: float) -> float:
+    """At how many different indices one kernel may compute a value of this cost for each of its own elements, of which
+    it has one for `share` elements of the value: as many indices compute each element once, as windows do that do
+    not overlap."""
+    once = min(share, MAX_OPERATIONS / 4 / max(cost, 1))
+    return max(RECOMPUTE_INDICES // max(cost, 1), once, 1)
+
+
 def rows_of_chunk(total: int, outermost: int, kept: int) -> int:
     """Outermost iterations in one partial result of a reduction of `total` elements to `kept`; 0 for none."""
     size = CHUNK if kept == 1 else COLUMN_CHUNK

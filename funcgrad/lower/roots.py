@@ -393,9 +393,10 @@ class Roots:
             if count > atom.type.size and self.cost.get(atom, 0) > heuristics.RECOMPUTE_ENLARGED:
                 self.store(atom)
 
-    def _often(self, var: Var) -> float:
-        """At how many different indices an element of `var` may be computed for one element of a root."""
-        return max(heuristics.RECOMPUTE_INDICES // max(self.cost.get(var, 0), 1), 1)
+    def _often(self, var: Var, places: int) -> float:
+        """At how many different indices an element of `var` may be computed for one element of a root, of which there
+        are `places`."""
+        return heuristics.indices_to_recompute(self.cost.get(var, 0), var.type.size / max(places, 1))
 
     def definition(self, var: Var) -> tuple[E.Expr, tuple[Atom, ...]] | None:
         """What to substitute for `var`; None for a root."""
@@ -479,7 +480,8 @@ class Roots:
         reduced = {keep.index(k) for k in reduced if k in keep}
         domain = [domain[k] for k in keep]
         while True:
-            expander = Expander(domain, self.definition, often=self._often)
+            places = math.prod(domain)
+            expander = Expander(domain, self.definition, often=lambda var: self._often(var, places))
             node = expander.expr(root.expr, root.inputs, dict(enumerate(axes)))
             if expander.spread:
                 for var in expander.spread:
