@@ -7,6 +7,7 @@ cheapest to walk; axes that a reshape splits are split.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter
@@ -480,8 +481,8 @@ class Roots:
         reduced = {keep.index(k) for k in reduced if k in keep}
         domain = [domain[k] for k in keep]
         while True:
-            places = math.prod(domain)
-            expander = Expander(domain, self.definition, often=lambda var: self._often(var, places))
+            often = functools.partial(self._often, places=math.prod(domain))
+            expander = Expander(domain, self.definition, often=often)
             node = expander.expr(root.expr, root.inputs, dict(enumerate(axes)))
             if expander.spread:
                 for var in expander.spread:

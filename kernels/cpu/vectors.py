@@ -7,7 +7,8 @@ it does not find. Such kernels say what a register holds::
     s = vec.fma(a, vec.spread16(y[j]), s)
     vec.store(z, i, s)
 
-Only our own front end knows these types, not Numba.
+Only our own front end knows these types, not Numba; `scratch` and `transpose`, which have none of them in their
+signatures, are known to both.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from .scalars import F32, F64, I64, Function, Pointer, Scalar, declared
+from .codegen import FEATURES
+from .scalars import F32, F64, I64, PART, Function, Pointer, Scalar, declared
 
 COUNTS = (2, 4, 8, 16)
 """How many elements a vector may have."""
@@ -94,3 +96,66 @@ store = Function("store", _store_signature, _store)
 """`store(pointer, place, vector)`: writes neighbouring elements."""
 fma = Function("fma", lambda given: (given[0], given), _fma)
 """`fma(x, y, z)`: x * y + z, rounded once where the machine can."""
+
+
+# ------------------------------------------------------------------------------------------------- transposition
+EDGE = 16
+"""Rows and columns of what `transpose` exchanges."""
+
+_REGISTER = 64 if "+avx512f" in FEATURES.split(",") else 32 if "+avx" in FEATURES.split(",") else 16
+
+
+def _scratch(builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
+    kind = ir.ArrayType(kinds[0].to.llvm, EDGE * EDGE)
+    with builder.goto_entry_block():
+        memory = builder.alloca(kind)
+        memory.align = 64
+    return builder.bitcast(memory, kinds[0].llvm)
+
+
+scratch = Function("scratch", lambda given: (given[0], given), _scratch)
+"""`scratch(x)`: memory of the kernel's own for EDGE * EDGE elements of the type to which `x` points."""
+
+
+def _transpose_signature(given: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+    return None, (given[0], I64, I64, given[3], I64, I64)
+
+
+def _transpose(builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> None:
+    """Square blocks of whole registers: in round s, rows whose numbers differ in bit s exchange the elements whose
+    numbers differ in it."""
+    x, from_, x_stride, y, to, y_stride = values
+    kind = kinds[0].to
+    bits = (2 * PART[kind].bitwidth) if kind in PART else kind.bitwidth
+    count = min(_REGISTER * 8 // bits, EDGE)
+    vector = ir.VectorType(ir.IntType(bits), count)
+    word = ir.IntType(64)
+
+    def place(pointer: Any, start: Any, stride: Any, row: int, column: int) -> Any:
+        at = builder.add(builder.add(start, builder.mul(stride, word(row))), word(column))
+        return builder.bitcast(builder.gep(pointer, [at]), vector.as_pointer())
+
+    def exchanged(a: Any, b: Any, order: Sequence[int]) -> Any:
+        return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), count), list(order)))
+
+    for top in range(0, EDGE, count):
+        for left in range(0, EDGE, count):
+            rows = []
+            for k in range(count):
+                rows.append(builder.load(place(x, from_, x_stride, top + k, left)))
+                rows[-1].align = bits // 8
+            s = 1
+            while s < count:
+                low = [k if not k & s else count + k - s for k in range(count)]
+                high = [k + s if not k & s else count + k for k in range(count)]
+                for k in range(count):
+                    if not k & s:
+                        a, b = rows[k], rows[k + s]
+                        rows[k], rows[k + s] = exchanged(a, b, low), exchanged(a, b, high)
+                s *= 2
+            for k in range(count):
+                builder.store(rows[k], place(y, to, y_stride, left + k, top)).align = bits // 8
+
+
+transpose = Function("transpose", _transpose_signature, _transpose)
+"""`transpose(x, i, p, y, j, q)`: y[j + c * q + r] = x[i + r * p + c] for EDGE rows r and columns c."""

@@ -94,10 +94,16 @@ def vectors() -> types.ModuleType:
         for k, element in enumerate(vector):
             pointer[at + k] = element
 
+    def transpose(x: Pointer, start: int, x_stride: int, y: Pointer, to: int, y_stride: int) -> None:
+        for r, c in itertools.product(range(16), range(16)):
+            y[to + c * y_stride + r] = x[start + r * x_stride + c]
+
     for count in (2, 4, 8, 16):
         setattr(vec, f"load{count}", lambda pointer, at, count=count: load(pointer, at, count))
         setattr(vec, f"spread{count}", lambda x, count=count: np.full(count, x))
     vec.store, vec.fma = store, lambda x, y, z: x * y + z
+    vec.scratch = lambda pointer: Pointer(np.zeros(256, pointer.array.dtype), 0)
+    vec.transpose = transpose
     return vec
 
 

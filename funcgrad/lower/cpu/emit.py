@@ -14,6 +14,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir.expr import ScalarFunction
+from funcgrad.lower.cpu import turned
 from funcgrad.lower.loopir import (
     Accumulator,
     Apply,
@@ -55,7 +56,7 @@ _FLOAT32 = np.dtype(np.float32)
 def emit(kernel: Kernel) -> str:
     """The source of a module that defines `kernel(lo, hi, buffers..., integers..., scalars...)`. One that calls users'
     functions has a byte as its last buffer, which its entry point clears where such a function raises."""
-    body = list(_body(kernel.body, "    ")) or ["    pass"]
+    body = list(_body(kernel, "    ")) or ["    pass"]
     text = "\n".join(body)
     lines = ['"""' + "\n".join(_outline(kernel.body, "")) + '"""', ""]
     functions = {f.name: f.text for f in _functions(kernel.body)}
@@ -63,6 +64,8 @@ def emit(kernel: Kernel) -> str:
     if called or "np." in text:
         lines += ["import numpy as np", ""]
     lines.append("from funcgrad.kernels.cpu import abi")
+    if "vec." in text:
+        lines.append("from funcgrad.kernels.cpu import vectors as vec")
     if "vm." in text:
         lines.append("from funcgrad.kernels.cpu import vmath as vm")
     if called:
@@ -154,9 +157,12 @@ def _reassociates(body: Sequence[Statement]) -> bool:
 # ---------------------------------------------------------------------------------------------- statements
 
 
-def _body(body: Sequence[Statement], indent: str) -> Iterator[str]:
-    dtype_of = {s.name: s.start.dtype for s in body if isinstance(s, Accumulator)}
-    yield from _statements(body, indent, dtype_of)
+def _body(kernel: Kernel, indent: str) -> Iterator[str]:
+    """The statements of a kernel. Further down `acc` has the dtypes of accumulators, and of buffers that are only
+    read."""
+    dtype_of = {b.name: b.dtype for b in kernel.buffers if b.role == "in"}
+    dtype_of |= {s.name: s.start.dtype for s in kernel.body if isinstance(s, Accumulator)}
+    yield from _statements(kernel.body, indent, dtype_of)
 
 
 def _called_again(body: Sequence[Statement]) -> dict[str, tuple[Statement, str]]:
@@ -263,6 +269,10 @@ def _each(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]) -> I
         elif isinstance(s, Switch):
             yield from _switch(s, indent, acc)
         else:
+            in_squares = turned.text(s, indent, acc, lambda body, inner: _statements(body, inner, dict(acc)))
+            if in_squares is not None:
+                yield from in_squares
+                continue
             bounds = [integer(s.start), integer(s.stop)]
             if s.step != 1:
                 bounds.append(integer(s.step))
