@@ -16,6 +16,7 @@ from funcgrad import dtypes
 from funcgrad.ir.expr import ScalarFunction
 from funcgrad.lower.cpu import turned
 from funcgrad.lower.loopir import (
+    PARALLEL,
     Accumulator,
     Apply,
     Assign,
@@ -273,13 +274,41 @@ def _each(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]) -> I
             if in_squares is not None:
                 yield from in_squares
                 continue
+            counters = _counters(s)
+            rest = s.start
+            for name, extent in counters:
+                value = rest if extent is None else IntOp("mod", (rest, extent))
+                rest = rest if extent is None else IntOp("floordiv", (rest, extent))
+                yield f"{indent}{name} = {integer(value)}"
             bounds = [integer(s.start), integer(s.stop)]
             if s.step != 1:
                 bounds.append(integer(s.step))
             elif s.start == 0:
                 bounds = bounds[1:]
             yield f"{indent}for {s.var} in range({', '.join(bounds)}):"
-            yield from _statements(s.body, indent + "    ", acc)
+            yield from _statements(s.body[len(counters) :], indent + "    ", acc)
+            for depth, (name, extent) in enumerate(counters):
+                inner = indent + "    " * (depth + 1)
+                yield f"{inner}{name} = {name} + 1"
+                if extent is not None:
+                    yield f"{inner}if {name} == {integer(extent)}:"
+                    yield f"{inner}    {name} = 0"
+
+
+def _counters(loop: Loop) -> list[tuple[str, Int | None]]:
+    """The axes of which a parallel loop is made, innermost first, with their extents but for the outermost: they are
+    counted, since finding each anew from the loop's variable takes two divisions."""
+    rest: Int = Name(loop.var)
+    found: list[tuple[str, Int | None]] = []
+    for s in loop.body if loop.kind == PARALLEL and loop.step == 1 else ():
+        if not isinstance(s, LetInt):
+            break
+        if isinstance(s.value, IntOp) and s.value.code == "mod" and s.value.args[0] == rest:
+            found.append((s.name, s.value.args[1]))
+            rest = IntOp("floordiv", s.value.args)
+        elif found and s.value == rest:
+            return [*found, (s.name, None)]
+    return []
 
 
 def _switch(s: Switch, indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:
