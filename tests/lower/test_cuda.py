@@ -112,7 +112,8 @@ def wrapper(name, kernel):
     return (
         f'extern "C" void run_{name}(unsigned blocks, unsigned threads, unsigned seed, long long extent, '
         "void** buffers, long long* integers, void** scalars) {\n"
-        f"    emulate::launch(blocks, threads, seed, [=] {{ {name}({', '.join(['0', 'extent', *args])}); }});\n}}\n"
+        "    emulate::launch(Dim{blocks, 1, 1}, threads, seed, "
+        f"[=] {{ {name}({', '.join(['0', 'extent', *args])}); }});\n}}\n"
     )
 
 
