@@ -234,6 +234,15 @@ def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
     return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype
 
 
+class extended(np.generic):
+    """The family of dtypes that NumPy does not have; no array here is of one."""
+
+
+class prng_key(extended):
+    """The dtype of JAX's typed keys. Keys here are arrays of uint32, so that `issubdtype(key.dtype, prng_key)` is
+    False, and programs that ask take the way of raw keys."""
+
+
 def issubdtype(a: Any, b: Any) -> bool:
     """Whether a dtype is another, or belongs to a family of NumPy's such as `numpy.floating`."""
     first = as_dtype(a)

@@ -192,3 +192,9 @@ def test_machine_limits():
     assert float(dtypes.finfo("bfloat16").eps) == 2.0**-7
     assert dtypes.finfo("complex64").max == np.finfo(np.float32).max
     assert dtypes.iinfo("uint8").max == 255
+
+
+def test_keys_are_not_of_an_extended_dtype():
+    key = fg.random.key(0)
+    assert not fg.numpy.issubdtype(key.dtype, dtypes.prng_key)
+    assert not dtypes.issubdtype(key.dtype, dtypes.extended)
