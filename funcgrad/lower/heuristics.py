@@ -39,6 +39,10 @@ FEWEST_LANES = 8
 LANE_BLOCK = 256
 """Lanes that one part of a kernel carries through all iterations of a loop, in the first-level cache."""
 
+SIDE_BY_SIDE, FEW_STATEMENTS = 4, 40
+"""Loops that carry scalars which go side by side on the CPU, an addition or product of each waiting for the one
+before; and statements up to which they do: more of them keep the processor busy anyway, and need its registers."""
+
 GUESSED_ITERATIONS = 100
 """How often a while loop is taken to run where its work is predicted."""
 
