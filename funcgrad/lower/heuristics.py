@@ -4,6 +4,7 @@ legal."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,10 @@ operation on all 128 takes as long as six to fourteen on numbers."""
 
 LEAST_VECTOR = 16
 """Bytes of a vector from which on lanes go together."""
+
+SIDE_BY_SIDE, FEW_STATEMENTS = 4, 40
+"""Loops that carry scalars which go side by side on the CPU, an addition or product of each waiting for the one
+before; and statements up to which they do: more of them keep the processor busy anyway, and need its registers."""
 
 GUESSED_ITERATIONS = 100
 """How often a while loop is taken to run where its work is predicted."""
@@ -160,6 +165,24 @@ def rows_of_chunk(total: int, outermost: int, kept: int) -> int:
     count = -(-outermost // rows)
     worth = count > 1 and (kept == 1 or (total >= 4 * COLUMN_CHUNK and 8 * count * kept <= total))
     return rows if worth else 0
+
+
+SCATTER_PIECES, PIECE_OF_UPDATES, STREAMS = 8, 16384, 4
+"""Pieces of a scatter of many updates, at most, and updates in each, at least; and streams of updates that go side by
+side in a piece: an update of the element before takes four times as long as one of another."""
+
+UPDATES_EACH = 4
+"""Updates for each element of the output from which on a piece has a copy of it."""
+
+
+def pieces_of_scatter(kind: str, extents: Sequence[int], size: int, dtype: np.dtype) -> tuple[int, int]:
+    """How many pieces a scatter of `extents` updates to an output of `size` elements is worth, and streams in each."""
+    ordered = kind == "set" or dtype.itemsize < 4
+    if ordered or not extents or extents[0] < PIECE_OF_UPDATES:
+        return 1, 1
+    updates = math.prod(extents)
+    pieces = min(SCATTER_PIECES, extents[0] // PIECE_OF_UPDATES, updates // max(UPDATES_EACH * size, 1))
+    return max(pieces, 1), STREAMS if len(extents) == 1 else 1
 
 
 def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:

@@ -11,7 +11,7 @@ import functools
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,9 @@ from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower import heuristics
 from funcgrad.lower.lowered import GemmStep, View
+from funcgrad.lower.nest import identity
 from funcgrad.lower.nodes import LOAD, OP, Expander, Node, flat_address, index_nodes, is_half, walk
+from funcgrad.lower.scatters import in_pieces
 
 MAP, REDUCE, OPAQUE = "map", "reduce", "opaque"
 
@@ -117,7 +119,7 @@ class Roots:
         several = equation.primitive.multiple_results
         definitions = rule(in_types, out_types if several else out_types[0], **equation.params)
         if several and isinstance(definitions, E.Extern):
-            self._add_opaque(equation, definitions, equation.outputs)
+            self._add_opaque(equation, definitions, equation.outputs, equation.inputs)
             return
         for var, definition in zip(equation.outputs, definitions if several else (definitions,)):
             self._define(var, definition, equation.inputs, equation)
@@ -146,8 +148,10 @@ class Roots:
         if isinstance(definition, E.Map):
             self.maps[var] = (definition.expr, inputs)
             self.order.append(var)
-        elif isinstance(definition, (E.Scatter, E.Extern)):
-            self._add_opaque(equation, definition, (var,))
+        elif isinstance(definition, E.Scatter):
+            self._define_scatter(var, definition, inputs, equation)
+        elif isinstance(definition, E.Extern):
+            self._add_opaque(equation, definition, (var,), inputs)
 
     def temporary(self, type: ArrayType, equation: Equation) -> Var:
         var = Var(type)
@@ -165,7 +169,7 @@ class Roots:
             return E.Map(E.Const(0, var.type.dtype))
         if math.prod(reduce.extents) == 1:
             zero = {ndim + k: E.Index(0) for k in range(len(reduce.extents))}
-            return E.Map(_substitute_axes(reduce.expr, zero))
+            return E.Map(E.substitute_axes(reduce.expr, zero))
         target, final = var, None
         if is_half(var.type.dtype):
             target = self.temporary(ArrayType(var.type.shape, np.dtype(np.float32)), equation)
@@ -208,10 +212,38 @@ class Roots:
         rows = heuristics.rows_of_chunk(math.prod(shape), outermost, size)
         return rows, -(-outermost // rows) if rows else 0
 
-    def _add_opaque(
-        self, equation: Equation, definition: E.Scatter | E.Extern, outputs: tuple[Var, ...]
+    def _define_scatter(
+        self, var: Var, scatter: E.Scatter, inputs: tuple[Atom, ...], equation: Equation
     ) -> None:
-        inputs = equation.inputs
+        dtype, shape = var.type.dtype, var.type.shape
+        pieces, streams = heuristics.pieces_of_scatter(scatter.kind, scatter.extents, var.type.size, dtype)
+        if pieces * streams > 1:
+            scatter = in_pieces(scatter, pieces, streams)
+        if pieces == 1:
+            self._add_opaque(equation, scatter, (var,), inputs)
+            return
+        nothing, copies = (self.temporary(ArrayType((pieces, *shape), dtype), equation) for _ in range(2))
+        self.maps[nothing] = (E.Const(identity(scatter.kind, dtype).value, dtype), ())
+        self.order.append(nothing)
+        before = inputs[scatter.operand]
+        own = tuple([nothing if k == scatter.operand else a for k, a in enumerate(inputs)])
+        self._add_opaque(equation, scatter, (copies,), own)
+        total = self.temporary(ArrayType(shape, dtype), equation)
+        ndim = len(shape)
+        reduce = E.Reduce(scatter.kind, (pieces,), E.Read(0, (E.axis(ndim), *E.axes(ndim))))
+        self.reduces[total] = (reduce, (copies,), 0, [ndim, *range(ndim)])
+        self.order.append(total)
+        both = (E.Read(0, E.axes(ndim)), E.Read(1, E.axes(ndim)))
+        self.maps[var] = (E.Op(scatter.kind, both, dtype), (before, total))
+        self.order.append(var)
+
+    def _add_opaque(
+        self,
+        equation: Equation,
+        definition: E.Scatter | E.Extern,
+        outputs: tuple[Var, ...],
+        inputs: tuple[Atom, ...],
+    ) -> None:
         if isinstance(definition, E.Region):
             inputs = self._region_inputs(equation, definition)
         name = outputs[0] if outputs else Var(ArrayType((0,), np.dtype(np.uint8)))
@@ -624,18 +656,3 @@ def _collect_divisors(index: E.Index, divisors: dict[int, set[int]]) -> None:
             _collect_divisors(inner, divisors)
         elif isinstance(atom, E.Clamp):
             _collect_divisors(atom.index, divisors)
-
-
-def _substitute_axes(expr: E.Expr, axes: dict[int, E.Index]) -> E.Expr:
-    inner: Callable[[E.Expr], E.Expr] = lambda e: _substitute_axes(e, axes)  # noqa: E731
-    index: Callable[[E.Index], E.Index] = lambda ix: E.map_index(ix, axes, inner)  # noqa: E731
-    if isinstance(expr, E.Read):
-        return E.Read(expr.operand, tuple(map(index, expr.index)))
-    if isinstance(expr, E.Op):
-        return E.Op(expr.code, tuple(map(inner, expr.args)), expr.dtype)
-    if isinstance(expr, E.FromIndex):
-        return E.FromIndex(index(expr.index), expr.dtype)
-    if isinstance(expr, E.Guard):
-        bounds = tuple((index(ix), low, high) for ix, low, high in expr.bounds)
-        return E.Guard(bounds, inner(expr.inside), inner(expr.outside))
-    return expr
