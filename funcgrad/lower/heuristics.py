@@ -52,6 +52,9 @@ operation on all 128 takes as long as six to fourteen on numbers."""
 LEAST_VECTOR = 16
 """Bytes of a vector from which on lanes go together."""
 
+LANE_BLOCK_OF_TAPES = 128
+"""Lanes that one part of a kernel carries through all iterations of a loop and back, with a tape in cache."""
+
 GUESSED_ITERATIONS = 100
 """How often a while loop is taken to run where its work is predicted."""
 
