@@ -17,7 +17,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.prims.custom import CustomJvp, CustomVjp
 from funcgrad.records import entity
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, state, type_of
+from funcgrad.trace.core import Tracer, named_type, state, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 
 F = Callable[..., Any]
@@ -216,7 +216,8 @@ class custom_jvp(_Custom):
             result = self._rule(*prepared.fixed(given), dynamic, moved)  # type: ignore[misc]
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
-                    f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}"
+                    f"the jvp rule of {self._name} has to return (output, tangent), got {named_type(result)}",
+                    hint="return a pair: what the function gives for the primals, and its change along the tangents",
                 )
             outs, out_tree = tree.flatten(result[0])
             _check_same_output(self._name, flat, out_tree, "jvp")
@@ -326,8 +327,8 @@ class custom_vjp(_Custom):
             result = fwd(*prepared.arguments(given, dynamic))
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
-                    f"the forward rule of {self._name} has to return (output, residuals), got "
-                    f"{type(result).__name__}"
+                    f"the forward rule of {self._name} has to return (output, residuals), got {named_type(result)}",
+                    hint="return a pair: what the function gives, and what the backward rule needs (None for nothing)",
                 )
             outs, trees["out"] = tree.flatten(result[0])
             _check_same_output(self._name, flat, trees["out"], "forward")
@@ -351,7 +352,7 @@ class custom_vjp(_Custom):
         """The flat cotangents from what the backward rule returned, checked against the inputs."""
         count = len(in_tree.children())
         if not isinstance(result, tuple | list) or len(result) != count:
-            got = f"{len(result)} entries" if isinstance(result, tuple | list) else type(result).__name__
+            got = f"{len(result)} entries" if isinstance(result, tuple | list) else named_type(result)
             raise ArgumentError(
                 f"the backward rule of {self._name} has to return a tuple with one cotangent per differentiable "
                 f"argument ({count}), got {got}",

@@ -108,6 +108,8 @@ class Carry:
             hint = (
                 f"let {place} start with shape {out.shape}, or let {name_of(function)} return shape {t.shape}"
             )
+        if self.what == "while_loop" and [o.dtype.kind for o in outs] == ["b"]:
+            hint = f"the condition comes first: while_loop(cond_fun, body_fun, init_val); or {hint}"
         kind = DTypeError if t.shape == out.shape else ShapeError
         raise kind(
             f"{self.what}: {name_of(function)} has to return a carry of the types that it was given"

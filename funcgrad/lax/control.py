@@ -42,7 +42,7 @@ from funcgrad.prims.control_graphs import joined
 from funcgrad.prims.control_pull import record_bytes
 from funcgrad.prims.control_scan import stacked_bytes
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, data_of, is_operand, state, type_of
+from funcgrad.trace.core import Tracer, data_of, is_operand, named_type, state, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import keystr
 
@@ -171,7 +171,7 @@ def _blocks_of_scan(
 
 def _pair(f: F, result: Any) -> tuple[Any, Any]:
     if not isinstance(result, tuple | list) or len(result) != 2:
-        found = f"{len(result)} values" if isinstance(result, tuple | list) else type(result).__name__
+        found = f"{len(result)} values" if isinstance(result, tuple | list) else named_type(result)
         raise ArgumentError(
             f"scan: {name_of(f)} has to return a pair (carry, y), and returned {found}",
             hint="return (carry, y); where there is nothing to stack, return (carry, None)",

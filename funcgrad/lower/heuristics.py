@@ -57,6 +57,9 @@ SIDE_BY_SIDE, FEW_STATEMENTS = 4, 40
 """Loops that carry scalars which go side by side on the CPU, an addition or product of each waiting for the one
 before; and statements up to which they do: more of them keep the processor busy anyway, and need its registers."""
 
+LANE_BLOCK_OF_TAPES = 128
+"""Lanes that one part of a kernel carries through all iterations of a loop and back, with a tape in cache."""
+
 GUESSED_ITERATIONS = 100
 """How often a while loop is taken to run where its work is predicted."""
 

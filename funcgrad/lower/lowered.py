@@ -32,7 +32,8 @@ class KernelStep:
 
     `views` are the kernel's buffers in order, `integers` and `scalars` its further arguments. `work`
     estimates the nanoseconds that one parallel iteration takes. `inplace` has pairs (input, output) of
-    positions in `views` that may be one memory; any other output must not overlap another view.
+    positions in `views` that may be one memory; any other output must not overlap another view. `tapes` are the bytes
+    that each iteration of a loop leaves on tapes of the kernel's, which each thread has for itself.
     """
 
     kernel: Kernel
@@ -44,6 +45,7 @@ class KernelStep:
     inplace: tuple[tuple[int, int], ...] = ()
     label: str = ""
     sources: tuple[str, ...] = ()
+    tapes: tuple[int, ...] = ()
 
     @property
     def reads(self) -> tuple[Var, ...]:

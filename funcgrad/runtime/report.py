@@ -187,8 +187,11 @@ class Lowered:
             f"peak beside the arguments: {self.peak_bytes} bytes",
         ]
         for step in walk_steps(placement.steps):
-            if isinstance(step, TapeStep):
-                lines.append(f"a tape of {step.size} bytes for each iteration, which grows by doubling")
+            sizes = (step.size,) if isinstance(step, TapeStep) else ()
+            own = step.tapes if isinstance(step, KernelStep) else ()
+            for size in (*sizes, *own):
+                each = " on each thread" if own and step.extent > 1 else ""
+                lines.append(f"a tape of {size} bytes for each iteration{each}, which grows by doubling")
         for value in sorted(plan.offsets, key=lambda v: plan.offsets[v]):
             first, last = plan.lives[value]
             assert isinstance(value, Var)

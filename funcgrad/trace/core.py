@@ -347,6 +347,11 @@ def numpy_of(value: Any) -> np.ndarray:
         ) from error
 
 
+def named_type(value: Any) -> str:
+    """The type of a value in words for messages: a traced value is an array to whoever wrote the function."""
+    return "an array" if isinstance(value, Tracer | Array) else type(value).__name__
+
+
 def is_operand(value: Any) -> bool:
     """Whether `type_of` would give a type: arrays, tracers, NumPy arrays and scalars, Python numbers."""
     kind = value.__class__
