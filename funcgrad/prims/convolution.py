@@ -309,9 +309,39 @@ def _with_channels_last(
     if outputs % VECTOR:
         kernel = ops.pad(kernel, zero, [(0, 0, 0)] * (rank + 1) + [(0, -outputs % VECTOR, 0)])
     out = ops.apply(
-        "conv_channels_last", x, kernel, window_strides=strides, rhs_dilation=dilation, groups=groups
+        "conv_channels_last",
+        x,
+        kernel,
+        along="output",
+        window_strides=strides,
+        rhs_dilation=dilation,
+        groups=groups,
     )
     return ops.moveaxis(ops.slice_in_dim(out, 0, outputs, axis=rank + 1), rank + 1, 1)
+
+
+def _kernel_with_channels_last(
+    lhs: Any,
+    rhs: Any,
+    pads: Sequence[tuple[int, int, int]],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Any:
+    """The same along the kernel: what are images to the convolution are the channels of the operand."""
+    rank = len(pads)
+    x, kernel = ops.moveaxis(lhs, 0, rank + 1), ops.moveaxis(rhs, 0, rank + 1)
+    if any(map(any, pads)):
+        x = ops.pad(x, type_of(lhs).dtype.type(0), [(0, 0, 0), *pads, (0, 0, 0)])
+    out = ops.apply(
+        "conv_channels_last",
+        x,
+        kernel,
+        along="kernel",
+        window_strides=strides,
+        rhs_dilation=dilation,
+        groups=1,
+    )
+    return ops.transpose(out, [rank, rank + 1, *range(rank)])
 
 
 def _by_phases(lhs: Any, rhs: Any, axis: int, length: int, params: dict[str, Any]) -> Any:
@@ -391,6 +421,10 @@ def _expand(
     if channels_last and along == "output" and _fits_channels_last(lhs, rhs, feature_group_count):
         pads = [(low, high, a - 1) for (low, high), a in zip(padding, lhs_dilation)]
         return [_with_channels_last(lhs, rhs, pads, window_strides, rhs_dilation, feature_group_count)]
+    whole = outputs % VECTOR == 0 and dtype in (dtypes.float32, dtypes.float64)
+    if channels_last and along == "kernel" and whole and feature_group_count == 1:
+        pads = [(low, high, a - 1) for (low, high), a in zip(padding, lhs_dilation)]
+        return [_kernel_with_channels_last(lhs, rhs, pads, window_strides, rhs_dilation)]
     rank, outer = len(found), type_of(lhs).shape[:2]
     products = _by_products(lhs, rhs, along, feature_group_count, math.prod(taps))
     if products and feature_group_count == 1 and math.prod(near) <= _SMALL_PLANE:
