@@ -96,6 +96,7 @@ from funcgrad.numpy import methods as _methods
 from funcgrad.numpy.indexing import ds
 from funcgrad.pmap import pmap
 from funcgrad.refs import Ref, freeze, new_ref
+from funcgrad.runtime.device import get_num_threads, set_num_threads
 from funcgrad.trace.core import type_of as typeof
 from funcgrad.user_kernels import elementwise, kernel
 
@@ -165,6 +166,7 @@ __all__ = [
     "flatten_util",
     "float0",
     "freeze",
+    "get_num_threads",
     "grad",
     "hessian",
     "io_callback",
@@ -193,6 +195,7 @@ __all__ = [
     "random",
     "remat",
     "scipy",
+    "set_num_threads",
     "tree",
     "tree_util",
     "typeof",

@@ -30,14 +30,15 @@ from funcgrad.flat import (
     split_aux,
 )
 from funcgrad.ir.graph import ClosedGraph
-from funcgrad.ir.primitive import Linear, Zero
+from funcgrad.ir.primitive import Zero
 from funcgrad.trace import ops
-from funcgrad.trace.core import as_array, is_operand, no_leaks, type_of
+from funcgrad.trace.core import as_array, eager, is_operand, no_leaks, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.jvp import JvpTracer, push_forward
 from funcgrad.transforms.partial import LinearMap
 from funcgrad.transforms.partial import linearize as linearize_flat
-from funcgrad.transforms.transpose import pull_back
+from funcgrad.transforms.tape import Tape
+from funcgrad.transforms.transpose import pull_back_closed
 
 F = Callable[..., Any]
 
@@ -97,15 +98,12 @@ class Pullback:
     def flat(self, cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the flat inputs; of integer inputs zeros of dtype float0."""
         linear = self._linear
-        constants = linear.closed.constants
-        operands = [*constants, *(Linear(v.type) for v in linear.closed.graph.inputs[len(constants) :])]
         given = [ct for ct, nz in zip(cotangents, linear.out_nonzero) if nz]
-        pulled = iter(pull_back(linear.closed.graph, operands, given))
-        result = []
-        for t, nonzero in zip(self._in_types, linear.in_nonzero):
-            ct = next(pulled) if nonzero else Zero(t.tangent())
-            result.append(as_array(ops.zeros(ct.type) if ct.__class__ is Zero else ct))
-        return result
+        pulled = iter(pull_back_closed(linear.closed, given))
+        found = [
+            next(pulled) if nz else Zero(t.tangent()) for t, nz in zip(self._in_types, linear.in_nonzero)
+        ]
+        return [as_array(ops.materialize(c)) for c in found]
 
 
 def _fitted(value: Any, primal: Any, what: str, of: str) -> Any:
@@ -211,11 +209,18 @@ def value_and_grad(
         for t in types:
             _check_grad_input(fun, args, positions, moving, t, holomorphic, allow_int)
         flat = FlatFunction(of_moving, in_tree, has_aux)
-        outs, linear = linearize_flat(flat, leaves)
+        pull: Callable[[Sequence[Any]], list[Any]]
+        if eager():
+            tape = Tape()
+            outs, pull = tape.run(flat, leaves), tape.pull
+        else:
+            outs, linear = linearize_flat(flat, leaves)
+            pull = Pullback(linear, tree.structure(moving), types, flat.out_tree, ()).flat
         value = _check_grad_output(fun, outs, flat, holomorphic)
-        pullback = Pullback(linear, tree.structure(moving), types, flat.out_tree, ())
         _, one = ops.same_dtype(value, 1)
-        gradients = tree.unflatten(pullback._in_tree, pullback.flat([one]))
+        gradients = tree.unflatten(
+            tree.structure(moving), [as_array(ops.materialize(c)) for c in pull([one])]
+        )
         value = flat.out_tree.unflatten([as_array(value)])
         if has_aux:
             value = (value, _plain_aux(flat.aux))
@@ -403,8 +408,7 @@ def linear_transpose(fun: F, *primals: Any) -> F:
                 f"the cotangent has structure {ct_tree}, and the function's output has {flat.out_tree}"
             )
         cts = [_fitted(ct, t, "cotangent", "output") for ct, t in zip(cts, closed.out_types)]
-        operands = [*closed.constants, *map(Linear, types)]
-        pulled = pull_back(closed.graph, operands, cts)
+        pulled = pull_back_closed(closed, cts)
         return tree.structure(primals).unflatten([as_array(ops.materialize(c)) for c in pulled])
 
     return transposed

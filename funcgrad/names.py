@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -43,6 +42,8 @@ def _hint(module: str, name: str, instead: Mapping[str, str]) -> str:
     for face in FACES:
         if name in vars(sys.modules.get(face, object)):
             return f"write {face}.{name}"
+    import difflib  # slow to import, and seldom needed
+
     here = [n for n in vars(sys.modules[module]) if not n.startswith("_")]
     close = difflib.get_close_matches(name, [*here, *instead], 3, 0.6)
     if close:

@@ -62,7 +62,6 @@ The rules, and how each is called (`params` are the equation's keyword parameter
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,6 +179,8 @@ def primitive_named(name: str) -> Primitive:
     """The primitive called `name`; PrimitiveError where there is none."""
     found = PRIMITIVES.get(name)
     if found is None:
+        import difflib  # slow to import, and seldom needed
+
         close = ", ".join(map(repr, difflib.get_close_matches(name, PRIMITIVES))) or "none"
         raise PrimitiveError(
             f"there is no primitive named {name!r}", hint=f"use one of PRIMITIVES; near it: {close}"

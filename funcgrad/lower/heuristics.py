@@ -220,20 +220,35 @@ BLAS_ALONE_NS = 2_000
 """Predicted nanoseconds of a matrix product below which BLAS starts no threads of its own anyway."""
 
 GEMM_PIECE_NS = 50_000
-"""Predicted nanoseconds in one block of a matrix product that is split over threads: each block packs its operands
-again."""
+"""Predicted nanoseconds in one block of a matrix product that threads share: each block packs its operands again."""
 
-GEMM_PIECES_PER_CORE = 2
-"""Blocks for each thread: some to spare, as above, but fewer, since each packs its operands again."""
+GEMM_PIECES = 4
+"""Blocks of a product, as long as these are small."""
+
+GEMM_LARGE_PIECE_NS = 20_000_000
+"""Predicted nanoseconds for which a large product has one more block."""
+
+GEMM_FEW = 64
+"""Rows (or columns) of a product for which packing the other operand takes a good part of the time."""
+
+GEMM_UNPACKED = 1e6
+"""Multiplications of a product that a BLAS with kernels for small ones (OpenBLAS has some for AVX-512, of operands that
+are not transposed) does without packing operands."""
 
 GEMM_UNIT = 64
 """Rows and columns of blocks are multiples of this."""
 
 
-def gemm_block(m: int, n: int, batch: int, work: float, cores: int) -> tuple[int, int]:
+def gemm_block(m: int, n: int, k: int, batch: int, work: float, turned: bool) -> tuple[int, int]:
     """Rows and columns of the blocks of an `m` x `n` product that threads share, of `work` nanoseconds, done `batch`
-    times; the whole where that is not worth it."""
-    wanted = min(int(work / GEMM_PIECE_NS), -(-GEMM_PIECES_PER_CORE * cores // batch))
+    times; the whole where that is not worth it. `turned`: the second operand is transposed in memory. Where a block
+    ends, BLAS sums in another order: so the blocks do not depend on the number of threads."""
+    if min(m, n) <= GEMM_FEW and m * n * k > GEMM_UNPACKED and not turned:
+        most = int(GEMM_UNPACKED / (min(m, n) * k)) // GEMM_UNIT * GEMM_UNIT
+        if most:
+            return (m, most) if m <= n else (most, n)
+    pieces = int(min(work / GEMM_PIECE_NS, GEMM_PIECES) + work / GEMM_LARGE_PIECE_NS)
+    wanted = -(-pieces // batch)
     rows, columns = m, n
     while -(-m // rows) * -(-n // columns) < wanted:
         if rows >= columns and rows > GEMM_UNIT:

@@ -24,6 +24,24 @@ _NUMBERS = {float: frozenset("fc"), int: frozenset("fciu")}
 """By the kind of a Python number: the kinds of dtypes that it gives way to."""
 
 
+_constants: dict[tuple[Any, np.dtype], np.ndarray] = {}
+_MOST_CONSTANTS = 4096
+
+
+def _constant(number: float, dtype: np.dtype) -> Any:
+    """The number as an array of that dtype, which is kept: NumPy takes longer to convert it than to compute with
+    it. The number itself where only NumPy knows what it means there (a comparison with what the dtype cannot hold)."""
+    try:
+        array = state.quiet(np.asarray, number, dtype)
+    except OverflowError:
+        return number
+    if number or number.__class__ is int:  # 0.0 and -0.0 are the same key
+        if len(_constants) >= _MOST_CONSTANTS:
+            _constants.clear()
+        _constants[number, dtype] = array
+    return array
+
+
 def _weak(out: np.ndarray, like: np.ndarray) -> Array:
     """The result of an operation on weak operands; that of a comparison is not weak."""
     return Array(out, array_type(out.shape, out.dtype, out.dtype == like.dtype))
@@ -53,7 +71,9 @@ def straight_to_numpy(
                             out = out if out.__class__ is _ndarray else np.asarray(out)
                             return _weak(out, a) if weak and t is not None and t.weak else Array(out)
                     elif kind in _NUMBERS and a.dtype.kind in _NUMBERS[kind]:
-                        out = state.quiet(ufunc, y, a) if swap else state.quiet(ufunc, a, y)
+                        b = _constants.get((y, a.dtype)) if y or kind is int else None
+                        b = _constant(y, a.dtype) if b is None else b
+                        out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
                         out = out if out.__class__ is _ndarray else np.asarray(out)
                         return _weak(out, a) if weak else Array(out)
                 except (ValueError, TypeError, OverflowError):

@@ -115,11 +115,12 @@ class Assembly:
                 return
             work = step.m * step.n * step.k * heuristics.GEMM_NS
             threads = None
-            if self._cores > 1 and work > heuristics.BLAS_ALONE_NS and blas.thread_functions() is not None:
+            if work > heuristics.BLAS_ALONE_NS and blas.thread_functions() is not None:
                 threads = assembled.symbol("get threads"), assembled.symbol("set threads")
             rows, columns = step.m, step.n
             if threads is not None:
-                rows, columns = heuristics.gemm_block(step.m, step.n, batch, work, self._cores)
+                turned = step.rhs_strides[0] == 1 and step.k > 1
+                rows, columns = heuristics.gemm_block(step.m, step.n, step.k, batch, work, turned)
             blocks = -(-step.m // rows) * -(-step.n // columns)
             values = blas.arguments(
                 assembled.symbol(f"gemm {short}"),

@@ -19,7 +19,6 @@ import os
 import platform
 import re
 import sys
-import tempfile
 import threading
 import time
 import types
@@ -282,6 +281,8 @@ def _read(name: str) -> bytes | None:
 
 def _write(name: str, data: bytes) -> bool:
     """Put a file into the folder, whole or not at all; gives whether it is there."""
+    import tempfile  # slow to import, and not needed to read
+
     target = folder() / name
     temporary = None
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.errors import ArgumentError, boundary
 from funcgrad.kernels.cpu import pool, program
 from funcgrad.runtime.cache import load_driver
 
@@ -102,13 +103,30 @@ def driver() -> Driver:
     return Driver()
 
 
-def num_threads() -> int:
-    """The number of threads that compiled functions use."""
+def get_num_threads() -> int:
+    """The number of threads that compiled functions use.
+
+    >>> import funcgrad as fg
+    >>> fg.get_num_threads() >= 1
+    True
+    """
     return driver().pool.threads
 
 
+@boundary
 def set_num_threads(count: int) -> None:
-    """Let compiled functions use `count` threads. Results do not depend on it."""
+    """Let compiled functions use `count` threads from now on. Results do not depend on it.
+
+    At the start it is the number of cores that the process may use, or what `FUNCGRAD_NUM_THREADS` says. Raises
+    ArgumentError for a count below 1.
+
+    >>> import funcgrad as fg
+    >>> before = fg.get_num_threads()
+    >>> fg.set_num_threads(1)
+    >>> fg.get_num_threads()
+    1
+    >>> fg.set_num_threads(before)
+    """
     if count < 1:
-        raise ValueError(f"the number of threads has to be at least 1, got {count}")
+        raise ArgumentError(f"the number of threads has to be at least 1, got {count}")
     driver().set_threads(count)

@@ -61,6 +61,8 @@ class Executable:
         self._simple = bool(
             self._words and not self._calls and not self._plan.donated and self._each_its_own()
         )
+        single = self._simple and len(self._shapes) == 1
+        self._only = (self._shapes[0], self._dtypes[0], self._out_types[0]) if single else None
 
     def _planned(self) -> tuple[Plan, list[int]]:
         """The plan, and the addresses of its kernels."""
@@ -117,14 +119,20 @@ class Executable:
 
     def __call__(self, operands: Sequence[Array]) -> list[Array]:
         arrays = list(map(_data, operands))
+        if self._only is not None:
+            shape, dtype, type = self._only
+            result = self._make(shape, dtype)
+            arrays.append(result)
+            self._go(arrays)
+            return [Array(result, type)]
         results = list(map(self._make, self._shapes, self._dtypes))
         if self._simple:
-            self._go(arrays, results)
+            self._go([*arrays, *results])
             return list(map(Array, results, self._out_types))
         if self._plan.donated:
             self._take_over(operands, arrays, results)
         if self._words:
-            self._go(arrays, results)
+            self._go([*arrays, *results])
         return self._results(arrays, results)
 
     def _each_its_own(self) -> bool:
@@ -132,15 +140,15 @@ class Executable:
         same = self._plan.results == tuple(range(len(self._plan.buffers)))
         return same and self._shapes == [t.shape for t in self._out_types]
 
-    def _go(self, arrays: list[np.ndarray], results: list[np.ndarray]) -> None:
-        """Run the program on these buffers; raise what a library call has raised, which ended it."""
+    def _go(self, arrays: list[np.ndarray]) -> None:
+        """Run the program on operands and results; raise what a library call has raised, which ended it."""
         try:
             function = self._functions.pop()
         except IndexError:
             function = self._function()
-        status = function[0](*arrays, *results)
-        if status == program.NOT_CONTIGUOUS:
-            status = function[0](*map(np.ascontiguousarray, arrays), *results)
+        status = function[0](*arrays)
+        if status == program.NOT_CONTIGUOUS:  # the results are contiguous, and stay what they are
+            status = function[0](*map(np.ascontiguousarray, arrays))
         self._functions.append(function)
         if status == program.OUT_OF_MEMORY:
             raise MemoryError(

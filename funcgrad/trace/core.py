@@ -284,7 +284,7 @@ def type_of(value: Any) -> ArrayType:
     if kind in _SCALAR_KINDS:
         return array_type((), dtypes.of_python_scalar(kind), kind is not bool)
     if isinstance(value, _NUMPY):
-        if isinstance(value, np.ma.MaskedArray):
+        if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):  # it is slow to import
             raise DTypeError(
                 "a masked array of NumPy has elements that are missing, which arrays here cannot have",
                 hint="pass x.filled(0) and the mask x.mask, and use funcgrad.numpy.where",
@@ -414,6 +414,15 @@ def _as_it_is(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return function(*args, **kwargs)
 
 
+def undisturbed(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function with NumPy's floating-point warnings off."""
+    quiet, state.quiet = state.quiet, _as_it_is  # a context cannot be entered twice
+    try:
+        return quiet(function, *args, **kwargs)
+    finally:
+        state.quiet = quiet
+
+
 class EagerTrace(Trace):
     """The trace outside every transform: calls NumPy and wraps the result."""
 
@@ -430,11 +439,7 @@ class EagerTrace(Trace):
                 data.append(data_of(x))
                 foreign = foreign or not isinstance(x, _IMMUTABLE)  # an ndarray that the user may change
         type = out_types(primitive, tuple(types), params)
-        quiet, state.quiet = state.quiet, _as_it_is  # a context cannot be entered twice
-        try:
-            out = quiet(primitive.evaluate, np, *data, **params)
-        finally:
-            state.quiet = quiet
+        out = undisturbed(primitive.evaluate, np, *data, **params)
         if primitive.multiple_results:
             if foreign:
                 out = [_apart(o, data) for o in out]

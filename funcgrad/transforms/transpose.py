@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.errors import NotDifferentiableError
-from funcgrad.ir.graph import Equation, Graph, Var
+from funcgrad.ir.graph import ClosedGraph, Equation, Graph, Var
 from funcgrad.ir.primitive import Linear, Zero
 from funcgrad.trace.core import bind, state
 from funcgrad.trace.graph_trace import Derived, derive, literal_value, remembered
@@ -62,6 +62,12 @@ def pull_back(graph: Graph, operands: Sequence[Any], cotangents: Sequence[Any]) 
         for var, value in zip(graph.inputs, operands)
         if value.__class__ is Linear
     ]
+
+
+def pull_back_closed(closed: ClosedGraph, cotangents: Sequence[Any]) -> list[Any]:
+    """The same for a graph that is linear in all inputs but its constants."""
+    inputs = closed.graph.inputs[len(closed.constants) :]
+    return pull_back(closed.graph, [*closed.constants, *[Linear(v.type) for v in inputs]], cotangents)
 
 
 def _pull_equation(

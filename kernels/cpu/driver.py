@@ -13,6 +13,10 @@ holds the job's generation in its upper half and the next unclaimed piece in its
 Everyone, the caller too, claims pieces by compare-and-swap on the ticket, so a thread that wakes late finds
 either a piece of the job that it has read about, or a changed ticket. The caller waits for pieces that were
 claimed, never for threads that have not started: when another process holds a core, the caller does the work.
+
+Linux may wake a thread on the caller's core without a look for an idle one, and there it does not get to run for as
+long as the caller computes: on two cores half of all bursts of calls ran on one of them. So the caller keeps the
+threads that it wakes off its own core; once awake they may run on any again.
 """
 
 from __future__ import annotations
@@ -33,18 +37,28 @@ from .native import (
 )
 from .pool import (
     ARGS,
+    ASLEEP,
     BLAS_THREADS,
     BLAS_USERS,
     BUSY,
+    CORES,
+    CORES_SIZE,
     ENTRY,
     EXTENT,
     FINISHED,
+    GET_CORE,
+    GET_THREAD,
     GRAIN,
     PIECES,
     POST,
     POST_ARGUMENT,
+    SEAT,
+    SEATS,
     SEMAPHORE,
+    SET_CORES,
     SLEEPING,
+    STARTED,
+    THREAD,
     THREADS,
     TICKET,
     WAIT,
@@ -87,6 +101,7 @@ from .program import (
 _PIECE = (1 << 32) - 1
 _CLOSED = 1 << 31
 _SPINS = 40000
+_C_INT = (1 << 32) - 1
 
 
 def run_pieces(pool):
@@ -108,16 +123,34 @@ def run_pieces(pool):
 
 def work(pool):
     """What a thread of the pool does: run pieces; spin a while for the next job; sleep."""
+    seat = pool + SEATS + SEAT * atomic_add(pool + STARTED, 1)
+    set_cores = load(pool + SET_CORES)
+    if set_cores != 0:
+        store(seat + THREAD, ask(load(pool + GET_THREAD), 0) & _C_INT)
     while True:
         idle = 0
         while idle < _SPINS:
             if run_pieces(pool) > 0:
                 idle = 0
             idle += 1
+        atomic_store(seat + ASLEEP, 1)
         atomic_add(pool + SLEEPING, 1)
         if run_pieces(pool) == 0:
             call_system(load(pool + WAIT), load(pool + SEMAPHORE), load(pool + WAIT_ARGUMENT), 0)
         atomic_add(pool + SLEEPING, -1)
+        atomic_store(seat + ASLEEP, 0)
+        if set_cores != 0:
+            call_system(set_cores, 0, load(pool + CORES_SIZE), load(pool + CORES))
+
+
+def keep_off_own_core(pool):
+    """Let the threads that sleep wake up on other cores than the caller's."""
+    size = load(pool + CORES_SIZE)
+    others = load(pool + CORES) + size * ((ask(load(pool + GET_CORE), 0) & _C_INT) + 1)
+    for number in range(load(pool + STARTED)):
+        seat = pool + SEATS + SEAT * number
+        if atomic_load(seat + ASLEEP) != 0:
+            call_system(load(pool + SET_CORES), load(seat + THREAD), size, others)
 
 
 def split(pool, entry, args, extent, grain):
@@ -136,6 +169,8 @@ def split(pool, entry, args, extent, grain):
     atomic_store(pool + FINISHED, 0)
     atomic_store(pool + TICKET, generation << 32)
     wake = min(atomic_load(pool + SLEEPING), pieces - 1)
+    if wake > 0 and load(pool + SET_CORES) != 0:
+        keep_off_own_core(pool)
     while wake > 0:
         call_system(load(pool + POST), load(pool + SEMAPHORE), load(pool + POST_ARGUMENT), 0)
         wake -= 1
@@ -147,7 +182,7 @@ def split(pool, entry, args, extent, grain):
 
 def blas_alone(pool, get, set):
     """Let BLAS compute on the calling thread only. What it used before is kept by the first of several users."""
-    threads = ask(get, 0) & 0xFFFFFFFF  # a C int
+    threads = ask(get, 0) & _C_INT
     if threads > 1:
         store(pool + BLAS_THREADS, threads)
     atomic_add(pool + BLAS_USERS, 1)

@@ -17,7 +17,10 @@ TICKET, FINISHED, SLEEPING, BUSY = 0, 64, 128, 192
 ENTRY, ARGS, EXTENT, GRAIN, PIECES = 256, 264, 272, 280, 288
 WAIT, POST, SEMAPHORE, WAIT_ARGUMENT, POST_ARGUMENT, THREADS = 320, 328, 336, 344, 352, 360
 BLAS_USERS, BLAS_THREADS = 384, 392
-BLOCK_SIZE = 512
+GET_CORE, GET_THREAD, SET_CORES, CORES, CORES_SIZE, STARTED, SEATS = 400, 408, 416, 424, 432, 440, 448
+
+# Each thread of the pool has a seat, a cache line: its number to the system, and whether it sleeps.
+SEAT, THREAD, ASLEEP = 64, 0, 8
 
 _WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 
@@ -39,7 +42,8 @@ class Pool:
 
     def __init__(self, threads: int):
         self.threads = max(threads, 1)
-        self._memory = (ctypes.c_int64 * (BLOCK_SIZE // 8 + 8))()
+        self._size = SEATS + SEAT * self.threads
+        self._memory = (ctypes.c_int64 * (self._size // 8 + 8))()
         start = ctypes.addressof(self._memory)
         self.address = start + -start % 64
         self._keep: list[object] = []
@@ -52,11 +56,12 @@ class Pool:
         """Start the threads, whose code is at address `work`; nothing where they run already."""
         if self._pid == os.getpid() or self.threads < 2:
             return
-        ctypes.memset(self.address, 0, BLOCK_SIZE)  # after a fork the parent's threads are not here
+        ctypes.memset(self.address, 0, self._size)  # after a fork the parent's threads are not here
         self._pid = os.getpid()
         for offset, value in zip((WAIT, POST, SEMAPHORE, WAIT_ARGUMENT, POST_ARGUMENT), self._semaphore()):
             self._word(offset).value = value
         self._word(THREADS).value = self.threads
+        self._note_cores()
         run = _WORK(work)
         self._keep.append(run)
         for number in range(self.threads - 1):
@@ -69,6 +74,25 @@ class Pool:
         maker: Callable[[], tuple[int, int, int, int, int]]
         maker = {"win32": self._windows, "darwin": self._macos}.get(sys.platform, self._posix)
         return maker()
+
+    def _note_cores(self) -> None:
+        """Write down sets of cores (a bit for each) and the system's functions that keep threads to them, where it has
+        these: the cores of this process, and behind these, for each core, all but that one."""
+        if sys.platform != "linux":
+            return
+        library = ctypes.CDLL(None)
+        names = ("sched_getcpu", "gettid", "sched_setaffinity")
+        if not all(hasattr(library, name) for name in names):
+            return
+        cores = os.sched_getaffinity(0)
+        size = (max(cores) // 64 + 1) * 8
+        all_cores = sum(1 << core for core in cores)
+        sets = [all_cores, *[all_cores & ~(1 << core) for core in range(8 * size)]]
+        table = ctypes.create_string_buffer(b"".join([one.to_bytes(size, sys.byteorder) for one in sets]))
+        self._keep += [library, table]
+        values = [_address(getattr(library, name)) for name in names] + [ctypes.addressof(table), size]
+        for offset, value in zip((GET_CORE, GET_THREAD, SET_CORES, CORES, CORES_SIZE), values):
+            self._word(offset).value = value
 
     def _posix(self) -> tuple[int, int, int, int, int]:
         library = ctypes.CDLL(None)
