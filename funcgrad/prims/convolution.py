@@ -290,6 +290,11 @@ def _fits_channels_last(lhs: Any, rhs: Any, groups: int) -> bool:
     return whole and type_of(lhs).dtype in (dtypes.float32, dtypes.float64)
 
 
+def _is_product(taps: Sequence[int], channels: int, steps: Sequence[int]) -> bool:
+    """Whether a convolution without padding whose channels are last is a matrix product that is worth BLAS."""
+    return math.prod(taps) == 1 and set(steps) <= {1} and channels >= _CHANNELS_OF_ONE_TAP
+
+
 def _with_channels_last(
     lhs: Any,
     rhs: Any,
@@ -306,6 +311,10 @@ def _with_channels_last(
     if any(map(any, pads)):
         x = ops.pad(x, zero, [(0, 0, 0), *pads, (0, 0, 0)])
     kernel = ops.transpose(rhs, [*range(2, rank + 2), 1, 0])
+    window, channels = type_of(rhs).shape[2:], type_of(rhs).shape[1]
+    if _is_product(window, channels, strides) and groups == 1:
+        flat = ops.reshape(kernel, (channels, outputs))
+        return ops.moveaxis(ops.dot_general(x, flat, (((rank + 1,), (0,)), ((), ()))), rank + 1, 1)
     if outputs % VECTOR:
         kernel = ops.pad(kernel, zero, [(0, 0, 0)] * (rank + 1) + [(0, -outputs % VECTOR, 0)])
     out = ops.apply(
@@ -332,6 +341,13 @@ def _kernel_with_channels_last(
     x, kernel = ops.moveaxis(lhs, 0, rank + 1), ops.moveaxis(rhs, 0, rank + 1)
     if any(map(any, pads)):
         x = ops.pad(x, type_of(lhs).dtype.type(0), [(0, 0, 0), *pads, (0, 0, 0)])
+    found = out_lengths(
+        type_of(x).shape[1:-1], type_of(kernel).shape[1:-1], strides, ((0, 0),) * rank, (1,) * rank, dilation
+    )
+    if _is_product(found, type_of(x).shape[-1], dilation):
+        summed = tuple(range(rank + 1))
+        out = ops.dot_general(x, kernel, ((summed, summed), ((), ())))
+        return ops.reshape(out, (*type_of(out).shape, *found))
     out = ops.apply(
         "conv_channels_last",
         x,
