@@ -7,7 +7,7 @@ import programs as P
 import pytest
 import stand_in
 
-from funcgrad import api
+from funcgrad import api, lax, nn
 from funcgrad.lower import heuristics
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.lowered import GemmStep, KernelStep
@@ -125,6 +125,16 @@ def test_transposes_in_tiles(order, monkeypatch):
     monkeypatch.setattr(heuristics, "LEAST_TILED", 4)
     check(lambda x: ops.transpose(x, order), draw(5, 9, 11), kernels=1)
     check(lambda x: ops.add(ops.transpose(ops.exp(x), order), P.f32(3)), draw(5, 9, 11), kernels=1)
+
+
+def test_windows_that_do_not_overlap_are_one_kernel():
+    """Each element is read once, so that nothing is computed twice where it is not stored."""
+
+    def pooled(x, start, combine, window):
+        return lax.reduce_window(nn.relu(x), start, combine, (1, *window, 1), (1, *window, 1), "VALID")
+
+    for start, combine, window in ((-np.inf, lax.max, (2, 2)), (0.0, lax.add, (3, 3))):
+        check(lambda x, a=(start, combine, window): pooled(x, *a), draw(2, 6, 6, 5), kernels=1)
 
 
 def test_shapes_and_slices_cost_no_kernel_of_their_own():
