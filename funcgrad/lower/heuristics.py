@@ -221,12 +221,19 @@ PIECES_PER_CORE = 4
 """Pieces for each thread: some to spare, so that a thread that is held up does not hold up the others."""
 
 
-def parallel_grain(extent: int, work: float, cores: int) -> int:
-    """How many of a kernel's `extent` parallel iterations, of `work` nanoseconds each, make one piece."""
+LANES_APART = 64
+"""Lanes that go through loops on one thread at least: what threads write at the same time, again and again, should not
+lie in one line of the cache."""
+
+
+def parallel_grain(extent: int, work: float, cores: int, unit: int = 1) -> int:
+    """How many of a kernel's `extent` parallel iterations, of `work` nanoseconds each, make one piece: a multiple of
+    `unit`."""
     if cores < 2 or extent * work < 2 * PIECE_NS:
         return max(extent, 1)
     grain = max(-(-extent // (PIECES_PER_CORE * cores)), math.ceil(PIECE_NS / max(work, 1e-3)))
-    return -(-grain // 64) * 64 if grain > 256 else grain
+    unit = 64 if grain > 256 and unit < 64 else unit
+    return -(-grain // unit) * unit
 
 
 GEMM_NS = 0.02

@@ -66,6 +66,7 @@ def loop_kernel(
         label,
         sources,
         tuple([plan.size(width) for plan in writer.tapes.values()]),
+        heuristics.LANES_APART if writer.by_blocks else 1,
     )
 
 
@@ -180,6 +181,11 @@ class _Writer:
         if tapes and unrolled.together and len(self.lane_axes) > 1:
             raise NotUnrolled("it has a tape, and its lanes are more than one axis")
         self.tapes = {t: _TapePlan(t, f"tape{k}") for k, t in enumerate(tapes)}
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether the parallel loop goes over blocks of lanes."""
+        return self.loop is not None or (self.unrolled.together and len(self.lane_axes) == 1)
 
     def write(self) -> int:
         """Writes everything; gives the extent of the parallel axis."""

@@ -33,7 +33,8 @@ class KernelStep:
     `views` are the kernel's buffers in order, `integers` and `scalars` its further arguments. `work`
     estimates the nanoseconds that one parallel iteration takes. `inplace` has pairs (input, output) of
     positions in `views` that may be one memory; any other output must not overlap another view. `tapes` are the bytes
-    that each iteration of a loop leaves on tapes of the kernel's, which each thread has for itself.
+    that each iteration of a loop leaves on tapes of the kernel's, which each thread has for itself. Threads take
+    multiples of `unit` parallel iterations.
     """
 
     kernel: Kernel
@@ -46,6 +47,7 @@ class KernelStep:
     label: str = ""
     sources: tuple[str, ...] = ()
     tapes: tuple[int, ...] = ()
+    unit: int = 1
 
     @property
     def reads(self) -> tuple[Var, ...]:

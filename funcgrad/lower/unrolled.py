@@ -30,6 +30,10 @@ Reader = Callable[[Index], Node]
 """The node of the element at an index of a value."""
 
 
+Cells = list[tuple[Var, Index]]
+"""Where the elements of a value are: each in the memory of a variable, at an index."""
+
+
 class NotUnrolled(Exception):
     """Why a region is not a kernel of its own."""
 
@@ -488,20 +492,26 @@ class _Scope:
 
     def _carried(
         self, carries: Sequence[Atom], types: Sequence[ArrayType], places: Sequence[Any], outermost: bool
-    ) -> tuple[Repeat, list[Reader], list[int]]:
-        """A loop that carries values of these types: what reads them inside, and which of them are in memory."""
+    ) -> tuple[Repeat, list[Reader], dict[int, Cells]]:
+        """A loop that carries values of these types: what reads them inside, and where those are that are in memory: in
+        their places, or, where there are several numbers for each lane, each in memory of its own, of which a vector
+        of lanes reads neighbours."""
         unroller = self.unroller
         loop = Repeat(None, [], [], [], Block(), Block())
         readers: list[Reader] = []
-        in_memory = []
+        in_memory: dict[int, Cells] = {}
         for k, (atom, type) in enumerate(zip(carries, types)):
             elements = unroller.elements(type)
             lead = unroller.own_lanes
             if outermost and lead and elements[0][: len(lead)] == lead:
-                var = places[k][0]
-                loop.starts += [self.write(var, (), ix, self.value(atom, ix)) for ix in elements]
-                readers.append(self._of_lane(var, elements))
-                in_memory.append(k)
+                if len(elements) == 1:
+                    cells = [(places[k][0], elements[0])]
+                else:
+                    cells = [(Var(ArrayType(unroller.lanes, type.dtype)), lead) for _ in elements]
+                starts = [self.value(atom, ix) for ix in elements]
+                loop.starts += [self.write(var, (), cell, x) for (var, cell), x in zip(cells, starts)]
+                readers.append(self._of_lane(type, cells))
+                in_memory[k] = cells
                 continue
             held = [unroller.hold(type.dtype) for _ in elements]
             loop.held += held
@@ -510,28 +520,33 @@ class _Scope:
             readers.append(self.held(type, held))
         return loop, readers, in_memory
 
-    def _of_lane(self, var: Var, elements: Sequence[Index]) -> Reader:
+    def _of_lane(self, type: ArrayType, cells: Cells) -> Reader:
         """A carried value in memory, of which each lane reads its own elements."""
-        return self.held(var.type, [self._raw(var, var.type.shape, ix) for ix in elements])
+        return self.held(type, [self._raw(var, var.type.shape, cell) for var, cell in cells])
 
     def _raw(self, var: Var, shape: tuple[int, ...], index: Index) -> Node:
         address = E.simplify(flat_address(index, shape), self.unroller.extents)
         return self.expander.node(LOAD, var.type.dtype, var=var, address=address)
 
     def _close(
-        self, loop: Repeat, scope: _Scope, outs: Sequence[Atom], types: Sequence[ArrayType], in_memory: Sequence[int],
-        places: Sequence[Any],
-    ) -> list[Reader | None]:  # fmt: skip
+        self,
+        loop: Repeat,
+        scope: _Scope,
+        outs: Sequence[Atom],
+        types: Sequence[ArrayType],
+        in_memory: dict[int, Cells],
+    ) -> list[Reader | None]:
         """End a loop whose body gives `outs` for the next iteration."""
         unroller = self.unroller
         done = iter(loop.done)
         readers: list[Reader | None] = []
         for k, (atom, type) in enumerate(zip(outs, types)):
             elements = unroller.elements(type)
-            if k in in_memory:
-                var = places[k][0]
-                loop.steps += [scope.write(var, (), ix, scope.value(atom, ix)) for ix in elements]
-                readers.append(None)
+            cells = in_memory.get(k)
+            if cells is not None:
+                nexts = [scope.value(atom, ix) for ix in elements]
+                loop.steps += [scope.write(var, (), cell, x) for (var, cell), x in zip(cells, nexts)]
+                readers.append(None if len(cells) == 1 else self._of_lane(type, cells))
             else:
                 loop.following += [scope.stored(atom, ix) for ix in elements]
                 readers.append(self.held(type, [next(done) for _ in elements]))
@@ -577,7 +592,7 @@ class _Scope:
         if lane_axis:
             self.unroller.ends += loop.writes
             return [None] * len(graph.outputs)
-        outs = self._close(loop, scope, graph.outputs[:carry], types, in_memory, places)
+        outs = self._close(loop, scope, graph.outputs[:carry], types, in_memory)
         return [*outs, *(None for _ in graph.outputs[carry:])]
 
     def _while(self, region: E.Region, inputs: Sequence[Atom], places: Sequence[Any], outermost: bool):
@@ -596,7 +611,7 @@ class _Scope:
         scope = self._inner(body, kept_body, readers)
         scope.block = loop.body
         scope.run(body, ())
-        return self._close(loop, scope, body.outputs, types, in_memory, places)
+        return self._close(loop, scope, body.outputs, types, in_memory)
 
     def _taped(self, region: E.Region, inputs: Sequence[Atom], places: Sequence[Any], outermost: bool):
         """Forward, leaving a record of each iteration on a tape, and backward."""
@@ -632,7 +647,7 @@ class _Scope:
             taken = [self.unroller.hold(atom.type.dtype) for _ in elements]
             tape.records += [Record(scope.stored(atom, ix), t, laned) for ix, t in zip(elements, taken)]
             recorded.append(self.held(atom.type, taken))
-        self._close(loop, scope, known.outputs[:carry], types, in_memory, own_places)
+        self._close(loop, scope, known.outputs[:carry], types, in_memory)
 
         types = [v.type for v in pulled.inputs[len(kept_pulled) : len(kept_pulled) + len(pulled.outputs)]]
         back, readers, in_memory = self._carried(values[carry:], types, places, outermost)
@@ -640,7 +655,7 @@ class _Scope:
         scope = self._inner(pulled, kept_pulled, [*readers, *recorded])
         scope.block = back.body
         scope.run(pulled, ())
-        return self._close(back, scope, pulled.outputs, types, in_memory, places)
+        return self._close(back, scope, pulled.outputs, types, in_memory)
 
     def _cond(self, region: E.Region, inputs: Sequence[Atom], places: Sequence[Any], outermost: bool):
         literals, kept = literal_inputs(inputs, region.inlined)

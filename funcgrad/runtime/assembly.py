@@ -104,7 +104,7 @@ class Assembly:
             taped = has_tape(step.kernel)
             memory = [assembled.symbol("realloc"), assembled.symbol("free")] if taped else []
             values = [*step.integers, *memory, *map(_bits, step.scalars)]
-            grain = heuristics.parallel_grain(step.extent, step.work, self._cores)
+            grain = heuristics.parallel_grain(step.extent, step.work, self._cores, step.unit)
             pointers = list(map(address, step.views))
             called = functions_of(step.kernel)
             if called or taped:

@@ -9,6 +9,7 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad import lax
+from funcgrad.lower.heuristics import parallel_grain
 from funcgrad.lower.lowered import KernelStep, RegionStep
 
 RNG = np.random.default_rng(0)
@@ -358,3 +359,21 @@ def test_a_tape_without_memory_is_a_memory_error(size):
     pytest.importorskip("resource")
     done = subprocess.run([sys.executable, "-c", NO_MEMORY.format(size=size)], capture_output=True, text=True)
     assert done.stdout == "True\n", done.stderr
+
+
+def test_several_numbers_of_each_lane_lie_apart_and_threads_do_not_share_lines():
+    x = RNG.standard_normal((200, 3)).astype("float32")
+
+    def f(x):
+        return lax.scan(lambda s, _: (s + 0.1 * jnp.stack([s[1], -s[0], s[2]]), None), x, None, length=9)[0]
+
+    lowered = fg.jit(fg.vmap(f)).lower(x)
+    (step,) = lowered.executable.lowered.steps
+    assert step.unit == 64
+    _, inside, behind = str(step.kernel).split("sequential")[1].split("vector i0")
+    assert "i0*3" not in inside and "i0*3" in behind
+    want = x.astype("float64")
+    for _ in range(9):
+        want = want + 0.1 * np.stack([want[:, 1], -want[:, 0], want[:, 2]], 1)
+    np.testing.assert_allclose(fg.jit(fg.vmap(f))(x), want, rtol=1e-4, atol=1e-5)
+    assert [parallel_grain(extent, 1e6, 2, 64) for extent in (1, 64, 65, 1000)] == [64, 64, 64, 128]
