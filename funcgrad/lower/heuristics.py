@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import dtypes
 from funcgrad.ir.expr import ScalarFunction
 
 SMALL_EXTENT = 8
@@ -190,7 +191,7 @@ def pieces_of_scatter(kind: str, extents: Sequence[int], size: int, dtype: np.dt
 
 def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:
     """Why a matrix product is a loop nest, or None where BLAS does it."""
-    if dtype.kind not in "fc" or dtype.itemsize < 4:
+    if not dtypes.is_inexact(dtype):
         return f"no BLAS for {dtype.name}"
     if k <= SMALL_CONTRACTION:
         return f"the contracted extent {k} is at most {SMALL_CONTRACTION}"

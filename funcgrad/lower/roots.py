@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
 from funcgrad.ir import expr as E
 from funcgrad.ir.effects import has_effect
@@ -136,10 +137,14 @@ class Roots:
             why = heuristics.contraction_as_loops(m, n, k, var.type.dtype)
             if why is None:
                 self._dots[var] = definition, inputs
-                self._define_gemm(var, definition, inputs, equation)
-                return
-            self.reasons.append(f"{equation.primitive.name} of {lhs} and {rhs} is a loop nest: {why}")
-            definition = dot_as_reduce(definition, lhs, rhs, var.type)
+                product = self._define_gemm(var, definition, inputs, equation)
+                if product is var:
+                    return
+                definition = E.Map(E.convert(E.Read(0, E.axes(var.type.ndim)), var.type.dtype))
+                inputs = (product,)
+            else:
+                self.reasons.append(f"{equation.primitive.name} of {lhs} and {rhs} is a loop nest: {why}")
+                definition = dot_as_reduce(definition, lhs, rhs, var.type)
         if isinstance(definition, E.Reduce):
             same = self._define_reduce(var, definition, inputs, equation)
             if same is None:
@@ -270,8 +275,11 @@ class Roots:
 
     # ------------------------------------------------------------------------------------ matrix products
 
-    def _define_gemm(self, var: Var, dot: E.Dot, inputs: tuple[Atom, ...], equation: Equation) -> None:
-        dtype = var.type.dtype
+    def _define_gemm(self, var: Var, dot: E.Dot, inputs: tuple[Atom, ...], equation: Equation) -> Var:
+        """The product's value: `var`, or, of 16-bit floats, which BLAS does not have, one of their compute type."""
+        dtype = dtypes.compute_dtype(var.type.dtype)
+        if dtype != var.type.dtype:
+            var = self.temporary(var.type.with_dtype(dtype), equation)
         sides = []
         groups = ((dot.lhs_batch, dot.lhs_contracting, False), (dot.rhs_batch, dot.rhs_contracting, True))
         for atom, (batch, contracting, contracting_first) in zip(inputs, groups):
@@ -294,6 +302,7 @@ class Roots:
         self.opaque[var] = root
         self.gemm_steps[var] = step
         self.order.append(var)
+        return var
 
     def _transposed_product(
         self, definition: E.Map, inputs: tuple[Atom, ...]

@@ -33,11 +33,11 @@ def cholesky(buffers: tuple[str, ...], matrices: int, n: int) -> list[Call]:
             fails = fails or not total > 0
             y[row + i] = vm.sqrt(total)
             for j in range(i + 1, n):
-                y[row + j] = {number}(0)
+                y[row + j] = {number}(0.0)
         if fails:
             for i in range(n):
                 for j in range(i + 1):
-                    y[start + i * n + j] = {number}(math.nan)
+                    y[start + i * n + j] = {number}(np.nan)
 """
     return _calls(buffers, "Cholesky factors", "x, y, n", body, matrices, n**3 / 6 + n * n, [n])
 
@@ -127,7 +127,7 @@ def solve(buffers: tuple[str, ...], matrices: int, n: int, columns: int) -> list
                     y[right + j] /= factors[row + i]
         if fails:
             for i in range(n * m):
-                y[first + i] = {_NUMBERS[buffers[0]]}(math.nan)
+                y[first + i] = {_NUMBERS[buffers[0]]}(np.nan)
 """
     steps = n**3 / 3 + n * n * (columns + 1)
     return _calls(buffers, "solutions", "a, b, y, factors, n, m", body, matrices, steps, [n, columns])
@@ -246,9 +246,8 @@ def _calls(
     text = f'''\
 """{what[0].upper()}{what[1:]} of small matrices."""
 
-import math
-
 import numpy as np
+
 from funcgrad.kernels.cpu import abi
 from funcgrad.kernels.cpu import vmath as vm
 

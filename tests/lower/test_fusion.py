@@ -7,7 +7,7 @@ import programs as P
 import pytest
 import stand_in
 
-from funcgrad import api, lax, nn
+from funcgrad import api, dtypes, lax, nn
 from funcgrad.lower import heuristics
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.lowered import GemmStep, KernelStep
@@ -248,3 +248,19 @@ def test_a_product_as_loops_does_not_compute_its_operands_again_for_each_column(
     lowered = check(lambda x, w: P.matmul(ops.exp(ops.sin(x)), w), x, w, kernels=2)
     assert "sin" not in str(lowered.steps[1].kernel)
     check(lambda x, w: P.matmul(ops.neg(x), w), x, w, kernels=1)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float16, dtypes.bfloat16], ids=str)
+def test_products_of_16_bit_floats_are_products_of_float32_that_are_rounded_once(dtype):
+    def layer(x, w):
+        return ops.tanh(
+            ops.dot_general(ops.convert(x, dtype), ops.convert(w, dtype), (((1,), (0,)), ((), ())))
+        )
+
+    lowered = check(layer, draw(20, 30), draw(30, 40), tolerance=4e-3)
+    products = [s for s in lowered.steps if isinstance(s, GemmStep)]
+    assert [(s.m, s.k, s.n, s.dtype) for s in products] == [(20, 30, 40, np.float32)]
+    turned = check(
+        lambda x, w: ops.transpose(layer(x, w), (1, 0)), draw(20, 30), draw(30, 40), tolerance=4e-3
+    )
+    assert sum(isinstance(s, GemmStep) for s in turned.steps) == 1
