@@ -129,11 +129,18 @@ def install_methods(methods: dict[str, Any]) -> None:
         setattr(ArrayMethods, name, method)
 
 
-class Array(ArrayMethods):
+class _ArrayClass(type):
+    """What makes traced values instances of `Array`, so that functions which ask for arrays do the same under `jit`."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return issubclass(type(instance), ArrayMethods)
+
+
+class Array(ArrayMethods, metaclass=_ArrayClass):
     """An immutable array of numbers, of any shape and of one dtype, on the CPU.
 
     Made by `funcgrad.numpy.array` and by every operation; not called directly. Read it back with
-    `numpy.asarray(x)` (no copy, read-only), `x.item()`, `x.tolist()` or `float(x)`.
+    `numpy.asarray(x)` (no copy, read-only), `x.item()`, `x.tolist()` or `float(x)`. Traced values are instances too.
     """
 
     __slots__ = ("__weakref__", "_data", "_type")

@@ -395,11 +395,13 @@ class Extern:
 @record
 class Routine(Extern):
     """What hand-written kernels do: `routine` is one of `kernels/cpu/routines.py`, which says what the `settings`
-    are, and `flops` how many operations of floating-point numbers that is. As an `Extern` it says the same."""
+    are, and `flops` how many operations of floating-point numbers that is. `scratch` are buffers after the results that
+    it works in. As an `Extern` it says the same."""
 
     routine: str = ""
     settings: tuple[int | str, ...] = ()
     flops: float = 0.0
+    scratch: tuple[ArrayType, ...] = ()
 
 
 @record

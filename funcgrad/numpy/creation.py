@@ -251,7 +251,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *,
             )
     if dtype is None:
         dtype = result_dtype(*[type_of(x) for x in given])[0]
-    values = [np.asarray(x)[()] if isinstance(x, Array) else x for x in (start, stop, step)]
+    values = [np.asarray(x)[()] if type(x) is Array else x for x in (start, stop, step)]
     if values[1] is None:
         values[:2] = [0, values[0]]
     if values[2] is None:

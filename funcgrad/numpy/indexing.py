@@ -278,7 +278,7 @@ def _count(s: slice) -> int:
 
 def _positions(entry: Any, length: int) -> Any:
     """An array of integers as int64 positions, negative ones counted from the end."""
-    if isinstance(entry, Array | np.ndarray | np.generic):
+    if type(entry) is Array or isinstance(entry, np.ndarray | np.generic):
         data = np.asarray(entry).astype(np.int64)
         return np.where(data < 0, data + length, data)
     index = ops.convert(entry, dtypes.int64)
