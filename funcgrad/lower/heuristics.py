@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import dtypes
 from funcgrad.ir.expr import ScalarFunction
 
 SMALL_EXTENT = 8
@@ -162,9 +163,18 @@ def rows_of_chunk(total: int, outermost: int, kept: int) -> int:
     return rows if worth else 0
 
 
+def product_dtype(operands: np.dtype, out: np.dtype, k: int) -> np.dtype:
+    """The dtype in which a matrix product that contracts `k` elements is computed: float32 for 16-bit floats, and a
+    float for integers so narrow that it holds all their sums exactly."""
+    if not (dtypes.is_integer(operands) and dtypes.is_integer(out) and operands.itemsize <= 2):
+        return dtypes.compute_dtype(out)
+    largest = k * max(-np.iinfo(operands).min, np.iinfo(operands).max) ** 2
+    return dtypes.float32 if largest <= 2**24 else dtypes.float64 if largest <= 2**53 else out
+
+
 def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:
-    """Why a matrix product is a loop nest, or None where BLAS does it."""
-    if dtype.kind not in "fc" or dtype.itemsize < 4:
+    """Why a matrix product is a loop nest, or None where BLAS does it; `dtype` is that of `product_dtype`."""
+    if not dtypes.is_inexact(dtype):
         return f"no BLAS for {dtype.name}"
     if k <= SMALL_CONTRACTION:
         return f"the contracted extent {k} is at most {SMALL_CONTRACTION}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import programs as P
 import pytest
 import stand_in
 
-from funcgrad import api
+from funcgrad import api, dtypes
 from funcgrad.lower import heuristics
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.lowered import GemmStep, KernelStep
@@ -238,3 +240,39 @@ def test_a_product_as_loops_does_not_compute_its_operands_again_for_each_column(
     lowered = check(lambda x, w: P.matmul(ops.exp(ops.sin(x)), w), x, w, kernels=2)
     assert "sin" not in str(lowered.steps[1].kernel)
     check(lambda x, w: P.matmul(ops.neg(x), w), x, w, kernels=1)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.bfloat16, dtypes.float16])
+def test_products_of_16_bit_floats_are_blas_calls_in_float32(dtype):
+    a, b = draw(2, 20, 30).astype(dtype), draw(2, 30, 25).astype(dtype)
+    numbers = (((2,), (1,)), ((0,), (0,)))
+    for wanted in (None, np.dtype(np.float32)):
+        product = functools.partial(ops.dot_general, dimension_numbers=numbers, preferred_element_type=wanted)
+        lowered = check(product, a, b, tolerance=1e-2)
+        (step,) = [s for s in lowered.steps if isinstance(s, GemmStep)]
+        assert step.dtype == np.float32
+    swapped = check(
+        lambda a, b: ops.transpose(ops.dot_general(a, b, numbers), (0, 2, 1)), a, b, tolerance=1e-2
+    )
+    assert sum(isinstance(s, GemmStep) for s in swapped.steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "k", "wide"),
+    [
+        ("int8", 1024, "float32"),
+        ("int8", 1025, "float64"),
+        ("uint8", 64, "float32"),
+        ("uint16", 99, "float64"),
+    ],
+)
+@pytest.mark.parametrize("out", [None, np.int32, np.int64])
+def test_products_of_narrow_integers_are_blas_calls_in_a_float_that_holds_their_sums(dtype, k, wide, out):
+    limits = np.iinfo(dtype)
+    a, b = np.random.default_rng(k).integers(limits.min, limits.max + 1, (2, 20, k)).astype(dtype)
+    a[0], b[0] = limits.min, limits.min
+    a[1], b[1] = limits.max, limits.max
+    numbers = (((1,), (1,)), ((), ()))
+    lowered = check(lambda a, b: ops.dot_general(a, b, numbers, out and np.dtype(out)), a, b, tolerance=0)
+    (step,) = [s for s in lowered.steps if isinstance(s, GemmStep)]
+    assert step.dtype == np.dtype(wide)
