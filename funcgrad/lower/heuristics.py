@@ -189,8 +189,17 @@ def pieces_of_scatter(kind: str, extents: Sequence[int], size: int, dtype: np.dt
     return max(pieces, 1), STREAMS if len(extents) == 1 else 1
 
 
+def product_dtype(operands: np.dtype, out: np.dtype, k: int) -> np.dtype:
+    """The dtype in which a matrix product that contracts `k` elements is computed: float32 for 16-bit floats, and a
+    float for integers so narrow that it holds all their sums exactly."""
+    if not (dtypes.is_integer(operands) and dtypes.is_integer(out) and operands.itemsize <= 2):
+        return dtypes.compute_dtype(out)
+    largest = k * max(-np.iinfo(operands).min, np.iinfo(operands).max) ** 2
+    return dtypes.float32 if largest <= 2**24 else dtypes.float64 if largest <= 2**53 else out
+
+
 def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:
-    """Why a matrix product is a loop nest, or None where BLAS does it."""
+    """Why a matrix product is a loop nest, or None where BLAS does it; `dtype` is that of `product_dtype`."""
     if not dtypes.is_inexact(dtype):
         return f"no BLAS for {dtype.name}"
     if k <= SMALL_CONTRACTION:

@@ -25,7 +25,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.lower import heuristics
 from funcgrad.lower.lowered import GemmStep, View
 from funcgrad.lower.nest import identity
-from funcgrad.lower.nodes import LOAD, OP, Expander, Node, flat_address, index_nodes, is_half, walk
+from funcgrad.lower.nodes import LOAD, OP, Expander, Node, flat_address, index_nodes, walk
 from funcgrad.lower.scatters import in_pieces
 
 MAP, REDUCE, OPAQUE = "map", "reduce", "opaque"
@@ -134,17 +134,18 @@ class Roots:
         if isinstance(definition, E.Dot):
             lhs, rhs = inputs[0].type, inputs[1].type
             m, n, k = product_extents(definition, lhs, rhs)
-            why = heuristics.contraction_as_loops(m, n, k, var.type.dtype)
+            wide = heuristics.product_dtype(lhs.dtype, var.type.dtype, k)
+            why = heuristics.contraction_as_loops(m, n, k, wide)
             if why is None:
                 self._dots[var] = definition, inputs
-                product = self._define_gemm(var, definition, inputs, equation)
-                if product is var:
-                    return
-                definition = E.Map(E.convert(E.Read(0, E.axes(var.type.ndim)), var.type.dtype))
-                inputs = (product,)
-            else:
-                self.reasons.append(f"{equation.primitive.name} of {lhs} and {rhs} is a loop nest: {why}")
-                definition = dot_as_reduce(definition, lhs, rhs, var.type)
+                target, final = self._computed(var, wide, equation)
+                self._define_gemm(target, definition, inputs, equation)
+                if final is not None:
+                    self.maps[var] = final
+                    self.order.append(var)
+                return
+            self.reasons.append(f"{equation.primitive.name} of {lhs} and {rhs} is a loop nest: {why}")
+            definition = dot_as_reduce(definition, lhs, rhs, var.type)
         if isinstance(definition, E.Reduce):
             same = self._define_reduce(var, definition, inputs, equation)
             if same is None:
@@ -175,10 +176,7 @@ class Roots:
         if math.prod(reduce.extents) == 1:
             zero = {ndim + k: E.Index(0) for k in range(len(reduce.extents))}
             return E.Map(E.substitute_axes(reduce.expr, zero))
-        target, final = var, None
-        if is_half(var.type.dtype):
-            target = self.temporary(ArrayType(var.type.shape, np.dtype(np.float32)), equation)
-            final = (target, E.Map(E.convert(E.Read(0, E.axes(ndim)), var.type.dtype)))
+        target, final = self._computed(var, dtypes.compute_dtype(var.type.dtype), equation)
         order = self._order(reduce, inputs, var.type.shape)
         rows, count = self._chunks(reduce, order, var.type.shape)
         if rows:
@@ -192,9 +190,22 @@ class Roots:
         self.order.append(target)
         if final is None:
             return None
-        self.maps[var] = (final[1].expr, (final[0],))
+        self.maps[var] = final
         self.order.append(var)
         return None
+
+    def _computed(
+        self, var: Var, wide: np.dtype, equation: Equation
+    ) -> tuple[Var, tuple[E.Expr, tuple[Atom, ...]] | None]:
+        """What sums in `wide` that make `var` are stored as: as itself, or as a value of that dtype and how `var` comes
+        from it."""
+        if wide == var.type.dtype:
+            return var, None
+        target = self.temporary(var.type.with_dtype(wide), equation)
+        value: E.Expr = E.Read(0, E.axes(var.type.ndim))
+        if dtypes.is_integer(var.type.dtype):  # more than that holds is cut off, not the largest of it
+            value = E.convert(value, dtypes.int64)
+        return target, (E.convert(value, var.type.dtype), (target,))
 
     def _order(self, reduce: E.Reduce, inputs: tuple[Atom, ...], kept: tuple[int, ...]) -> list[int]:
         """The axes of a reduction in the order in which they are walked."""
@@ -275,11 +286,8 @@ class Roots:
 
     # ------------------------------------------------------------------------------------ matrix products
 
-    def _define_gemm(self, var: Var, dot: E.Dot, inputs: tuple[Atom, ...], equation: Equation) -> Var:
-        """The product's value: `var`, or, of 16-bit floats, which BLAS does not have, one of their compute type."""
-        dtype = dtypes.compute_dtype(var.type.dtype)
-        if dtype != var.type.dtype:
-            var = self.temporary(var.type.with_dtype(dtype), equation)
+    def _define_gemm(self, var: Var, dot: E.Dot, inputs: tuple[Atom, ...], equation: Equation) -> None:
+        dtype = var.type.dtype
         sides = []
         groups = ((dot.lhs_batch, dot.lhs_contracting, False), (dot.rhs_batch, dot.rhs_contracting, True))
         for atom, (batch, contracting, contracting_first) in zip(inputs, groups):
@@ -302,7 +310,6 @@ class Roots:
         self.opaque[var] = root
         self.gemm_steps[var] = step
         self.order.append(var)
-        return var
 
     def _transposed_product(
         self, definition: E.Map, inputs: tuple[Atom, ...]

@@ -420,16 +420,19 @@ def _expand(
     found = out_lengths(type_of(lhs).shape[2:], kernel, window_strides, padding, lhs_dilation, rhs_dilation)
     if not math.prod((images, outputs, *found)) or not type_of(rhs).size:
         return [ops.zeros(array_type((images, outputs, *found), dtype))]
+    params = {
+        "window_strides": window_strides,
+        "padding": padding,
+        "lhs_dilation": lhs_dilation,
+        "rhs_dilation": rhs_dilation,
+        "feature_group_count": feature_group_count,
+        "channels_last": channels_last,
+    }
+    wide = dtypes.compute_dtype(dtype)
+    if wide != dtype:  # sums are of float32 anyway, and the kernels are made for that
+        return [ops.convert(convolve(ops.convert(lhs, wide), ops.convert(rhs, wide), **params), dtype)]
     for axis, (spread, stride) in enumerate(zip(lhs_dilation, window_strides)):
         if spread > 1 and stride == 1:
-            params = {
-                "window_strides": window_strides,
-                "padding": padding,
-                "lhs_dilation": lhs_dilation,
-                "rhs_dilation": rhs_dilation,
-                "feature_group_count": feature_group_count,
-                "channels_last": channels_last,
-            }
             return [_by_phases(lhs, rhs, axis, found[axis], params)]
     along = "output" if math.prod(found) >= math.prod(kernel) else "kernel"
     steps, strides = (window_strides, rhs_dilation) if along == "output" else (rhs_dilation, window_strides)
@@ -473,18 +476,18 @@ def _expand(
     for tap in np.ndindex(*taps):
         places = [divmod(t * stride, step) for t, stride, step in zip(tap, strides, steps)]
         offsets.append(sum(q * row + r * plane for (q, r), row, plane in zip(places, rows, planes)))
-    wide = (max(near[0], -(-count // rows[0])), *lengths[1:])
+    wide_rows = (max(near[0], -(-count // rows[0])), *lengths[1:])
     if along == "kernel":
         rhs = ops.pad(
-            rhs, dtype.type(0), [(0, 0, 0), (0, 0, 0), *((0, w - n, 0) for w, n in zip(wide, near))]
+            rhs, dtype.type(0), [(0, 0, 0), (0, 0, 0), *((0, w - n, 0) for w, n in zip(wide_rows, near))]
         )
     rhs = ops.reshape(rhs, (*type_of(rhs).shape[:2], math.prod(type_of(rhs).shape[2:])))
     out = conv_flat(
-        x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide), offsets=tuple(offsets),
+        x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide_rows), offsets=tuple(offsets),
         products=products,
     )  # fmt: skip
     if along == "output":
-        out = ops.reshape(out, (images, outputs, *wide))
+        out = ops.reshape(out, (images, outputs, *wide_rows))
         ends = (images, outputs, *found)
         return [ops.slice_(out, (0,) * (rank + 2), ends)]
     return [ops.reshape(out, (images, outputs, *found))]

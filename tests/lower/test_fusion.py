@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import programs as P
 import pytest
@@ -250,17 +252,37 @@ def test_a_product_as_loops_does_not_compute_its_operands_again_for_each_column(
     check(lambda x, w: P.matmul(ops.neg(x), w), x, w, kernels=1)
 
 
-@pytest.mark.parametrize("dtype", [dtypes.float16, dtypes.bfloat16], ids=str)
-def test_products_of_16_bit_floats_are_products_of_float32_that_are_rounded_once(dtype):
-    def layer(x, w):
-        return ops.tanh(
-            ops.dot_general(ops.convert(x, dtype), ops.convert(w, dtype), (((1,), (0,)), ((), ())))
-        )
-
-    lowered = check(layer, draw(20, 30), draw(30, 40), tolerance=4e-3)
-    products = [s for s in lowered.steps if isinstance(s, GemmStep)]
-    assert [(s.m, s.k, s.n, s.dtype) for s in products] == [(20, 30, 40, np.float32)]
-    turned = check(
-        lambda x, w: ops.transpose(layer(x, w), (1, 0)), draw(20, 30), draw(30, 40), tolerance=4e-3
+@pytest.mark.parametrize("dtype", [dtypes.bfloat16, dtypes.float16])
+def test_products_of_16_bit_floats_are_blas_calls_in_float32(dtype):
+    a, b = draw(2, 20, 30).astype(dtype), draw(2, 30, 25).astype(dtype)
+    numbers = (((2,), (1,)), ((0,), (0,)))
+    for wanted in (None, np.dtype(np.float32)):
+        product = functools.partial(ops.dot_general, dimension_numbers=numbers, preferred_element_type=wanted)
+        lowered = check(product, a, b, tolerance=1e-2)
+        (step,) = [s for s in lowered.steps if isinstance(s, GemmStep)]
+        assert step.dtype == np.float32
+    swapped = check(
+        lambda a, b: ops.transpose(ops.dot_general(a, b, numbers), (0, 2, 1)), a, b, tolerance=1e-2
     )
-    assert sum(isinstance(s, GemmStep) for s in turned.steps) == 1
+    assert sum(isinstance(s, GemmStep) for s in swapped.steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "k", "wide"),
+    [
+        ("int8", 1024, "float32"),
+        ("int8", 1025, "float64"),
+        ("uint8", 64, "float32"),
+        ("uint16", 99, "float64"),
+    ],
+)
+@pytest.mark.parametrize("out", [None, np.int32, np.int64])
+def test_products_of_narrow_integers_are_blas_calls_in_a_float_that_holds_their_sums(dtype, k, wide, out):
+    limits = np.iinfo(dtype)
+    a, b = np.random.default_rng(k).integers(limits.min, limits.max + 1, (2, 20, k)).astype(dtype)
+    a[0], b[0] = limits.min, limits.min
+    a[1], b[1] = limits.max, limits.max
+    numbers = (((1,), (1,)), ((), ()))
+    lowered = check(lambda a, b: ops.dot_general(a, b, numbers, out and np.dtype(out)), a, b, tolerance=0)
+    (step,) = [s for s in lowered.steps if isinstance(s, GemmStep)]
+    assert step.dtype == np.dtype(wide)
