@@ -16,6 +16,23 @@ from funcgrad.errors import ArgumentError, DTypeError, ImmutableError, Unhashabl
 from funcgrad.ir.types import ArrayType, array_type
 
 
+class Device(str):
+    """A device: its name, with what JAX's devices tell of themselves."""
+
+    __slots__ = ()
+    id = 0
+    process_index = 0
+
+    @property
+    def platform(self) -> str:
+        return str(self)
+
+    device_kind = platform
+
+
+CPU = Device("cpu")
+
+
 class ArrayMethods:
     """What arrays and traced values have in common; `install_methods` fills in what computes."""
 
@@ -91,7 +108,8 @@ def no_single_truth(type: ArrayType) -> ArgumentError:
     """The error of a condition on an array of several elements, or none."""
     return ArgumentError(
         f"an array of {type.size} elements has no single truth value: {type}",
-        hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice",
+        hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice; conditions are "
+        "combined by & and |: (x > 0) & (x < 1)",
     )
 
 
@@ -269,11 +287,11 @@ class Array(ArrayMethods, metaclass=_ArrayClass):
         return self._data.strides
 
     @property
-    def device(self) -> str:
-        return "cpu"
+    def device(self) -> Device:
+        return CPU
 
-    def devices(self) -> set[str]:
-        return {"cpu"}
+    def devices(self) -> set[Device]:
+        return {CPU}
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Array:
         if device not in ("cpu", None):

@@ -216,7 +216,8 @@ class custom_jvp(_Custom):
             result = self._rule(*prepared.fixed(given), dynamic, moved)  # type: ignore[misc]
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
-                    f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}"
+                    f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}",
+                    hint="return the function's result too: return f(x), df * t",
                 )
             outs, out_tree = tree.flatten(result[0])
             _check_same_output(self._name, flat, out_tree, "jvp")
@@ -327,7 +328,8 @@ class custom_vjp(_Custom):
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
                     f"the forward rule of {self._name} has to return (output, residuals), got "
-                    f"{type(result).__name__}"
+                    f"{type(result).__name__}",
+                    hint="return f(x), residuals: what the backward rule needs, or None",
                 )
             outs, trees["out"] = tree.flatten(result[0])
             _check_same_output(self._name, flat, trees["out"], "forward")

@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.array import ArrayMethods
+from funcgrad.array import CPU, ArrayMethods, Device
 from funcgrad.config import SETTINGS, config
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import check_arrays
 from funcgrad.trace.core import as_array
 from funcgrad.version import __version__
 
-CPU = "cpu"
 
-
-def devices(backend: str | None = None) -> list[str]:
-    """The devices of this machine."""
+@boundary
+def devices(backend: str | None = None) -> list[Device]:
+    """The devices of this machine: strings, with `platform`, `device_kind` and `id`."""
     if backend not in (None, CPU):
         raise ArgumentError(f"there is no device of kind {backend!r}", hint="the devices are: 'cpu'")
     return [CPU]

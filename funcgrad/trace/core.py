@@ -29,7 +29,15 @@ from funcgrad.array import (
     no_single_truth,
 )
 from funcgrad.config import config
-from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, Held, LeakedTracerError
+from funcgrad.errors import (
+    ConcretizationError,
+    DTypeError,
+    FuncgradError,
+    Held,
+    LeakedTracerError,
+    UnhashableError,
+    boundary,
+)
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.source import SourceLine, user_line
@@ -108,6 +116,14 @@ class Tracer(ArrayMethods):
             "or make the argument static (static_argnums)",
             loop=True,
         ).__index__()
+
+    @boundary
+    def __hash__(self) -> int:
+        raise UnhashableError(
+            f"traced values have no hash: {self.type}",
+            hint="a dict cannot be asked for one: put its entries in an array, and index that, or choose a function by "
+            "lax.switch",
+        )
 
     def item(self, *index: int) -> Any:
         return self.concrete(".item()", "return the array from the function and read it outside").item(*index)
