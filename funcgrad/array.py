@@ -17,17 +17,19 @@ from funcgrad.ir.types import ArrayType, array_type
 
 
 class Device(str):
-    """A device: its name, with what JAX's devices tell of themselves."""
+    """A device, by its name; what JAX's devices say of themselves."""
 
     __slots__ = ()
-    id = 0
-    process_index = 0
+    id = process_index = local_hardware_id = 0
 
     @property
     def platform(self) -> str:
         return str(self)
 
     device_kind = platform
+
+    def memory_stats(self) -> None:
+        """Nothing: memory is the machine's."""
 
 
 CPU = Device("cpu")
@@ -294,7 +296,7 @@ class Array(ArrayMethods, metaclass=_ArrayClass):
         return {CPU}
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Array:
-        if device not in ("cpu", None):
+        if device not in (CPU, None):
             raise ArgumentError(f"no device {device!r}; the devices are: 'cpu'")
         return self
 
@@ -305,7 +307,7 @@ class Array(ArrayMethods, metaclass=_ArrayClass):
         return not self.is_deleted()
 
     def platform(self) -> str:
-        return "cpu"
+        return CPU.platform
 
     def copy_to_host_async(self) -> None:
         """Nothing: the array is on the host."""

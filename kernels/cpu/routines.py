@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.kernels.cpu import convolution, convolution_products, factors, scan, selection
+from funcgrad.kernels.cpu import (
+    convolution,
+    convolution_channels_last,
+    convolution_products,
+    factors,
+    scan,
+    selection,
+)
 
 Call = tuple[str, int, float, list[int]]
 """The source of a kernel, its extent, nanoseconds of each step of that, its integers."""
@@ -18,6 +25,7 @@ ROUTINES: dict[str, Callable[..., list[Call]]] = {
     "cholesky": factors.cholesky,
     "convolve": convolution.calls,
     "convolve_by_products": convolution_products.calls,
+    "convolve_channels_last": convolution_channels_last.calls,
     "lu": factors.lu,
     "solve": factors.solve,
     "top_k": selection.calls,
