@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.errors import UnknownNameError, boundary
+from funcgrad.names import closest
+
 
 class Setting(NamedTuple):
     """One setting: its default, the check that turns a given value into a stored one, and its meaning."""
@@ -111,13 +114,15 @@ class Config:
         object.__setattr__(self, "_watchers", [])
         self._count()
 
+    @boundary
     def update(self, name: str, value: Any) -> None:
         """Set one setting; ValueError for a wrong value. `jax_enable_x64` sets the default float dtype."""
         if name in ("jax_enable_x64", "enable_x64"):
             name, value = "default_float", "float64" if _flag(value) else "float32"
         name = _JAX_NAMES.get(name, name)
         if name not in SETTINGS:
-            raise AttributeError(f"funcgrad has no setting {name!r}; the settings are {', '.join(SETTINGS)}")
+            hint = closest(name, [*SETTINGS, "jax_enable_x64", *_JAX_NAMES])
+            raise UnknownNameError(f"funcgrad has no setting {name!r}", hint=hint)
         try:
             parsed = SETTINGS[name].parse(value)
         except (TypeError, ValueError) as error:

@@ -142,7 +142,7 @@ def as_dtype(dtype: Any) -> np.dtype:
             hint=f"use one of {', '.join(d.name for d in ALL)}"
             + (
                 "; give other arguments by name, and a shape as one tuple"
-                if isinstance(dtype, int | float)
+                if isinstance(dtype, int | float | tuple)
                 else ""
             ),
         ) from None
