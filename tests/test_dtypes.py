@@ -192,3 +192,9 @@ def test_machine_limits():
     assert float(dtypes.finfo("bfloat16").eps) == 2.0**-7
     assert dtypes.finfo("complex64").max == np.finfo(np.float32).max
     assert dtypes.iinfo("uint8").max == 255
+
+
+def test_keys_are_plain_arrays_and_no_dtype_is_one_of_typed_keys():
+    key = fg.random.key(0)
+    assert not fg.numpy.issubdtype(key.dtype, fg.dtypes.prng_key)
+    assert not any(dtypes.issubdtype(d, dtypes.prng_key) for d in dtypes.ALL)
