@@ -198,3 +198,31 @@ def test_keys_are_not_of_an_extended_dtype():
     key = fg.random.key(0)
     assert not fg.numpy.issubdtype(key.dtype, dtypes.prng_key)
     assert not dtypes.issubdtype(key.dtype, dtypes.extended)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("jax_platform_name", "cpu"),
+        ("jax_platforms", "cpu"),
+        ("jax_default_matmul_precision", "float32"),
+        ("jax_compilation_cache_dir", "/tmp/cache"),
+        ("jax_threefry_partitionable", True),
+        ("jax_default_prng_impl", "threefry2x32"),
+        ("jax_numpy_rank_promotion", "allow"),
+        ("jax_traceback_filtering", "off"),
+    ],
+)
+def test_settings_of_jax_that_hold_anyway_are_accepted(name, value):
+    generation = fg.config.generation
+    fg.config.update(name, value)
+    assert fg.config.generation == generation
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("jax_platforms", "cuda"), ("jax_default_prng_impl", "rbg"), ("jax_numpy_rank_promotion", "raise")],
+)
+def test_settings_of_jax_that_cannot_be_kept_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}.*{value}.*only"):
+        fg.config.update(name, value)

@@ -6,6 +6,7 @@ others. Every value is contiguous and row-major; a step that reads a part of one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -279,6 +280,26 @@ def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:
         if isinstance(step, RegionStep):
             for body in step.bodies:
                 yield from walk_steps(body.steps)
+
+
+def walk_with_counts(
+    steps: Iterable[Step], times: int = 1, inside: str = ""
+) -> Iterator[tuple[Step, int, str]]:
+    """All steps with how often they run, as far as that is known, and the loop that they are in."""
+    for step in steps:
+        yield step, times, inside
+        if isinstance(step, RegionStep):
+            length = step.length if isinstance(step, ScanStep) else 1
+            name = f"{step.label} of {length} steps" if isinstance(step, ScanStep) else step.label
+            for body in step.bodies:
+                yield from walk_with_counts(body.steps, times * length, name)
+
+
+def flops_of(step: Step) -> float:
+    """The FLOPs of a matrix product or convolution, and 0 for any other step."""
+    if isinstance(step, RoutineStep):
+        return step.flops
+    return 2.0 * math.prod(step.batch) * step.m * step.n * step.k if isinstance(step, GemmStep) else 0.0
 
 
 @record
