@@ -24,11 +24,6 @@ float0 = np.dtype([("float0", np.void, 0)])
 """The tangent type of integers and booleans: no information, zero bytes an element."""
 
 
-class prng_key(np.generic):
-    """The family that JAX has for the dtypes of its typed keys; no dtype belongs to it, since keys are uint32 arrays of
-    shape (2,), for `issubdtype(key.dtype, dtypes.prng_key)`."""
-
-
 SIGNED = (int8, int16, int32, int64)
 UNSIGNED = (uint8, uint16, uint32, uint64)
 INTEGERS = SIGNED + UNSIGNED
