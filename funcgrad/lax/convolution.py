@@ -161,6 +161,7 @@ def conv_general_dilated(
         lhs_dilation=ld,
         rhs_dilation=rd,
         feature_group_count=groups,
+        channels_last=rank > 0 and numbers.lhs_spec[1] == numbers.out_spec[1] == rank + 1,
     )
     if preferred_element_type is not None:
         out = ops.convert(out, np.dtype(preferred_element_type))

@@ -39,6 +39,19 @@ FEWEST_LANES = 8
 LANE_BLOCK = 256
 """Lanes that one part of a kernel carries through all iterations of a loop, in the first-level cache."""
 
+FEWEST_TOGETHER = 16
+"""Lanes with while loops of their own from which on vectors of them run these."""
+
+LANE_BLOCK_OF_ROUNDS = 128
+"""Lanes that do an iteration each in turn, of while loops of their own."""
+
+FEW_GO_ON = 8
+"""Lanes of such a block, of those that have not ended, up to which they are quicker one after the other: a vector
+operation on all 128 takes as long as six to fourteen on numbers."""
+
+LEAST_VECTOR = 16
+"""Bytes of a vector from which on lanes go together."""
+
 GUESSED_ITERATIONS = 100
 """How often a while loop is taken to run where its work is predicted."""
 
@@ -80,6 +93,10 @@ TILE = (128, 8)
 """Edges of the tiles in which an array is walked when one operand is contiguous along another axis: along
 that axis, and along the innermost. Few streams are read at a time, so that strides of a power of two do no
 harm."""
+
+TURNED = 64
+"""Elements along the innermost axis that the CPU walks at a time, in squares that are turned in registers: lines of
+memory of all operands stay in cache meanwhile (128 x 64 was as fast as any; 128 x 16 took half as long again)."""
 
 LEAST_TILED = 32
 """Extents below which tiles are not worth their loops."""
@@ -126,6 +143,14 @@ def literal_in_text(value: Any, dtype: np.dtype) -> bool:
 def static_stride(stride: int) -> bool:
     """Whether a stride is a constant in a kernel's text."""
     return -SMALL_EXTENT <= stride <= SMALL_EXTENT
+
+
+def indices_to_recompute(cost: int, share: float) -> float:
+    """At how many different indices one kernel may compute a value of this cost for each of its own elements, of which
+    it has one for `share` elements of the value: as many indices compute each element once, as windows do that do
+    not overlap."""
+    once = min(share, MAX_OPERATIONS / 4 / max(cost, 1))
+    return max(RECOMPUTE_INDICES // max(cost, 1), once, 1)
 
 
 def rows_of_chunk(total: int, outermost: int, kept: int) -> int:

@@ -7,6 +7,7 @@ cheapest to walk; axes that a reshape splits are split.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter
@@ -393,9 +394,10 @@ class Roots:
             if count > atom.type.size and self.cost.get(atom, 0) > heuristics.RECOMPUTE_ENLARGED:
                 self.store(atom)
 
-    def _often(self, var: Var) -> float:
-        """At how many different indices an element of `var` may be computed for one element of a root."""
-        return max(heuristics.RECOMPUTE_INDICES // max(self.cost.get(var, 0), 1), 1)
+    def _often(self, var: Var, places: int) -> float:
+        """At how many different indices an element of `var` may be computed for one element of a root, of which there
+        are `places`."""
+        return heuristics.indices_to_recompute(self.cost.get(var, 0), var.type.size / max(places, 1))
 
     def definition(self, var: Var) -> tuple[E.Expr, tuple[Atom, ...]] | None:
         """What to substitute for `var`; None for a root."""
@@ -479,7 +481,8 @@ class Roots:
         reduced = {keep.index(k) for k in reduced if k in keep}
         domain = [domain[k] for k in keep]
         while True:
-            expander = Expander(domain, self.definition, often=self._often)
+            often = functools.partial(self._often, places=math.prod(domain))
+            expander = Expander(domain, self.definition, often=often)
             node = expander.expr(root.expr, root.inputs, dict(enumerate(axes)))
             if expander.spread:
                 for var in expander.spread:

@@ -18,7 +18,7 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.conv_flat import batch_convolution, conv_flat, grouped, joined, swapped
+from funcgrad.prims.conv_flat import VECTOR, batch_convolution, conv_flat, grouped, joined, swapped
 from funcgrad.prims.registry import is_linear
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
@@ -32,9 +32,6 @@ few sums otherwise."""
 
 _SMALL_PLANE, _PATCHES = 64, 2**25
 """Up to so many places, and bytes of patches, convolutions with many channels are one matrix product of patches."""
-
-_NEIGHBOURS = 16
-"""Neighbours in a flat plane are done in multiples of this, the elements of a vector, so that none remain."""
 
 
 def dilated(length: int, by: int) -> int:
@@ -67,6 +64,7 @@ def _type(
     lhs_dilation: tuple[int, ...],
     rhs_dilation: tuple[int, ...],
     feature_group_count: int,
+    channels_last: bool = False,
 ) -> ArrayType:
     both = f"convolution of {lhs} with a kernel {rhs}"
     if lhs.dtype != rhs.dtype or (not dtypes.is_inexact(lhs.dtype) and not dtypes.is_integer(lhs.dtype)):
@@ -121,6 +119,7 @@ def _evaluate(
     lhs_dilation: tuple[int, ...],
     rhs_dilation: tuple[int, ...],
     feature_group_count: int,
+    channels_last: bool = False,
 ) -> np.ndarray:
     wide = dtypes.compute_dtype(lhs.dtype)
     spatial = out_lengths(lhs.shape[2:], rhs.shape[2:], window_strides, padding, lhs_dilation, rhs_dilation)
@@ -174,6 +173,7 @@ def _transpose(
     lhs_dilation: tuple[int, ...],
     rhs_dilation: tuple[int, ...],
     feature_group_count: int,
+    channels_last: bool = False,
 ) -> list[Any]:
     groups = feature_group_count
     known = rhs if is_linear(lhs) else lhs
@@ -203,6 +203,7 @@ def _transpose(
             lhs_dilation=window_strides,
             rhs_dilation=rhs_dilation,
             feature_group_count=groups,
+            channels_last=channels_last,
         )
         return [pulled, None]
     pads = [(low, k - 1 + p - n - low) for (n, k, p), (low, _) in zip(lengths, padding)]
@@ -215,6 +216,7 @@ def _transpose(
         lhs_dilation=lhs_dilation,
         rhs_dilation=window_strides,
         feature_group_count=groups,
+        channels_last=channels_last,
     )
     return [None, swapped(pulled, 0, 1)]
 
@@ -281,6 +283,37 @@ def _by_products(x: Any, kernel: Any, along: str, groups: int, taps: int) -> boo
     return wide and tx.dtype in (dtypes.float32, dtypes.float64)
 
 
+def _fits_channels_last(lhs: Any, rhs: Any, groups: int) -> bool:
+    """Whether there are enough outputs for vectors along them, in whole ones where there are groups."""
+    outputs = type_of(rhs).shape[0] // groups
+    whole = outputs % VECTOR == 0 or (groups == 1 and 2 * outputs >= VECTOR)
+    return whole and type_of(lhs).dtype in (dtypes.float32, dtypes.float64)
+
+
+def _with_channels_last(
+    lhs: Any,
+    rhs: Any,
+    pads: Sequence[tuple[int, int, int]],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Any:
+    """As `conv_channels_last`: the transpose before and the one after cancel with those of the operand and of the
+    result, or fuse with what makes the one and takes the other."""
+    rank, outputs = len(pads), type_of(rhs).shape[0]
+    x = ops.moveaxis(lhs, 1, rank + 1)
+    zero = type_of(lhs).dtype.type(0)
+    if any(map(any, pads)):
+        x = ops.pad(x, zero, [(0, 0, 0), *pads, (0, 0, 0)])
+    kernel = ops.transpose(rhs, [*range(2, rank + 2), 1, 0])
+    if outputs % VECTOR:
+        kernel = ops.pad(kernel, zero, [(0, 0, 0)] * (rank + 1) + [(0, -outputs % VECTOR, 0)])
+    out = ops.apply(
+        "conv_channels_last", x, kernel, window_strides=strides, rhs_dilation=dilation, groups=groups
+    )
+    return ops.moveaxis(ops.slice_in_dim(out, 0, outputs, axis=rank + 1), rank + 1, 1)
+
+
 def _by_phases(lhs: Any, rhs: Any, axis: int, length: int, params: dict[str, Any]) -> Any:
     """Where a spatial axis of the operand is dilated by n, its outputs number r, r + n, r + 2 n ... are a convolution
     of the operand as it is with those taps of the kernel that meet no holes."""
@@ -328,6 +361,7 @@ def _expand(
     lhs_dilation: tuple[int, ...],
     rhs_dilation: tuple[int, ...],
     feature_group_count: int,
+    channels_last: bool = False,
 ) -> list[Any]:
     """As `conv_flat`: padding is put around, and what strides leave out comes apart.
 
@@ -348,11 +382,15 @@ def _expand(
                 "lhs_dilation": lhs_dilation,
                 "rhs_dilation": rhs_dilation,
                 "feature_group_count": feature_group_count,
+                "channels_last": channels_last,
             }
             return [_by_phases(lhs, rhs, axis, found[axis], params)]
     along = "output" if math.prod(found) >= math.prod(kernel) else "kernel"
     steps, strides = (window_strides, rhs_dilation) if along == "output" else (rhs_dilation, window_strides)
     near, taps = (found, kernel) if along == "output" else (kernel, found)
+    if channels_last and along == "output" and _fits_channels_last(lhs, rhs, feature_group_count):
+        pads = [(low, high, a - 1) for (low, high), a in zip(padding, lhs_dilation)]
+        return [_with_channels_last(lhs, rhs, pads, window_strides, rhs_dilation, feature_group_count)]
     rank, outer = len(found), type_of(lhs).shape[:2]
     products = _by_products(lhs, rhs, along, feature_group_count, math.prod(taps))
     if products and feature_group_count == 1 and math.prod(near) <= _SMALL_PLANE:
@@ -365,7 +403,7 @@ def _expand(
     lengths = [-(-n // step) for n, step in zip(full, steps)]
     rows = [math.prod(lengths[d + 1 :]) for d in range(rank)]
     count = sum((n - 1) * row for n, row in zip(near, rows)) + 1
-    count = -(-count // _NEIGHBOURS) * _NEIGHBOURS
+    count = -(-count // VECTOR) * VECTOR  # so that no loop has a remainder of single elements
     farthest = sum((t - 1) * stride // step * row for t, stride, step, row in zip(taps, strides, steps, rows))
     lengths[0] = max(lengths[0], -(-(farthest + count) // rows[0]))
     pads = [
@@ -411,6 +449,7 @@ def _samples() -> Iterable[Sample]:
             "lhs_dilation": ones,
             "rhs_dilation": ones,
             "feature_group_count": 1,
+            "channels_last": False,
         }
         return {**plain, **changes}
 
@@ -446,6 +485,7 @@ def _depends(
     lhs_dilation: tuple[int, ...],
     rhs_dilation: tuple[int, ...],
     feature_group_count: int,
+    channels_last: bool = False,
 ) -> list[Any]:
     """Each element reads the window of the operand around it, and the kernel of its channel."""
     from funcgrad.transforms.dependence import is_given, reading, union  # imports scipy.sparse

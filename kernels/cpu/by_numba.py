@@ -45,7 +45,7 @@ from numba.core.typing import templates
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 from numba.extending import lower_builtin, register_jitable, typeof_impl
 
-from . import random, scalar_math, vmath, vmath_complex
+from . import random, scalar_math, vectors, vmath, vmath_complex
 from .frontend import UserCodeError
 from .scalars import SCALARS, Function, Pointer
 from .user import MARK
@@ -93,7 +93,7 @@ def _know(function: Function) -> None:
         return context.get_dummy_value() if signature.return_type == types.void else value
 
 
-for _module in (vmath, random, scalar_math.numbers, scalar_math.numpy_numbers):
+for _module in (vmath, random, vectors, scalar_math.numbers, scalar_math.numpy_numbers):
     for _function in vars(_module).values():
         if isinstance(_function, Function):
             _know(_function)

@@ -2,23 +2,24 @@
 
     out[i, g, j, u] = sum over c and v of  kernel[g, j, c, v] * x[i, g, c, place(u, v)]
 
-Where vectors go along the output, u counts neighbours and v is one of few taps: place(u, v) = u + offsets[v]. A few
-outputs j are done together, so that each element of x that is read serves all of them, and a few taps, so that each
-output is read and written once for all of these. Where they go along the kernel, v counts neighbours and u is one of
-the taps: then a few sums for outputs and taps are held in registers.
+Where vectors go along the output, u counts neighbours and v is one of few taps: place(u, v) = u + offsets[v]. The sums
+of a block, a few outputs j and a few vectors of neighbours, stay in registers over all channels and taps; all outputs
+are done for some neighbours, whose surroundings in the operand stay in cache meanwhile, before the next ones. Where
+vectors go along the kernel, v counts neighbours and u is one of the taps: then a few sums for outputs and taps are
+held in registers.
 """
 
 from __future__ import annotations
 
 import itertools
 
+from . import blocks
+
 Call = tuple[str, int, float, list[int]]
 
-PART = 1024
-"""Neighbouring outputs that one step of the first kind makes: a few times that stays in the first-level cache."""
-
-OUTPUTS, TAPS = 4, 5
-"""Outputs and taps together, along the output."""
+TILES, BLOCKS = 8, 8
+"""Blocks, along the neighbours and along the outputs, that one step does at least; two or more, so that no other step
+writes what the last block does again."""
 
 MOST_TAPS = 30
 """Taps in the text of one kernel, along the output."""
@@ -26,7 +27,7 @@ MOST_TAPS = 30
 SUMS = 20
 """Sums in registers, along the kernel."""
 
-GIGAFLOPS = 80
+GIGAFLOPS, BLOCK_GIGAFLOPS = 80, 150
 
 
 def calls(
@@ -47,14 +48,30 @@ def calls(
     flops = 2 * images * groups * outputs * channels * count * taps
     found = []
     if along == "output":
-        together = _divisor(outputs, OUTPUTS)
-        parts = -(-count // PART)
-        items = images * groups * (outputs // together) * parts
-        for first, chunk in _chunks(taps, MOST_TAPS):
-            numbers = [count, plane, channels, outputs // together, groups, outputs, long, parts, taps, first]
+        chunks = _chunks(taps, MOST_TAPS)
+        once = len(chunks) == 1  # else blocks are added to what is there, and so may not do anything again
+        rows, vectors = blocks.shape(buffers[0], outputs, count, not once, not once)
+        across, down = -(-count // (vectors * blocks.lanes(buffers[0]))), -(-outputs // rows)
+        parts, shares = max(across // TILES, 1), max(down // BLOCKS, 1)
+        items = images * groups * shares * parts
+        for first, chunk in chunks:
+            numbers = [
+                count,
+                plane,
+                channels,
+                groups,
+                outputs,
+                long,
+                taps,
+                first,
+                across,
+                down,
+                parts,
+                shares,
+            ]
             numbers += offsets[first : first + chunk]
-            text = _along_output(buffers[0], chunk, together, fresh=first == 0)
-            found.append((text, items, flops / items * chunk / taps / GIGAFLOPS, numbers))
+            text = _along_output(buffers[0], chunk, rows, vectors, fresh=first == 0)
+            found.append((text, items, flops / items * chunk / taps / BLOCK_GIGAFLOPS, numbers))
         return found
     for first, chunk in _chunks(taps, SUMS // 2):
         together = _divisor(outputs, max(SUMS // chunk, 1))
@@ -77,7 +94,7 @@ def _chunks(n: int, most: int) -> list[tuple[int, int]]:
     return [(a, b - a) for a, b in itertools.pairwise(ends)]
 
 
-def _head(short: str, what: str, arguments: str, taps: int) -> list[str]:
+def _head(short: str, what: str, arguments: str, taps: int, vectors: bool = False) -> list[str]:
     names = ", ".join([arguments, *(f"o{t}" for t in range(taps))])
     return [
         f'"""Convolution: {what}."""',
@@ -85,6 +102,7 @@ def _head(short: str, what: str, arguments: str, taps: int) -> list[str]:
         "import numpy as np",
         "",
         "from funcgrad.kernels.cpu import abi",
+        *["from funcgrad.kernels.cpu import vectors as vec"] * vectors,
         "",
         "",
         f'@abi.kernel(buffers=("{short}", "{short}", "{short}"), integers={names.count(",") + 1}, reassociate=True)',
@@ -92,48 +110,47 @@ def _head(short: str, what: str, arguments: str, taps: int) -> list[str]:
     ]
 
 
-def _along_output(short: str, chunk: int, together: int, fresh: bool) -> str:
-    block = range(together)
+def _along_output(short: str, chunk: int, rows: int, vectors: int, fresh: bool) -> str:
+    lanes = blocks.lanes(short)
+    block = [(j, v) for j in range(rows) for v in range(vectors)]
     lines = _head(
         short,
-        f"{chunk} taps of {together} outputs, along the output",
-        "count, plane, channels, blocks, groups, outputs, long, parts, taps, first",
+        f"{chunk} taps of {rows} outputs and {vectors} vectors of {lanes} neighbours",
+        "count, plane, channels, groups, outputs, long, taps, first, across, down, parts, shares",
         chunk,
+        vectors=True,
     )
     lines += [
+        "    row = channels * taps",
         "    for item in range(lo, hi):",
-        "        block = item // parts % blocks",
-        "        image = item // parts // blocks",
-        f"        start = item % parts * {PART}",
-        f"        size = min({PART}, count - start)",
-        "        row = channels * taps",
-        f"        weights = (image % groups * outputs + block * {together}) * row + first",
-        *(f"        y{j} = (image * outputs + block * {together} + {j}) * long + start" for j in block),
-        "        for c in range(channels):",
-        "            here = (image * channels + c) * plane + start",
-        "            there = weights + c * taps",
+        "        part = item % parts",
+        "        share = item // parts % shares",
+        "        image = item // parts // shares",
+        "        weights = image % groups * outputs * row + first",
+        f"        for tile in range({blocks.bounds('part', 'across', 'parts')}):",
+        f"            start = min(tile * {vectors * lanes}, count - {vectors * lanes})",
+        f"            for block in range({blocks.bounds('share', 'down', 'shares')}):",
+        f"                output = min(block * {rows}, outputs - {rows})",
+        "                at = (image * outputs + output) * long + start",
     ]
-    for number, (begin, length) in enumerate(_chunks(chunk, TAPS)):
-        some = range(begin, begin + length)
-        lines += [f"            w{j}_{t} = w[there + {j} * row + {t}]" for j in block for t in some]
-
-        def loop(indent: str, first: bool, some: range = some) -> list[str]:
-            found = [f"{indent}for p in range(size):"]
-            found += [f"{indent}    x{t} = x[here + o{t} + p]" for t in some]
-            for j in block:
-                total = " + ".join(f"w{j}_{t} * x{t}" for t in some)
-                found.append(f"{indent}    y[y{j} + p] = {total if first else f'y[y{j} + p] + ({total})'}")
-            return found
-
-        if number or not fresh:
-            lines += loop(" " * 12, False)
-        else:
-            lines += [
-                "            if c == 0:",
-                *loop(" " * 16, True),
-                "            else:",
-                *loop(" " * 16, False),
-            ]
+    indent = " " * 16
+    if fresh:
+        lines += blocks.zeros(indent, short, rows, vectors)
+    else:
+        lines += [f"{indent}s{j}_{v} = vec.load{lanes}(y, at + {j} * long + {v * lanes})" for j, v in block]
+    lines += [
+        f"{indent}for c in range(channels):",
+        f"{indent}    here = (image * channels + c) * plane + start",
+        f"{indent}    there = weights + output * row + c * taps",
+    ]
+    for t in range(chunk):
+        lines += [
+            f"{indent}    x{t}_{v} = vec.load{lanes}(x, here + o{t} + {v * lanes})" for v in range(vectors)
+        ]
+        for j in range(rows):
+            lines.append(f"{indent}    w{t}_{j} = vec.spread{lanes}(w[there + {j} * row + {t}])")
+            lines += [f"{indent}    s{j}_{v} = vec.fma(w{t}_{j}, x{t}_{v}, s{j}_{v})" for v in range(vectors)]
+    lines += [f"{indent}vec.store(y, at + {j} * long + {v * lanes}, s{j}_{v})" for j, v in block]
     return "\n".join(lines) + "\n"
 
 

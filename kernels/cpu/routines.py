@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.kernels.cpu import convolution, convolution_products, scan, selection
+from funcgrad.kernels.cpu import (
+    convolution,
+    convolution_channels_last,
+    convolution_products,
+    scan,
+    selection,
+)
 
 Call = tuple[str, int, float, list[int]]
 """The source of a kernel, its extent, nanoseconds of each step of that, its integers."""
@@ -17,6 +23,7 @@ ROUTINES: dict[str, Callable[..., list[Call]]] = {
     "accumulate": scan.calls,
     "convolve": convolution.calls,
     "convolve_by_products": convolution_products.calls,
+    "convolve_channels_last": convolution_channels_last.calls,
     "top_k": selection.calls,
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import scipy.special
 from funcgrad.kernels.cpu import abi, routines
 
@@ -82,25 +83,43 @@ def vector_math() -> types.ModuleType:
     return vm
 
 
+def vectors() -> types.ModuleType:
+    """Stands in for funcgrad.kernels.cpu.vectors, with NumPy: a vector is an array."""
+    vec = types.ModuleType("vectors")
+
+    def load(pointer: Pointer, at: int, count: int) -> np.ndarray:
+        return np.array([pointer[at + k] for k in range(count)])
+
+    def store(pointer: Pointer, at: int, vector: np.ndarray) -> None:
+        for k, element in enumerate(vector):
+            pointer[at + k] = element
+
+    def transpose(x: Pointer, start: int, x_stride: int, y: Pointer, to: int, y_stride: int) -> None:
+        for r, c in itertools.product(range(16), range(16)):
+            y[to + c * y_stride + r] = x[start + r * x_stride + c]
+
+    for count in (2, 4, 8, 16):
+        setattr(vec, f"load{count}", lambda pointer, at, count=count: load(pointer, at, count))
+        setattr(vec, f"spread{count}", lambda x, count=count: np.full(count, x))
+    vec.store, vec.fma = store, lambda x, y, z: x * y + z
+    vec.scratch = lambda pointer: Pointer(np.zeros(256, pointer.array.dtype), 0)
+    vec.transpose = transpose
+    return vec
+
+
 def ops_evaluate(name: str, x: Any, dtype: np.dtype) -> Any:
     return np.asarray(PRIMITIVES[name].evaluate(np, x, new_dtype=dtype, weak_type=False))[()]
 
 
 def compile_in_python(source: str) -> Callable[..., None]:
-    name = "funcgrad.kernels.cpu.vmath"
     package = sys.modules["funcgrad.kernels.cpu"]
-    before = sys.modules.get(name), getattr(package, "vmath", None)
-    sys.modules[name] = package.vmath = vector_math()  # type: ignore[attr-defined]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for short, module in (("vmath", vector_math()), ("vectors", vectors())):
+            patch.setitem(sys.modules, f"funcgrad.kernels.cpu.{short}", module)
+            patch.setattr(package, short, module, raising=False)
         scope: dict[str, Any] = {"range": lambda *bounds: map(np.int64, range(*map(int, bounds)))}
         exec(compile(source, "<kernel>", "exec"), scope)
         return scope["kernel"]
-    finally:
-        for holder, key, value in ((sys.modules, name, before[0]),):
-            holder.pop(key) if value is None else holder.__setitem__(key, value)
-        del package.vmath  # type: ignore[attr-defined]
-        if before[1] is not None:
-            package.vmath = before[1]  # type: ignore[attr-defined]
 
 
 def storage_dtype(dtype: np.dtype) -> np.dtype:

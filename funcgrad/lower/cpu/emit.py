@@ -14,7 +14,9 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir.expr import ScalarFunction
+from funcgrad.lower.cpu import turned
 from funcgrad.lower.loopir import (
+    PARALLEL,
     Accumulator,
     Apply,
     Assign,
@@ -55,7 +57,7 @@ _FLOAT32 = np.dtype(np.float32)
 def emit(kernel: Kernel) -> str:
     """The source of a module that defines `kernel(lo, hi, buffers..., integers..., scalars...)`. One that calls users'
     functions has a byte as its last buffer, which its entry point clears where such a function raises."""
-    body = list(_body(kernel.body, "    ")) or ["    pass"]
+    body = list(_body(kernel, "    ")) or ["    pass"]
     text = "\n".join(body)
     lines = ['"""' + "\n".join(_outline(kernel.body, "")) + '"""', ""]
     functions = {f.name: f.text for f in _functions(kernel.body)}
@@ -63,6 +65,8 @@ def emit(kernel: Kernel) -> str:
     if called or "np." in text:
         lines += ["import numpy as np", ""]
     lines.append("from funcgrad.kernels.cpu import abi")
+    if "vec." in text:
+        lines.append("from funcgrad.kernels.cpu import vectors as vec")
     if "vm." in text:
         lines.append("from funcgrad.kernels.cpu import vmath as vm")
     if called:
@@ -144,7 +148,7 @@ def _outline(body: Sequence[Statement], indent: str) -> Iterator[str]:
 def _reassociates(body: Sequence[Statement]) -> bool:
     """Whether a sum or product is accumulated whose order is free."""
     for s in body:
-        if isinstance(s, Combine) and s.kind in ("add", "mul"):
+        if isinstance(s, Combine) and s.kind in ("add", "mul") and s.expr.dtype.kind not in "iub":
             return True
         if isinstance(s, (Loop, When)) and _reassociates(s.body):
             return True
@@ -154,9 +158,12 @@ def _reassociates(body: Sequence[Statement]) -> bool:
 # ---------------------------------------------------------------------------------------------- statements
 
 
-def _body(body: Sequence[Statement], indent: str) -> Iterator[str]:
-    dtype_of = {s.name: s.start.dtype for s in body if isinstance(s, Accumulator)}
-    yield from _statements(body, indent, dtype_of)
+def _body(kernel: Kernel, indent: str) -> Iterator[str]:
+    """The statements of a kernel. Further down `acc` has the dtypes of accumulators, and of buffers that are only
+    read."""
+    dtype_of = {b.name: b.dtype for b in kernel.buffers if b.role == "in"}
+    dtype_of |= {s.name: s.start.dtype for s in kernel.body if isinstance(s, Accumulator)}
+    yield from _statements(kernel.body, indent, dtype_of)
 
 
 def _called_again(body: Sequence[Statement]) -> dict[str, tuple[Statement, str]]:
@@ -263,13 +270,45 @@ def _each(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]) -> I
         elif isinstance(s, Switch):
             yield from _switch(s, indent, acc)
         else:
+            in_squares = turned.text(s, indent, acc, lambda body, inner: _statements(body, inner, dict(acc)))
+            if in_squares is not None:
+                yield from in_squares
+                continue
+            counters = _counters(s)
+            rest = s.start
+            for name, extent in counters:
+                value = rest if extent is None else IntOp("mod", (rest, extent))
+                rest = rest if extent is None else IntOp("floordiv", (rest, extent))
+                yield f"{indent}{name} = {integer(value)}"
             bounds = [integer(s.start), integer(s.stop)]
             if s.step != 1:
                 bounds.append(integer(s.step))
             elif s.start == 0:
                 bounds = bounds[1:]
             yield f"{indent}for {s.var} in range({', '.join(bounds)}):"
-            yield from _statements(s.body, indent + "    ", acc)
+            yield from _statements(s.body[len(counters) :], indent + "    ", acc)
+            for depth, (name, extent) in enumerate(counters):
+                inner = indent + "    " * (depth + 1)
+                yield f"{inner}{name} = {name} + 1"
+                if extent is not None:
+                    yield f"{inner}if {name} == {integer(extent)}:"
+                    yield f"{inner}    {name} = 0"
+
+
+def _counters(loop: Loop) -> list[tuple[str, Int | None]]:
+    """The axes of which a parallel loop is made, innermost first, with their extents but for the outermost: they are
+    counted, since finding each anew from the loop's variable takes two divisions."""
+    rest: Int = Name(loop.var)
+    found: list[tuple[str, Int | None]] = []
+    for s in loop.body if loop.kind == PARALLEL and loop.step == 1 else ():
+        if not isinstance(s, LetInt):
+            break
+        if isinstance(s.value, IntOp) and s.value.code == "mod" and s.value.args[0] == rest:
+            found.append((s.name, s.value.args[1]))
+            rest = IntOp("floordiv", s.value.args)
+        elif found and s.value == rest:
+            return [*found, (s.name, None)]
+    return []
 
 
 def _switch(s: Switch, indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:

@@ -85,6 +85,11 @@ def associative_scan(a, b):
     return a, b
 
 
+@program(compiles=False)
+def associative_scan_grad(a, b):
+    return grad(lambda a, b: (associative_scan(a, b)[1] ** 2).sum(), (0, 1))(a, b)
+
+
 def _lstm(params, xs):
     w, u, b = params
     zero = xs.new_zeros(1, xs.shape[1], u.shape[0])

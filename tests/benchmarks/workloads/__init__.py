@@ -1,6 +1,6 @@
 """All workloads, by family."""
 
-from tests.benchmarks.workloads import basic, loops, models, products, whole_arrays
+from tests.benchmarks.workloads import basic, loops, models, products, whole_arrays, windows
 from tests.benchmarks.workloads.registry import WORKLOADS
 
-__all__ = ["WORKLOADS", "basic", "loops", "models", "products", "whole_arrays"]
+__all__ = ["WORKLOADS", "basic", "loops", "models", "products", "whole_arrays", "windows"]

@@ -96,12 +96,23 @@ def cond_vmap(fw, jnp):
     return fw.jit(fw.vmap(lambda x: fw.lax.cond(x > 0.95, dear, cheap, x))), (jnp.asarray(x),)
 
 
-@workload()
-def associative_scan(fw, jnp):
+def _associative_scan(fw, jnp):
     def linear(a, b):
         return fw.lax.associative_scan(lambda p, q: (p[0] * q[0], q[0] * p[1] + q[1]), (a, b))
 
-    return fw.jit(linear), (jnp.asarray(normal(1_000_000) * 0.1), jnp.asarray(normal(1_000_000)))
+    return linear, (jnp.asarray(normal(1_000_000) * 0.1), jnp.asarray(normal(1_000_000)))
+
+
+@workload()
+def associative_scan(fw, jnp):
+    linear, args = _associative_scan(fw, jnp)
+    return fw.jit(linear), args
+
+
+@workload(repeat=10)
+def associative_scan_grad(fw, jnp):
+    linear, args = _associative_scan(fw, jnp)
+    return fw.jit(fw.grad(lambda a, b: jnp.sum(linear(a, b)[1] ** 2), (0, 1))), args
 
 
 def _lstm(fw, jnp):
