@@ -504,6 +504,9 @@ class _Body:
     def of_UnaryOp(self, node: ast.UnaryOp) -> Value:
         if isinstance(node.op, ast.Not):
             return BOOL, self.builder.not_(self.truth(node.operand))
+        constant = node.operand.value if isinstance(node.operand, ast.Constant) else None
+        if type(constant) is int and isinstance(node.op, ast.USub):
+            return self.constant(-constant)  # -(2**63) is an int64, which 2**63 is not
         return self.unary(node.op, self.value(node.operand))
 
     def unary(self, op: ast.unaryop, x: Value, wanted: Scalar | None = None) -> Value:

@@ -32,6 +32,13 @@ def test_extremes_of_nothing_are_the_ends_of_integers():
     assert both(over_last(ops.reduce_min), empty) == 2**15 - 1
 
 
+@pytest.mark.parametrize("dtype", dtypes.INTEGERS, ids=str)
+def test_extremes_of_negative_and_positive_integers(dtype):
+    x = np.array([[3, -5, 7], [-2, -9, -4]]).astype(dtype)
+    np.testing.assert_array_equal(both(over_last(ops.reduce_max), x), x.max(1))
+    np.testing.assert_array_equal(both(over_last(ops.reduce_min), x), x.min(1))
+
+
 def test_nan_is_the_extreme_and_its_place_is_the_position():
     x = np.array([[1, NAN, 3, NAN], [4, 5, INF, 5]])
     np.testing.assert_array_equal(both(over_last(ops.reduce_max), x), [NAN, INF])
