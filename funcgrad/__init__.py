@@ -31,6 +31,7 @@ from funcgrad import (
     prims,
     random,
     scipy,
+    sharding,
     tree,
     tree_util,
 )
@@ -52,7 +53,7 @@ from funcgrad.api import (
     vjp,
     vmap,
 )
-from funcgrad.array import Array, ShapeDtypeStruct
+from funcgrad.array import Array, Device, ShapeDtypeStruct
 from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
 from funcgrad.contexts import (
@@ -97,6 +98,7 @@ from funcgrad.numpy.indexing import ds
 from funcgrad.pmap import pmap
 from funcgrad.refs import Ref, freeze, new_ref
 from funcgrad.runtime.device import get_num_threads, set_num_threads
+from funcgrad.sharding import NamedSharding, P, make_mesh, shard_map
 from funcgrad.trace.core import type_of as typeof
 from funcgrad.user_kernels import elementwise, kernel
 
@@ -104,8 +106,6 @@ _unknown = _unknown_names(
     __name__,
     {
         "cross_entropy": "it from funcgrad.nn.log_softmax and funcgrad.nn.one_hot",
-        "shard_map": "vmap, or jit: there is one device",
-        "make_mesh": "jit alone: there is one device, and nothing to spread over",
         "tensor": "funcgrad.numpy.array",
         "tree_map": "funcgrad.tree.map",
         "tree_leaves": "funcgrad.tree.leaves",
@@ -127,6 +127,9 @@ def __getattr__(name: str) -> _Any:
 
 __all__ = [
     "Array",
+    "Device",
+    "NamedSharding",
+    "P",
     "Ref",
     "ShapeDtypeStruct",
     "__version__",
@@ -183,6 +186,7 @@ __all__ = [
     "local_devices",
     "make_graph",
     "make_jaxpr",
+    "make_mesh",
     "named_call",
     "named_scope",
     "new_ref",
@@ -196,6 +200,8 @@ __all__ = [
     "remat",
     "scipy",
     "set_num_threads",
+    "shard_map",
+    "sharding",
     "tree",
     "tree_util",
     "typeof",

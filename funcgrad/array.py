@@ -16,6 +16,25 @@ from funcgrad.errors import ArgumentError, DTypeError, ImmutableError, Unhashabl
 from funcgrad.ir.types import ArrayType, array_type
 
 
+class Device(str):
+    """A device, by its name; what JAX's devices say of themselves."""
+
+    __slots__ = ()
+    id = process_index = local_hardware_id = 0
+
+    @property
+    def platform(self) -> str:
+        return str(self)
+
+    device_kind = platform
+
+    def memory_stats(self) -> None:
+        """Nothing: memory is the machine's."""
+
+
+CPU = Device("cpu")
+
+
 class ArrayMethods:
     """What arrays and traced values have in common; `install_methods` fills in what computes."""
 
@@ -262,14 +281,14 @@ class Array(ArrayMethods):
         return self._data.strides
 
     @property
-    def device(self) -> str:
-        return "cpu"
+    def device(self) -> Device:
+        return CPU
 
-    def devices(self) -> set[str]:
-        return {"cpu"}
+    def devices(self) -> set[Device]:
+        return {CPU}
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Array:
-        if device not in ("cpu", None):
+        if device not in (CPU, None):
             raise ArgumentError(f"no device {device!r}; the devices are: 'cpu'")
         return self
 
@@ -280,7 +299,7 @@ class Array(ArrayMethods):
         return not self.is_deleted()
 
     def platform(self) -> str:
-        return "cpu"
+        return CPU.platform
 
     def copy_to_host_async(self) -> None:
         """Nothing: the array is on the host."""

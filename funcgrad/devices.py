@@ -11,24 +11,31 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.array import ArrayMethods
+from funcgrad.array import CPU, ArrayMethods, Device
 from funcgrad.config import SETTINGS, config
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import check_arrays
+from funcgrad.sharding import check_layout
 from funcgrad.trace.core import as_array
 from funcgrad.version import __version__
 
-CPU = "cpu"
 
-
-def devices(backend: str | None = None) -> list[str]:
+def devices(backend: str | None = None) -> list[Device]:
     """The devices of this machine."""
     if backend not in (None, CPU):
         raise ArgumentError(f"there is no device of kind {backend!r}", hint="the devices are: 'cpu'")
     return [CPU]
 
 
-local_devices = devices
+@boundary
+def local_devices(
+    process_index: int | None = None, backend: str | None = None, host_id: int | None = None
+) -> list[Device]:
+    """The devices of a process: of this one."""
+    for number in (process_index, host_id):
+        if number not in (None, 0):
+            raise ArgumentError(f"there is no process {number!r}", hint="there is one: 0")
+    return devices(backend)
 
 
 def device_count(backend: str | None = None) -> int:
@@ -100,14 +107,13 @@ def default_backend() -> str:
 
 @boundary
 def device_put(x: Any, device: Any = None, *, donate: bool = False, may_alias: bool | None = None) -> Any:
-    """The leaves of a tree as arrays on `device`.
+    """The leaves of a tree as arrays on `device`: a device, a sharding of it, or a tree of these.
 
     >>> import funcgrad as fg
     >>> fg.device_put({"a": 1.0})
     {'a': Array(1., dtype=float32, weak_type=True)}
     """
-    if device not in (None, CPU):
-        raise ArgumentError(f"there is no device {device!r}", hint="the devices are: 'cpu'")
+    check_layout(x, device, "device_put")
 
     def put(leaf: Any) -> Any:
         if isinstance(leaf, ArrayMethods):

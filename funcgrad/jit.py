@@ -413,12 +413,16 @@ def _axis_names() -> tuple[Any, ...]:
 def jit(
     fun: Callable[..., Any] | None = None,
     *,
+    in_shardings: Any = None,
+    out_shardings: Any = None,
     static_argnums: int | Sequence[int] | None = None,
     static_argnames: str | Sequence[str] | None = None,
     donate_argnums: int | Sequence[int] | None = None,
     donate_argnames: str | Sequence[str] | None = None,
-    inline: bool = False,
     keep_unused: bool = False,
+    device: Any = None,
+    backend: str | None = None,
+    inline: bool = False,
     compiler_options: dict[str, Any] | None = None,
 ) -> Any:
     """Compile a pure function of arrays.
@@ -435,7 +439,8 @@ def jit(
             is traced anew.
         donate_argnums, donate_argnames: arguments whose memory the results may take over. A donated array
             cannot be used afterwards.
-        inline, keep_unused, compiler_options: accepted for JAX's sake; without effect here.
+        in_shardings, out_shardings, device, backend, inline, keep_unused, compiler_options: accepted for JAX's sake;
+            without effect on one device.
 
     Raises:
         ArgumentError: a static or donated argument that the function does not have.

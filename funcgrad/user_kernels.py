@@ -1,4 +1,4 @@
-"""`elementwise` and `kernel`: functions that users write for Numba, as operations of funcgrad.
+"""`elementwise` and `kernel`: functions that users write for Numba or in CUDA C, as operations of funcgrad.
 
 Owns the checks of what users pass; the operations are the primitives of prims/user_functions.py and
 prims/user_arrays.py.
@@ -16,6 +16,7 @@ from funcgrad.callbacks import result_types
 from funcgrad.custom_rules import custom_jvp, custom_vjp
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.flat import name_of
+from funcgrad.ir.cuda_functions import cuda_function
 from funcgrad.ir.user_functions import python_function
 from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
 from funcgrad.prims.user_arrays import BATCH_METHODS, UserArrayFunction, array_kernel_p
@@ -100,7 +101,8 @@ def elementwise(
 
 
 class kernel:
-    """Make a function of arrays, written in loops for Numba, an operation of funcgrad; usable as a decorator.
+    """Make a function of arrays, written in loops for Numba or in CUDA C, an operation of funcgrad; usable as a
+    decorator.
 
     `fun` takes the operands and then an array for each result, which it fills, and returns nothing. Operands are
     C-contiguous arrays that it must not change, or numbers where they have no axes; a result without axes comes as an
@@ -108,19 +110,25 @@ class kernel:
     `fastmath`, `error_model` and `boundscheck` are kept. Compiled code runs it natively, inside loops too.
 
     Args:
-        fun: the function. Numba compiles it for the dtypes and the numbers of axes of the operands.
+        fun: the function. Numba compiles it for the dtypes and the numbers of axes of the operands. Or a string, the
+            name of a function that there is in CUDA C only; a call of it on the CPU is an error.
         out_shape: a tree of `ShapeDtypeStruct`s (or anything with `shape` and `dtype`): the results; or a function of
             the operands' types, which have a `shape` and a `dtype`, that gives it.
         vmap_method: what `fun` is called with under `vmap`: 'sequential' with one example after the other, which
             threads share; 'expand_dims' once, with a leading batch axis on every operand, of length 1 on those that
             are not batched; 'broadcast_all' once, with the full length on each.
+        cuda: the text of CUDA C that defines a `__device__` function of the same name, for the GPU. Every thread of a
+            grid calls it, with `fg::Array<const T, axes>` for the operands (numbers where they have no axes) and
+            `fg::Array<T, axes>` for the results: docs/user_kernels.md. There is nothing yet that runs on a GPU:
+            `lower(...)` prints it.
 
     A derivative is given as for `custom_jvp` and `custom_vjp`, by `defjvp(rule)` or `defvjp(fwd, bwd)`, with functions
     of funcgrad arrays that may call this kernel and others.
 
     Raises:
         KernelError: `fun` refers to something that a kernel cannot hold, Numba does not compile it, or it raises in
-            compiled code (elsewhere its own exception is seen).
+            compiled code (elsewhere its own exception is seen). `cuda` defines no such function, or a kernel in CUDA C
+            only is to run on the CPU.
         NotDifferentiableError: differentiated without a rule.
         DTypeError: a 16-bit float, which Numba does not know.
 
@@ -136,20 +144,46 @@ class kernel:
            [5., 5., 6.]], dtype=float32)
     """
 
-    def __new__(cls, fun: Callable[..., Any] | None = None, **options: Any) -> Any:
+    def __new__(cls, fun: Callable[..., Any] | str | None = None, **options: Any) -> Any:
         return functools.partial(kernel, **options) if fun is None else super().__new__(cls)
 
-    def __init__(self, fun: Callable[..., Any], *, out_shape: Any, vmap_method: str = "sequential"):
-        own = python_function(fun)
+    @boundary
+    def __init__(
+        self,
+        fun: Callable[..., Any] | str,
+        *,
+        out_shape: Any,
+        vmap_method: str = "sequential",
+        cuda: str | None = None,
+    ):
         if vmap_method not in BATCH_METHODS:
             raise ArgumentError(
                 f"kernel: vmap_method is one of {', '.join(map(repr, BATCH_METHODS))}, got {vmap_method!r}"
             )
-        functools.update_wrapper(self, own)
-        del self.__wrapped__  # whose signature has the results too
-        self._call = UserArrayFunction(fun, vmap_method, name_of(own))
+        if isinstance(fun, str):
+            if cuda is None:
+                raise ArgumentError(
+                    f"kernel: {fun!r} is the name of a function in CUDA C, whose text is not there",
+                    hint=f"fg.kernel({fun!r}, cuda=..., out_shape=...); a Python function is given itself",
+                )
+            name, function = fun, None
+            self.__name__ = self.__qualname__ = name
+        else:
+            function = python_function(fun)
+            name = name_of(function)
+            functools.update_wrapper(self, function)
+            del self.__wrapped__  # whose signature has the results too
+        on_gpu = None if cuda is None else cuda_function(name, cuda)
+        counts = [function.__code__.co_argcount] if function else []
+        counts += [on_gpu.arity] if on_gpu else []
+        if len(set(counts)) > 1:
+            raise ArgumentError(
+                f"the kernel {name} has {counts[0]} arguments in Python and {counts[1]} in CUDA C",
+                hint="both take every operand, and then an array for every result",
+            )
+        self._call = UserArrayFunction(None if isinstance(fun, str) else fun, vmap_method, name, on_gpu)
         self._out_shape = out_shape
-        self._arity = own.__code__.co_argcount
+        self._arity = counts[0]
         self._rule: Any = None
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

@@ -393,3 +393,63 @@ def test_a_rule_may_call_its_own_linear_function():
     wrong.defjvp(lambda primals, tangents: (wrong(*primals), wrong(*tangents)))
     with pytest.raises(NotDifferentiableError):
         fg.grad(wrong)(1.0)
+
+
+def test_rules_that_call_their_own_function_at_any_order_and_under_any_transform():
+    @fg.custom_jvp
+    def mul(x, y):
+        return x * y
+
+    @mul.defjvp
+    def _(primals, tangents):
+        (x, y), (tx, ty) = primals, tangents
+        return mul(x, y), mul(tx, y) + fg.jit(mul)(x, ty)
+
+    def scaled(f):
+        """The same function with a rule that closes over a traced value."""
+
+        def g(x):
+            s = fg.lax.stop_gradient(jnp.cos(x))
+            twice = fg.custom_jvp(lambda v: v * s)
+            twice.defjvp(lambda p, t: (twice(*p), twice(*t)))
+            return twice(f(x))
+
+        return g
+
+    within = {
+        "plain": lambda f: f,
+        "vmap": lambda f: lambda x: fg.vmap(f)(jnp.stack([x, 2 * x])).sum(),
+        "scan": lambda f: lambda x: fg.lax.scan(lambda c, _: (0.5 * f(c), None), x, None, length=2)[0],
+        "closure": scaled,
+    }
+    orders = [
+        fg.grad,
+        lambda f: fg.jacrev(fg.jacfwd(f)),
+        lambda f: fg.grad(fg.grad(f)),
+        fg.hessian,
+        lambda f: fg.grad(fg.grad(fg.grad(f))),
+    ]
+    for name, inner in within.items():
+        ours, plain = inner(lambda x: mul(x, jnp.sin(x))), inner(lambda x: x * jnp.sin(x))
+        if name == "closure":
+            plain = lambda x: x * jnp.sin(x) * fg.lax.stop_gradient(jnp.cos(x))  # noqa: E731
+        for order in orders:
+            want = order(plain)(0.7)
+            close(order(ours)(0.7), want)
+            close(fg.jit(order(ours))(0.7), want)
+            close(fg.vmap(order(ours))(jnp.array([0.7, 0.7]))[1], want)
+
+
+@pytest.mark.parametrize(
+    "tangent",
+    [lambda x, t: t * t, lambda x, t: x / t, lambda x, t: jnp.sin(t)],
+    ids=["product", "ratio", "sin"],
+)
+def test_tangents_that_are_not_linear_are_an_error_of_their_line(tangent):
+    f = fg.custom_jvp(lambda x: x * x)
+    f.defjvp(lambda primals, tangents: (f(*primals), tangent(*primals, *tangents)))
+    code = tangent.__code__
+    for transform in (lambda f: f, fg.jit, lambda f: lambda x: fg.vmap(f)(jnp.stack([x, x]))):
+        with pytest.raises(NotDifferentiableError, match="linear in the tangents") as raised:
+            transform(fg.grad(f))(1.0)
+        assert raised.value.where[:2] == (code.co_filename, code.co_firstlineno)

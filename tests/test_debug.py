@@ -52,7 +52,7 @@ def stopping(commands, **options):
 
 @pytest.mark.parametrize("transform", [lambda f: f, fg.jit, fg.grad, lambda f: fg.jit(fg.grad(f))])
 def test_a_breakpoint_has_the_values(transform):
-    f, out = stopping("p y + 1\nx\nnp.float32(2)\nno_such\nwhere\nl\npp [1]\nc\n")
+    f, out = stopping("p y + 1\nx\nnp.float32(2)\nno_such\nbt\nl\npp [1]\nc\n")
     transform(f)(F32(3))
     text = out.getvalue()
     assert "test_debug.py" in text

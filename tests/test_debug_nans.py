@@ -26,6 +26,15 @@ def step(c, i):
     return jnp.sqrt(c), i
 
 
+def root(carry):
+    i, x = carry
+    return i + 1, jnp.sqrt(x * (3 - i))
+
+
+def solver(matvec, b):
+    return jnp.log(b) / 2
+
+
 def masked(x):
     innocent = jnp.where(x < 0, jnp.sqrt(x), 0.0)
     guilty = jnp.log(x)
@@ -90,6 +99,21 @@ FINDS = {
         ),
         F32(np.inf),
         ["mul gave NaN", "in iteration 0 of scan", "operand 0 f32[] = inf"],
+    ),
+    "grad of while": (
+        fg.jit(fg.grad(lambda x: lax.while_loop(lambda c: c[0] < 4, root, (0, x))[1])),
+        F32(2),
+        [
+            "mul gave NaN",
+            "backward pass",
+            "in iteration 3, backward, of while_transpose",
+            "jnp.sqrt(x * (3 - i))",
+        ],
+    ),
+    "a linear solver": (
+        fg.jit(lambda b: lax.custom_linear_solve(lambda x: 2 * x, b, solver, symmetric=True)),
+        F32(-1),
+        ["log gave NaN", "in the solver of custom_linear_solve", "log(b) / 2"],
     ),
     "a matrix product": (
         fg.jit(lambda x: x @ jnp.zeros(9)),

@@ -134,3 +134,22 @@ def test_special_functions_take_their_arguments_by_name():
         lax.igamma(x, y=x)
     with pytest.raises(ArgumentError, match=r"expn takes \(n, x\)"):
         special.expn(1, x, x)
+
+
+@pytest.mark.parametrize(
+    "pair", [("uint64", "uint16"), ("float32", "int8"), ("int16", "float64"), ("uint8", "float32")]
+)
+def test_bits_as_a_dtype_of_another_width(pair):
+    wide = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float64)
+    x = wide.view(pair[0]).reshape(3, -1, 8 // np.dtype(pair[0]).itemsize)
+    wanted = x.view(pair[1])
+    if np.dtype(pair[1]).itemsize > np.dtype(pair[0]).itemsize:
+        x = x.reshape(3, -1, np.dtype(pair[1]).itemsize // np.dtype(pair[0]).itemsize)
+    for cast in (lax.bitcast_convert_type, fg.jit(lax.bitcast_convert_type, static_argnums=1)):
+        have = np.asarray(cast(x, pair[1]))
+        assert have.tobytes() == wanted.tobytes() and have.dtype == pair[1]
+        assert have.shape == (
+            x.shape[:-1] if x.itemsize < wanted.itemsize else (*x.shape, x.itemsize // wanted.itemsize)
+        )
+    with pytest.raises(ShapeError, match="takes 8 elements for one"):
+        lax.bitcast_convert_type(np.zeros(3, np.uint8), np.float64)

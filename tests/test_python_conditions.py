@@ -369,6 +369,30 @@ def test_off_by_a_setting():
         fg.config.update("python_branches", -1)
 
 
+def test_functions_under_jit_have_ways_of_their_own():
+    runs = []
+
+    def rectified(x):
+        runs.append(x)
+        return 2 * x if x > 0 else x
+
+    def total(f, xs):
+        return sum(f(x) for x in xs)
+
+    xs = jnp.arange(-20.0, 20.0)
+    with pytest.raises(ConcretizationError, match=r"function of its own under @funcgrad\.jit"):
+        fg.jit(lambda xs: total(rectified, xs))(xs)
+    runs.clear()
+    helper = fg.jit(rectified)
+    f = lambda xs: total(helper, xs)  # noqa: E731
+    want = sum(2 * x if x > 0 else x for x in range(-20, 20))
+    assert fg.jit(f)(xs) == want
+    assert len(runs) == 2
+    assert fg.jit(fg.grad(f))(xs).tolist() == [1.0] * 21 + [2.0] * 19
+    assert fg.jit(fg.vmap(f))(jnp.stack([xs, xs])).tolist() == [want, want]
+    assert len(runs) == 2
+
+
 def test_leaks_and_keys_are_looked_for_as_before():
     def f(key, x):
         u = fg.random.uniform(key)

@@ -13,6 +13,7 @@ import funcgrad as fg
 from funcgrad import random
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError
 from funcgrad.prims.random import threefry2x32_p
+from funcgrad.random import basic
 
 KEY = random.key(42)
 
@@ -215,3 +216,20 @@ def test_wrong_arguments_are_explained():
         random.normal(KEY, (-1,))
     with pytest.raises(ArgumentError, match="generator"):
         random.key(0, impl="rbg")
+
+
+def test_large_draws_are_compiled_and_give_the_same_numbers(monkeypatch):
+    key, shape = random.key(7), (2, basic.LARGE // 2)
+    large = [random.bits(key, shape), random.uniform(key, shape), random.normal(key, shape)]
+    monkeypatch.setattr(basic, "LARGE", 2 * basic.LARGE)
+    for have, wanted in zip(
+        large, [random.bits(key, shape), random.uniform(key, shape), random.normal(key, shape)]
+    ):
+        assert have.dtype == wanted.dtype
+        np.testing.assert_allclose(have, wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(large[0], random.bits(key, shape))
+
+
+def test_a_large_draw_from_what_is_no_key_says_so():
+    with pytest.raises(ArgumentError, match=r"random\.normal takes one key"):
+        random.normal(np.zeros(3, np.uint32), (1 << 20,))

@@ -43,7 +43,7 @@ class _Frame:
 
 
 class _Prompt(cmd.Cmd):
-    """The commands: p and pp (or just an expression), l(ist), w(here), u(p), d(own), c(ontinue), q(uit)."""
+    """The commands: p and pp (or just an expression), l(ist), w(here) or bt, u(p), d(own), c(ontinue), q(uit)."""
 
     prompt = "(funcgrad) "
 
@@ -111,7 +111,8 @@ class _Prompt(cmd.Cmd):
         self.quit = True
         return True
 
-    do_w, do_l, do_u, do_d, do_c, do_q, do_EOF = (
+    do_w, do_bt, do_l, do_u, do_d, do_c, do_q, do_EOF = (
+        do_where,
         do_where,
         do_list,
         do_up,
@@ -157,8 +158,8 @@ def breakpoint_(
     """Stop here and open a prompt when the traced or compiled function comes by.
 
     The prompt has the values that the variables of the function have then. It understands `p x` (or just `x`), `pp`,
-    `l`(ist), `w`(here), `u`(p), `d`(own), `c`(ontinue) and `q`(uit, which raises bdb.BdbQuit). Under `vmap` it opens
-    for each example, if an example's value is among the variables.
+    `l`(ist), `w`(here) or `bt`, `u`(p), `d`(own), `c`(ontinue) and `q`(uit, which raises bdb.BdbQuit). Under `vmap`
+    it opens for each example, if an example's value is among the variables.
 
     Args:
         num_frames: of how many frames of the user's code to keep the variables, from the innermost; 1 by default.

@@ -422,12 +422,22 @@ class ArrayFunction:
 
 
 @record
+class CudaFunction:
+    """A `__device__` function of CUDA C: the text that defines it, and how many parameters it has."""
+
+    name: str
+    text: str
+    arity: int
+
+
+@record
 class UserCall(Extern):
     """A user's function of the operands and then of the outputs, which it writes. `levels` are batch axes in front of
     them, the outermost first: the size, and which of the operands have it (the outputs have all); the function is
-    called for each element of the batch."""
+    called for each element of the batch. There is a form for the CPU, or one for the GPU, or both."""
 
-    function: ArrayFunction = ArrayFunction("", "")
+    function: ArrayFunction | None = None
+    cuda: CudaFunction | None = None
     levels: tuple[tuple[int, tuple[bool, ...]], ...] = ()
 
 

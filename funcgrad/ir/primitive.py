@@ -85,6 +85,13 @@ class Linear:
     type: ArrayType
 
 
+LINEAR_RULES = (
+    "reverse mode needs tangents that are linear in the tangents a rule takes: sums of them, and products with "
+    "values that do not depend on them; use forward mode (jvp, jacfwd) here, or give the function a custom_vjp rule"
+)
+"""What to do where a function that is transposed is not linear, which a user's rule or `linear_transpose` asked for."""
+
+
 class AxisSize(int):
     """The length of a batch axis, which also knows the name that vmap gave it (or None), and how examples with
     conditions of their own run: `BRANCHING` has the words."""

@@ -208,6 +208,7 @@ from funcgrad.lax.special import (
     zeta,
 )
 from funcgrad.names import unknown_names as _unknown_names
+from funcgrad.sharding import with_sharding_constraint
 
 __getattr__ = _unknown_names(__name__)
 
@@ -405,6 +406,7 @@ __all__ = [
     "transpose",
     "unstack",
     "while_loop",
+    "with_sharding_constraint",
     "zeros_like_array",
     "zeros_like_shaped_array",
     "zeta",

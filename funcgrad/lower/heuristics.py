@@ -44,6 +44,19 @@ SIDE_BY_SIDE, FEW_STATEMENTS = 4, 40
 """Loops that carry scalars which go side by side on the CPU, an addition or product of each waiting for the one
 before; and statements up to which they do: more of them keep the processor busy anyway, and need its registers."""
 
+FEWEST_TOGETHER = 16
+"""Lanes with while loops of their own from which on vectors of them run these."""
+
+LANE_BLOCK_OF_ROUNDS = 128
+"""Lanes that do an iteration each in turn, of while loops of their own."""
+
+FEW_GO_ON = 8
+"""Lanes of such a block, of those that have not ended, up to which they are quicker one after the other: a vector
+operation on all 128 takes as long as six to fourteen on numbers."""
+
+LEAST_VECTOR = 16
+"""Bytes of a vector from which on lanes go together."""
+
 GUESSED_ITERATIONS = 100
 """How often a while loop is taken to run where its work is predicted."""
 

@@ -2,7 +2,8 @@
 
 Without lanes the whole is one thread's work, with what loops carry in variables. With lanes it is either each lane by
 itself, its own branches and its own number of iterations, or, where all lanes go through the same iterations, block
-by block of lanes, so that a vector of them does each operation.
+by block of lanes, so that a vector of them does each operation. A plain while loop of each lane's own goes through a
+block in vectors too, as long as many of its lanes go on, and then through what is left lane by lane.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from funcgrad.ir import expr as E
 from funcgrad.ir.graph import Atom, Var
+from funcgrad.ir.types import ArrayType
 from funcgrad.lower import heuristics, loopir
-from funcgrad.lower.loopir import HI, LO, PARALLEL, SEQUENTIAL, VECTOR, Int, Name
+from funcgrad.lower.loopir import HI, LO, PARALLEL, REDUCE, SEQUENTIAL, VECTOR, Int, Lit, Name, Ref
 from funcgrad.lower.lowered import KernelStep, View
 from funcgrad.lower.nest import Nest
-from funcgrad.lower.nodes import OP, index_axes, walk
+from funcgrad.lower.nodes import CONST, GUARD, LOAD, OP, Node, flat_address, index_axes, walk
 from funcgrad.lower.unrolled import Block, Choice, Repeat, Unrolled, Write, unroll
 
 
@@ -25,12 +29,13 @@ def loop_kernel(
     inputs: Sequence[Atom],
     outputs: Sequence[Var],
     storage: Callable[[Var], Var],
+    vector_bytes: int,
     label: str,
     sources: tuple[str, ...],
 ) -> KernelStep:
-    """The kernel of a region; NotUnrolled where it has to be several."""
+    """The kernel of a region, for vectors of so many bytes; NotUnrolled where it has to be several."""
     unrolled = unroll(region, inputs, outputs, storage)
-    writer = _Writer(unrolled)
+    writer = _Writer(unrolled, vector_bytes)
     extent = writer.write()
     nest = writer.nest
     kernel = loopir.Kernel(
@@ -43,14 +48,14 @@ def loop_kernel(
         tuple(nest.integers.values()),
         tuple(nest.scalar_args.values()),
         extent,
-        _work(unrolled) / max(extent, 1),
+        _work(unrolled, writer.scratch) / max(extent, 1),
         (),
         label,
         sources,
     )
 
 
-def _work(unrolled: Unrolled) -> float:
+def _work(unrolled: Unrolled, in_vectors: Sequence[Var]) -> float:
     """Predicted nanoseconds of the whole."""
     nodes = walk(unrolled.roots())
     cost = sum(heuristics.operation_cost(n.code) for n in nodes if n.kind == OP) + len(unrolled.all_writes())
@@ -58,20 +63,57 @@ def _work(unrolled: Unrolled) -> float:
     times = math.prod(unrolled.extents[unrolled.lanes :]) or 1
     if any(isinstance(i, Repeat) and i.axis is None for i in unrolled.body.items):
         times *= heuristics.GUESSED_ITERATIONS
-    vectors = bool(unrolled.starts) or not unrolled.body.items
+    vectors = bool(unrolled.starts or in_vectors) or not unrolled.body.items
     each = heuristics.NANOSECONDS_PER_COST if vectors else heuristics.NANOSECONDS_PER_SCALAR
     return cost * lanes * times * each
 
 
+_ENDLESS = 1 << 62
+"""A number of rounds that is never reached."""
+
+
+def _one_loop(unrolled: Unrolled) -> Repeat | None:
+    """The while loop that each lane runs by itself, if that is all that it does and vectors of lanes can run it, too,
+    where lanes that have ended go on without effect: there is nothing inside that must not be done for them."""
+    if unrolled.starts or unrolled.lanes != 1 or unrolled.extents[0] < heuristics.FEWEST_TOGETHER:
+        return None
+    loop, *others = unrolled.body.items or [None]
+    if not isinstance(loop, Repeat) or others or loop.axis is not None or loop.asking.items or loop.writes:
+        return None
+    values = [*loop.following]
+    for item in loop.body.items:
+        if not isinstance(item, Choice) or any(block.items for block in item.blocks):
+            return None
+        values += [item.index, *(n for row in item.values for n in row)]
+    assert loop.answer is not None
+    return loop if all(_in_vectors(n) for n in walk([loop.answer, *values])) else None
+
+
+def _in_vectors(node: Node) -> bool:
+    """Whether vectors of lanes can do what a node does at least as well as one lane after the other."""
+    if node.kind == GUARD or node.dtype.kind == "c" or isinstance(node.code, E.ScalarFunction):
+        return False
+    if node.kind == OP and node.code in ("div", "rem") and node.dtype.kind in "iu":
+        divisor = node.args[1]
+        return divisor.kind == CONST and divisor.value > 0 and int(divisor.value).bit_count() == 1
+    return True
+
+
 class _Writer:
-    def __init__(self, unrolled: Unrolled):
+    def __init__(self, unrolled: Unrolled, vector_bytes: int):
         self.unrolled = unrolled
+        self.loop = _one_loop(unrolled) if vector_bytes >= heuristics.LEAST_VECTOR else None
+        lanes = tuple(unrolled.extents[: unrolled.lanes])
+        held = self.loop.held if self.loop else ()
+        self.scratch = [Var(ArrayType(lanes, node.dtype)) for node in held]
+        self.lane = flat_address(E.axes(len(lanes)), lanes) if held else E.Index(0)
         roots = unrolled.roots()
         nodes = walk(roots)
         indices = [w.address for w in unrolled.all_writes()]
         for node in nodes:
             indices += [node.address] if node.address is not None else []
             indices += [b[0] for b in node.bounds]
+        indices += [self.lane] if self.loop else []
         # lanes may become one axis; the axes of loops stay what they are
         classes = [-1 if k < unrolled.lanes else k for k in range(len(unrolled.extents))]
         self.nest = Nest(unrolled.extents, classes, indices, whole=True)
@@ -84,6 +126,8 @@ class _Writer:
         nest, unrolled = self.nest, self.unrolled
         if unrolled.starts:
             return self._together()
+        if self.loop:
+            return self._as_far_as_many_go(self.loop)
         extent, opened = 1, 0
         if unrolled.lanes:
             vectors = not unrolled.body.items
@@ -105,11 +149,8 @@ class _Writer:
         start: Int = 0
         stop: Int = nest.extent(inner)
         if len(self.lane_axes) == 1:
-            block = heuristics.LANE_BLOCK
-            nest.open_range("block", LO, HI, PARALLEL, block)
-            end = loopir.IntOp("min", (loopir.add(Name("block"), block), HI))
-            nest.blocks[-1].append(loopir.LetInt("end", end))
-            extent, start, stop, self.part = nest.extents[inner], Name("block"), Name("end"), Name("block")
+            start, stop = self._blocks(heuristics.LANE_BLOCK)
+            extent, self.part = nest.extents[inner], start
         else:
             outer = self.lane_axes[:-1]
             nest.open_flat(outer)
@@ -124,6 +165,64 @@ class _Writer:
         self._over(inner, start, stop, unrolled.writes)
         nest.close(1)
         return extent
+
+    def _blocks(self, size: int) -> tuple[Int, Int]:
+        """Opens the parallel loop over blocks of the only axis of lanes; gives where a block begins and ends."""
+        self.nest.open_range("block", LO, HI, PARALLEL, size)
+        end = loopir.IntOp("min", (loopir.add(Name("block"), size), HI))
+        self.nest.blocks[-1].append(loopir.LetInt("end", end))
+        return Name("block"), Name("end")
+
+    def _as_far_as_many_go(self, loop: Repeat) -> int:
+        """Rounds of one iteration for every lane of a block while many of these go on, then lane by lane."""
+        nest, (axis,) = self.nest, self.lane_axes
+        start, stop = self._blocks(heuristics.LANE_BLOCK_OF_ROUNDS)
+        nest.open(axis, VECTOR, start, stop)
+        nest.put([(var, self.lane, node) for var, node in zip(self.scratch, loop.first)])
+        nest.close(1)
+        # Not a `while`: without a counter LLVM takes this and the loop over lanes for one, and uses no vectors.
+        nest.open_range("round", 0, _ENDLESS, SEQUENTIAL, 1)
+        count = Ref("going", np.dtype(np.int32))
+        nest.blocks[-1].append(loopir.Accumulator(count.name, Lit(np.int32(0), count.dtype)))
+        nest.open(axis, REDUCE, start, stop)
+        for node, variable in zip(loop.held, map(nest.variable, self._kept())):
+            nest.hold(node, variable)
+        for item in loop.body.items:
+            assert isinstance(item, Choice)
+            self._select(item)
+        answer = loop.answer
+        assert answer is not None
+        nest.put(
+            [
+                (var, self.lane, Node(OP, new.dtype, (answer, new, old), "select"))
+                for var, new, old in zip(self.scratch, loop.following, loop.held)
+            ]
+        )
+        going = nest.value(Node(OP, count.dtype, (answer,), "convert"))
+        nest.blocks[-1].append(loopir.Combine("add", count.name, going))
+        nest.close(1)
+        few = Lit(np.int32(heuristics.FEW_GO_ON), count.dtype)
+        nest.blocks[-1].append(loopir.LeaveUnless(loopir.Apply("gt", (count, few), np.dtype(np.bool_))))
+        nest.close(1)
+        nest.open(axis, SEQUENTIAL, start, stop)
+        self._repeat(loop, lambda: None, self._kept())
+        self._put(self.unrolled.writes)
+        nest.close(2)
+        return nest.extents[axis]
+
+    def _kept(self) -> list[Node]:
+        """What a lane has in memory between rounds."""
+        return [Node(LOAD, var.type.dtype, var=var, address=self.lane) for var in self.scratch]
+
+    def _select(self, choice: Choice) -> None:
+        """All branches, and the values of one of them."""
+        for done, values in zip(choice.done, zip(*choice.values)):
+            *before, found = values
+            for number, value in reversed([*enumerate(before)]):
+                which = Node(CONST, choice.index.dtype, value=choice.index.dtype.type(number))
+                here = Node(OP, np.dtype(np.bool_), (choice.index, which), "le")
+                found = Node(OP, done.dtype, (here, value, found), "select")
+            self.nest.hold(done, self.nest.variable(found))
 
     def _over(self, axis: int, start: Int, stop: Int, writes: Sequence[Write]) -> None:
         """The writes of all lanes, and those that are the same for all of them once."""
@@ -148,10 +247,10 @@ class _Writer:
             else:
                 self._choose(item)
 
-    def _repeat(self, loop: Repeat, write: Callable[[], None]) -> None:
-        """A loop; `write` writes what each of its iterations leaves in memory."""
+    def _repeat(self, loop: Repeat, write: Callable[[], None], first: Sequence[Node] | None = None) -> None:
+        """A loop; `write` writes what each of its iterations leaves in memory. It begins with `first`, if given."""
         nest = self.nest
-        variables = [nest.variable(node) for node in loop.first]
+        variables = [nest.variable(node) for node in (loop.first if first is None else first)]
         if loop.axis is None:
             before = nest.enter()
         else:

@@ -202,6 +202,8 @@ class Expander:
                 )
                 source = source.args[0]
             return self.widen(self.node(OP, dtype, (source,), code=code))
+        if code in ("div", "rem") and dtype.kind in "iu" and args[1].kind == ARGUMENT:  # far cheaper if known
+            args = (args[0], self.node(CONST, args[1].dtype, value=args[1].value))
         if code in ("mul", "div") and args[1].kind == CONST and args[1].value == 1:
             return args[0]
         if code == "mul" and args[0].kind == CONST and args[0].value == 1:

@@ -155,8 +155,11 @@ class _Lowering:
         inputs = tuple(self._storage(a) if isinstance(a, Var) else a for a in root.inputs)
         if isinstance(root.definition, E.Region):
             try:
+                vector = (self.target or Target()).vector_bytes
                 return [
-                    loop_kernel(root.definition, root.inputs, root.outputs, self._storage, label, sources)
+                    loop_kernel(
+                        root.definition, root.inputs, root.outputs, self._storage, vector, label, sources
+                    )
                 ]
             except NotUnrolled as why:
                 self.reasons.append(f"{label} is not one kernel: {why}")

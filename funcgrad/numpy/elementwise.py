@@ -89,7 +89,11 @@ def _wrong_sign(rest: Any, y: Any) -> Any:
 
 def _remainder(x: Any, y: Any) -> Any:
     rest = ops.rem(x, y)
-    return ops.select(_wrong_sign(rest, y), ops.add(rest, y), rest)
+    rest = ops.select(_wrong_sign(rest, y), ops.add(rest, y), rest)
+    if not dtypes.is_float(type_of(x).dtype):
+        return rest
+    # a zero has y's sign: -(0 - r) and r + 0 change nothing else, and have the derivative of r
+    return ops.select(ops.lt(y, 0), ops.neg(ops.sub(0, rest)), ops.add(rest, 0))
 
 
 floor_divide = binary("floor_divide", _floor_divide, None, "x1 / x2 rounded down.")

@@ -148,11 +148,29 @@ def _select_type(which: ArrayType, *cases: ArrayType) -> ArrayType:
     return array_type(shape, first.dtype, all(t.weak for t in cases))
 
 
+MANY = 1 << 12
+"""Elements from which on a choice is faster by bits: NumPy's `where` takes a branch for each."""
+
+
+def _choose(xp: Any, which: Any, on_true: Any, on_false: Any) -> Any:
+    """`where(which, on_true, on_false)` of arrays of one dtype."""
+    which = which if which.dtype == dtypes.bool_ else which != 0
+    itemsize = on_true.dtype.itemsize
+    if which.size < MANY or itemsize > 8 or xp is not np:
+        return xp.where(which, on_true, on_false)
+    word = np.dtype(f"i{itemsize}")
+    bits, other = on_true.view(word), on_false.view(word)
+    everywhere = np.negative(which.view(np.int8)).astype(word)
+    chosen = (bits ^ other) & everywhere
+    chosen ^= other
+    return chosen.view(on_true.dtype)
+
+
 def _evaluate_select(xp: Any, which: Any, *cases: Any) -> Any:
     if len(cases) == 1:
         return xp.broadcast_to(cases[0], np.broadcast_shapes(xp.shape(which), xp.shape(cases[0])))
     if len(cases) == 2:
-        return xp.where(which != 0, cases[1], cases[0])
+        return _choose(xp, which, cases[1], cases[0])
     result = cases[-1]
     for number in range(len(cases) - 2, -1, -1):
         result = xp.where(which <= number, cases[number], result)

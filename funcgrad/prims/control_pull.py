@@ -195,7 +195,13 @@ def asked_of_known(cond: Graph, cond_consts: int, moving: Flags) -> Graph:
     return reordered(cond, kept, (0,))
 
 
-def interpret_while_transpose(
+def interpret_while_transpose(*arrays: Any, **params: Any) -> list[Any]:
+    """Forward and backward in Python with NumPy: the oracle."""
+    return _replay(lambda graph, operands, _: interpret(graph, operands), *arrays, **params)
+
+
+def _replay(
+    run: Callable[..., list[Any]],
     *arrays: Any,
     cond: Graph,
     body: Graph,
@@ -205,7 +211,6 @@ def interpret_while_transpose(
     cond_consts: int,
     extras: tuple[int, int],
 ) -> list[Any]:
-    """Forward and backward in Python with NumPy: the oracle."""
     arrays = tuple([np.asarray(a) for a in arrays])
     for_cond, for_body, carried, cts = _operands(arrays, linear, body, cond_consts, extras)
     own, own_pulled, _ = parts(arrays, *extras)
@@ -213,14 +218,15 @@ def interpret_while_transpose(
     asked = asked_of_known(cond, cond_consts, linear[count:])
     tape: list[list[Any]] = []
     size = len(carried)
-    while interpret(asked, [*for_cond, *carried])[0]:
-        outs = [np.asarray(a) for a in interpret(known, [*own, *for_body, *carried])]
+    while run(asked, [*for_cond, *carried], f"condition of iteration {len(tape)}")[0]:
+        outs = [np.asarray(a) for a in run(known, [*own, *for_body, *carried], f"iteration {len(tape)}")]
         carried = outs[:size]
         tape.append(outs[size:])
     sums = [np.zeros(t.shape, t.dtype) for t in chosen(body.in_types[:count], linear[:count])]
     pulling = [*sums, *cts]
     while tape:
-        pulling = [np.asarray(a) for a in interpret(pulled, [*own_pulled, *for_body, *pulling, *tape.pop()])]
+        operands = [*own_pulled, *for_body, *pulling, *tape.pop()]
+        pulling = [np.asarray(a) for a in run(pulled, operands, f"iteration {len(tape)}, backward,")]
     return pulling
 
 
@@ -451,6 +457,7 @@ while_transpose_p = Primitive(
     batch=_batch,
     partial=_partial,
     lower=_lower,
+    replay=_replay,
     samples=_samples,
     multiple_results=True,
 )

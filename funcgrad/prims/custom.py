@@ -16,11 +16,13 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import NotDifferentiableError
+from funcgrad.ir.effects import without_effects
 from funcgrad.ir.graph import Equation, Graph
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import call_type, interpret, jit_p, replay_call
-from funcgrad.prims.custom_captured import closed_over_moves, opened, opened_jvp, opened_vjp
+from funcgrad.prims.control_graphs import parts
+from funcgrad.prims.custom_captured import Underway, closed_over_moves, opened, opened_jvp, opened_vjp
 from funcgrad.records import entity
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -66,20 +68,39 @@ class CustomJvp:
             return _over_batch(self.function, primals, axes, size)
 
         def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-            count, zeros = len(primals), _Zeros()
+            def run(both: Flat, values: Sequence[Any], moving: Sequence[int]) -> list[Any]:
+                return _over_batch(both, values, (*axes, *(axes[k] for k in moving)), size)
 
-            def both(*values: Any) -> list[Any]:
-                given = values[:count]
-                outs, out_tangents = self.rule(given, _with_zeros(tangents, values[count:], given))
-                return [*outs, *zeros.without(out_tangents)]
+            return self._pushed(run, primals, tangents)
 
-            moving = [k for k, t in enumerate(tangents) if t.__class__ is not Zero]
-            values = [*primals, *(tangents[k] for k in moving)]
-            found = _over_batch(both, values, (*axes, *(axes[k] for k in moving)), size)
-            outs = found[: zeros.count]
-            return outs, zeros.put_back(found[zeros.count :], outs)
+        return CustomJvp(function, rule, self.name, self.symbolic, self.written)
 
-        return CustomJvp(function, rule, self.name, self.symbolic)
+    def threaded(self, stepped: Flat, count: int) -> CustomJvp:
+        """The call of (state, primals) that gives (state, outs), as `stepped` does, with the same rule for the outs."""
+
+        def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+            state = stepped(*primals)[:count]
+            outs, moved = self._pushed(lambda f, xs, _: _quietly(f, xs), primals[count:], tangents[count:])
+            return [*state, *outs], [*(Zero(type_of(s).tangent()) for s in state), *moved]
+
+        return CustomJvp(stepped, rule, self.name, self.symbolic, (stepped,))
+
+    def _pushed(
+        self, run: Callable[..., list[Any]], primals: Sequence[Any], tangents: Sequence[Any]
+    ) -> tuple[Any, Any]:
+        """The rule, by way of `run(function, values, moving)`, which calls a function of the primals and of those
+        tangents that are no Zero: those of `moving`."""
+        count, zeros = len(primals), _Zeros()
+
+        def both(*values: Any) -> list[Any]:
+            given = values[:count]
+            outs, out_tangents = self.rule(given, _with_zeros(tangents, values[count:], given))
+            return [*outs, *zeros.without(out_tangents)]
+
+        moving = [k for k, t in enumerate(tangents) if t.__class__ is not Zero]
+        found = run(both, [*primals, *(tangents[k] for k in moving)], moving)
+        outs = found[: zeros.count]
+        return outs, zeros.put_back(found[zeros.count :], outs)
 
 
 class _Zeros:
@@ -189,6 +210,28 @@ class CustomVjp:
 
         return CustomVjp(function, forward, backward, self.name, self.symbolic, self.separate)
 
+    def threaded(self, stepped: Flat, count: int) -> CustomVjp:
+        """The call of (state, primals) that gives (state, outs), as `stepped` does, with the same rule for the outs."""
+        types: list[ArrayType] = []
+
+        def forward(primals: Sequence[Any], moving: Sequence[bool]) -> tuple[Any, Any]:
+            def both(*values: Any) -> list[Any]:
+                outs, residuals = self.forward(values, moving[count:])
+                sizes[:] = [len(outs)]
+                return [*outs, *residuals]
+
+            sizes: list[int] = []
+            state = stepped(*primals)[:count]
+            types[:] = map(type_of, state)
+            found = _quietly(both, primals[count:])
+            return [*state, *found[: sizes[0]]], found[sizes[0] :]
+
+        def backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+            still = [Zero(t.tangent()) for t in types]
+            return [*still, *self.backward(residuals, cotangents[count:])]
+
+        return CustomVjp(stepped, forward, backward, self.name, self.symbolic, self.separate, (stepped,))
+
 
 def _over_batch(
     function: Flat, operands: Sequence[Any], axes: Sequence[int | None], size: AxisSize
@@ -196,6 +239,29 @@ def _over_batch(
     """Run `function` over a batch with every output's batch axis in front."""
     outs = batch(function, operands, axes, size)
     return [move_batch_axis(o, a, 0, size) for o, a in outs]
+
+
+def _quietly(function: Flat, operands: Sequence[Any]) -> list[Any]:
+    """What `function` gives, without its prints and checks."""
+    closed = trace_to_graph(function, list(map(type_of, operands)), "quiet")
+    return evaluate_graph(without_effects(closed.graph), [*closed.constants, *operands])
+
+
+def _thread(
+    step: Callable[[Graph], Graph],
+    state: Sequence[Any],
+    *operands: Any,
+    graph: Graph,
+    call: Any,
+    closed_over: int,
+):
+    inner, held = step(graph), operands[:closed_over]
+
+    def stepped(*values: Any) -> list[Any]:
+        before, own = parts(values, len(state))
+        return evaluate_graph(inner, [*before, *held, *own])
+
+    return parts(call.threaded(stepped, len(state)).stage([*state, *operands[closed_over:]]), len(state))
 
 
 # The staged forms.
@@ -224,11 +290,15 @@ def _through(graph: Graph, operands: Sequence[Any], cotangents: Sequence[Any]) -
     return [next(pulled) if x.__class__ is Linear else None for x in operands]
 
 
+_transposing = Underway()
+"""The functions that are being transposed by their rules."""
+
+
 def _transpose_jvp(
     cotangents: Sequence[Any], *operands: Any, graph: Graph, call: CustomJvp, closed_over: int
 ):
-    """By the rule, whose tangent is what the function, linear here, does itself."""
-    if any(x.__class__ is Linear for x in operands[:closed_over]):
+    """By the rule, whose tangent is what the function, linear here, does itself; inside that rule by the function."""
+    if call in _transposing or any(x.__class__ is Linear for x in operands[:closed_over]):
         return _through(graph, operands, cotangents)
     own = operands[closed_over:]
     types = [x.type for x in own if x.__class__ is Linear]
@@ -239,23 +309,10 @@ def _transpose_jvp(
         full = [next(given) if x.__class__ is Linear else Zero(type_of(x).tangent()) for x in own]
         return list(map(ops.materialize, call.differentiate(primals, full)[1]))
 
-    closed = trace_to_graph(moved, types, call.name)
-    if _calls_itself(closed.graph, len(closed.constants), call):
-        return _through(graph, operands, cotangents)
-    pulled = iter(pull_back(closed.graph, [*closed.constants, *map(Linear, types)], cotangents))
+    with _transposing.doing(call):
+        closed = trace_to_graph(moved, types, call.name)
+        pulled = iter(pull_back(closed.graph, [*closed.constants, *map(Linear, types)], cotangents))
     return [None] * closed_over + [next(pulled) if x.__class__ is Linear else None for x in own]
-
-
-def _calls_itself(graph: Graph, constants: int, call: CustomJvp) -> bool:
-    """Whether a rule, traced for its tangents, applies its own function to them: it says nothing of it then."""
-    moving: set[Any] = set(graph.inputs[constants:])
-    for e in graph.equations:
-        if not moving.isdisjoint(e.inputs):
-            other = e.params.get("call")
-            if isinstance(other, CustomJvp) and other.written and other.written == call.written:
-                return True
-            moving.update(e.outputs)
-    return False
 
 
 def _transpose_vjp(
@@ -287,6 +344,9 @@ class _WithoutRule:
 
     def batched(self, size: AxisSize, axes: tuple[int | None, ...]) -> _WithoutRule:
         return self
+
+    def threaded(self, stepped: Flat, count: int) -> CustomJvp:
+        return CustomJvp(stepped, self.differentiate, self.name, True)
 
 
 def _batch(primitive: Callable[[], Primitive]):
@@ -353,6 +413,7 @@ custom_jvp_p = Primitive(
     lower=None,
     expand=_expand,
     replay=replay_call,
+    thread=_thread,
     samples=_samples(_sample_jvp),
     multiple_results=True,
 )
@@ -367,6 +428,7 @@ custom_vjp_p = Primitive(
     lower=None,
     expand=_expand,
     replay=replay_call,
+    thread=_thread,
     samples=_samples(_sample_vjp),
     multiple_results=True,
 )

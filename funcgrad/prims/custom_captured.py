@@ -7,8 +7,10 @@ another batch. Owns no primitive; `custom.py` asks it when a call is staged.
 from __future__ import annotations
 
 import functools
+import threading
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from funcgrad import dtypes
@@ -58,7 +60,25 @@ def _inside(one: Any) -> Iterable[Any]:
     return list(held.values()) if isinstance(held, dict) else ()
 
 
-_underway: list[tuple[Any, ...]] = []
+class Underway(threading.local):
+    """The rules that this thread is in the middle of, for functions that their own rules call."""
+
+    def __init__(self) -> None:
+        self._rules: list[Any] = []
+
+    def __contains__(self, call: Any) -> bool:
+        return any(r == call.written for r in self._rules)
+
+    @contextmanager
+    def doing(self, call: Any) -> Iterator[None]:
+        self._rules.append(call.written)
+        try:
+            yield
+        finally:
+            self._rules.pop()
+
+
+_opening = Underway()
 """The rules that are being made into graphs."""
 
 
@@ -67,13 +87,10 @@ def opened(
 ) -> tuple[Any, Sequence[Any]]:
     """What `make` gives for a call whose rule closes over traced values; any other as it is. So is the call of a
     function inside its own rule, for which only a second derivative would ask."""
-    if call.written in _underway or not captures(call.written):
+    if call in _opening or not captures(call.written):
         return call, operands
-    _underway.append(call.written)
-    try:
+    with _opening.doing(call):
         return make(call, operands)
-    finally:
-        _underway.pop()
 
 
 def _refuse(name: str, tangents: Sequence[Any]) -> None:
@@ -119,7 +136,7 @@ def opened_jvp(call: Any, operands: Sequence[Any]) -> tuple[Any, list[Any]]:
         outs = found[:count]
         return outs, [next(rest) if n else Zero(type_of(o).tangent()) for n, o in zip(nonzero, outs)]
 
-    whole = replaced(call, function=function, rule=rule, symbolic=True, written=())
+    whole = replaced(call, function=function, rule=rule, symbolic=True)
     return whole, [*plain.constants, *pushed.constants, *operands]
 
 
@@ -165,5 +182,5 @@ def opened_vjp(call: Any, operands: Sequence[Any]) -> tuple[Any, list[Any]]:
         pulled = [next(found) if z is None else z for z in zeros]
         return [*(Zero(t.tangent()) for t in types_before), *pulled]
 
-    whole = replaced(call, function=function, forward=forward, backward=backward, symbolic=True, written=())
+    whole = replaced(call, function=function, forward=forward, backward=backward, symbolic=True)
     return whole, [*(c for values in constants for c in values), *operands]

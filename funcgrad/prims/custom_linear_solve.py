@@ -7,7 +7,7 @@ solver's own steps are never differentiated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from funcgrad import dtypes
@@ -16,6 +16,7 @@ from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import AxisSize, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import call_type, interpret
+from funcgrad.prims.control_graphs import reordered, with_inputs
 from funcgrad.prims.decompositions import draw_well, matmul, transposed
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
@@ -116,6 +117,23 @@ def joined_graphs(graphs: dict[str, tuple[Graph, Sequence[Any]] | None]) -> dict
     return result
 
 
+def _replay(run: Callable[..., list[Any]], *arrays: Any, solve: Graph, **params: Any) -> list[Any]:
+    return run(solve, arrays, "the solver")
+
+
+def _thread(
+    step: Callable[[Graph], Graph], state: Sequence[Any], *operands: Any, size: int, **graphs: Any
+) -> tuple[list[Any], list[Any]]:
+    """The solver takes the state as constants, and gives it as results that are no part of the solution."""
+    count, found = len(state), len(graphs["solve"].outputs)
+    solve = step(graphs["solve"])
+    types = solve.in_types[:count]
+    new = {k: None if g is None else with_inputs(g, types, len(g.inputs), ()) for k, g in graphs.items()}
+    new["solve"] = reordered(solve, range(len(solve.inputs)), [*range(count, count + found), *range(count)])
+    outs = bind(custom_linear_solve_p, *state, *operands, size=size, **new)
+    return outs[found:], outs[:found]
+
+
 def _samples() -> Iterable[Sample]:
     types = [array_type((3, 3), dtypes.float64), array_type((3, 1), dtypes.float64)]
     functions = {
@@ -138,6 +156,8 @@ custom_linear_solve_p = Primitive(
     batch=_batch,
     lower=None,
     expand=_expand,
+    replay=_replay,
+    thread=_thread,
     samples=_samples,
     multiple_results=True,
 )

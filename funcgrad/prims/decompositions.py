@@ -137,8 +137,11 @@ NumPy does a batch in one."""
 
 
 def each(function: Callable[..., Any], *operands: np.ndarray) -> list[np.ndarray]:
-    """`function` on each matrix of a batch; its results stacked. At least one matrix."""
+    """`function` on each matrix of a batch; its results stacked."""
     lead = operands[0].shape[:-2]
+    if 0 in lead:  # some matrix tells the shapes
+        parts = function(*[np.eye(*x.shape[-2:], dtype=x.dtype) for x in operands])
+        return [np.empty((*lead, *part.shape), part.dtype) for part in parts]
     results = [function(*(x[index] for x in operands)) for index in itertools.product(*map(range, lead))]
     return [np.stack(part).reshape((*lead, *part[0].shape)) for part in zip(*results)]
 

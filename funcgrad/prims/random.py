@@ -9,6 +9,7 @@ Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,10 +38,33 @@ def _type_rule(*types: ArrayType, width: int) -> ArrayType:
     return array_type(_same(*types).shape, dtypes.uint32 if width == 32 else dtypes.uint64)
 
 
+FEW = 4
+"""Elements up to which Python's integers are faster than NumPy's calls."""
+
+
+def _mixed(key0: int, key1: int, x0: int, x1: int) -> tuple[int, int]:
+    """The cipher of one counter, in Python's integers."""
+    word = 0xFFFFFFFF
+    keys = (key0, key1, key0 ^ key1 ^ PARITY)
+    x0, x1 = x0 + key0 & word, x1 + key1 & word
+    for group in range(GROUPS):
+        for bits in ROTATIONS[group % 2]:
+            x0 = x0 + x1 & word
+            x1 = (x1 << bits & word | x1 >> 32 - bits) ^ x0
+        x0 = x0 + keys[(group + 1) % 3] & word
+        x1 = x1 + keys[(group + 2) % 3] + group + 1 & word
+    return x0, x1
+
+
 def cipher(xp: Any, key0: Any, key1: Any, counter0: Any, counter1: Any, *, width: int) -> Any:
+    shape = np.broadcast_shapes(*[x.shape for x in (key0, key1, counter0, counter1)])
+    if math.prod(shape) <= FEW and xp is np:
+        columns = [np.broadcast_to(x, shape).ravel().tolist() for x in (key0, key1, counter0, counter1)]
+        pairs = [_mixed(*words) for words in zip(*columns)]
+        found = [x0 ^ x1 for x0, x1 in pairs] if width == 32 else [x0 << 32 | x1 for x0, x1 in pairs]
+        return np.array(found, np.uint32 if width == 32 else np.uint64).reshape(shape)
     keys = (key0, key1, key0 ^ key1 ^ np.uint32(PARITY))
     with np.errstate(over="ignore"):
-        shape = np.broadcast_shapes(*[x.shape for x in (key0, key1, counter0, counter1)])
         x0, x1 = (xp.empty(shape, np.uint32) for _ in range(2))
         xp.add(counter0, key0, out=x0)
         xp.add(counter1, key1, out=x1)
@@ -71,6 +95,7 @@ def _samples() -> Iterable[Sample]:
     for width in (32, 64):
         yield Sample((words(), words(), words(), words(5)), {"width": width})
         yield Sample((words(3, 2), words(3, 2), words(3, 2), words(3, 2)), {"width": width})
+        yield Sample((words(), words(), words(), words(2)), {"width": width})
 
 
 threefry2x32_p = Primitive(

@@ -1,4 +1,4 @@
-"""`array_kernel`: a function of arrays that a user has written for Numba, with declared results.
+"""`array_kernel`: a function of arrays that a user has written for Numba or in CUDA C, with declared results.
 
 It takes the operands and then arrays for the results, which it fills. Compiled programs call it natively, as they call
 their own kernels; a batch is one call for each example, shared among threads, unless it takes whole batches.
@@ -32,15 +32,17 @@ BATCH_METHODS = ("sequential", "expand_dims", "broadcast_all")
 
 @entity
 class UserArrayFunction:
-    """`function(*operands, *results)`; `vmap_method` says what it is called with for a batch."""
+    """`function(*operands, *results)` for Numba, or `cuda`, or both; `vmap_method` says what it is called with for a
+    batch."""
 
-    function: Callable[..., Any]
+    function: Callable[..., Any] | None
     vmap_method: str
     name: str
+    cuda: expr.CudaFunction | None = None
 
     @functools.cached_property
-    def code(self) -> expr.ArrayFunction:
-        return array_function(self.function)
+    def code(self) -> expr.ArrayFunction | None:
+        return None if self.function is None else array_function(self.function)
 
     @functools.cached_property
     def graphs(self) -> dict[Any, Graph]:
@@ -71,7 +73,7 @@ def _evaluate(xp: Any, *arrays: Any, **params: Any) -> list[Any]:
     try:
         return execute(graph, arrays)
     except KernelError as error:
-        if error.__cause__ is None:  # it has raised: Python says what
+        if error.__cause__ is None and call.function is not None:  # it has raised: Python says what
             _by_python(arrays, **params)
         raise
 
@@ -80,6 +82,7 @@ def _by_python(
     arrays: Sequence[Any], *, call: UserArrayFunction, results: tuple[ArrayType, ...], levels: Levels
 ) -> list[Any]:
     """The results by Python itself, whose exceptions say what is wrong."""
+    assert call.function is not None
     function = python_form(call.function)
     outs = [np.zeros(t.shape, t.dtype) for t in results]
     sizes = [size for size, _ in levels]
@@ -130,7 +133,7 @@ def _batch(
 def _lower(
     in_types: Any, out_types: Any, *, call: UserArrayFunction, results: tuple[ArrayType, ...], levels: Levels
 ) -> expr.UserCall:
-    return expr.UserCall(call.name, (), call.code, levels)
+    return expr.UserCall(call.name, (), call.code, call.cuda, levels)
 
 
 def _sample(x: Any, scale: Any, total: Any, scaled: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -12,11 +13,12 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import array_of
 from funcgrad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, boundary
+from funcgrad.jit import jit
 from funcgrad.lax.indexing import take_along
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.numpy.sorting import searchsorted
 from funcgrad.trace import ops
-from funcgrad.trace.core import as_array, type_of
+from funcgrad.trace.core import as_array, eager, type_of
 
 Shape = int | Sequence[int]
 
@@ -223,6 +225,24 @@ def _parameter(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
 # --------------------------------------------------------------------------------------- bits and numbers
 
 
+LARGE = 1 << 19
+"""Numbers from which on a draw outside of every transform is compiled: NumPy takes several milliseconds."""
+
+
+def _compiled_where_large(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """`draw(key, function, ...)`, of which one of the others is the shape, compiled for large shapes."""
+    compiled = jit(draw, static_argnums=(1, 2, 3))
+
+    @functools.wraps(draw)
+    def drawn(key: Any, function: str, *rest: Any) -> Any:
+        size = next(math.prod(x) for x in rest if x.__class__ is tuple)
+        large = size >= LARGE and eager() and not key_watchers
+        return (compiled if large else draw)(key, function, *rest)
+
+    return drawn
+
+
+@_compiled_where_large
 def _bits(key: Any, function: str, width: int, shape: tuple[int, ...]) -> Any:
     words = _cipher(key, function, *_counters(shape), 64 if width == 64 else 32)
     return words if width >= 32 else ops.convert(words, _UNSIGNED[width])
@@ -237,6 +257,7 @@ def bits(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
     return _bits(key, "bits", wanted.itemsize * 8, _shape_of(shape, "bits"))
 
 
+@_compiled_where_large
 def _unit(key: Any, function: str, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """Uniform on [0, 1): random bits as the mantissa of a number in [1, 2), less 1."""
     width, mantissa = dtype.itemsize * 8, int(dtypes.finfo(dtype).nmant)
@@ -276,6 +297,7 @@ def uniform(key: Any, shape: Shape = (), dtype: Any = None, minval: Any = 0.0, m
     return _uniform(key, "uniform", sizes, dtype, minval, maxval)
 
 
+@_compiled_where_large
 def _normal(key: Any, function: str, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     low = np.nextafter(dtype.type(-1), dtype.type(0)).astype(dtype)
     u = _uniform(key, function, shape, dtype, low, dtype.type(1))

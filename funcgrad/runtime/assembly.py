@@ -52,6 +52,7 @@ class Assembly:
         self._cores = cores
         self._calls: list[tuple[Any, ...]] = []
         self._user_calls: list[str] = []
+        self._missing: list[str] = []
         self._exits: list[int] = []
         self._numbers: dict[str, int] = {}
         arena = placement.arena_slot
@@ -76,6 +77,7 @@ class Assembly:
             symbols=tuple(assembled.symbols),
             calls=tuple(self._calls),
             user_calls=tuple(self._user_calls),
+            missing=tuple(self._missing),
             frame_size=assembled.frame_size,
             arena_slot=placement.arena_slot,
             arena_size=placement.plan.size,
@@ -171,6 +173,9 @@ class Assembly:
     def _append_user_call(
         self, assembled: program.Program, step: UserStep, pointers: list[tuple[int, int]]
     ) -> None:
+        if step.definition.function is None:
+            self._missing.append(step.definition.name)
+            return
         text, integers, scalars = emit_user_call(step)
         self.sources.append(text)
         extent = math.prod(size for size, _ in step.definition.levels)

@@ -25,7 +25,7 @@ from funcgrad.lower import memory
 from funcgrad.passes import pipeline
 from funcgrad.runtime import buffers, cache, donation, plan
 from funcgrad.runtime.device import driver
-from funcgrad.runtime.library import LibraryCall, user_call_failed
+from funcgrad.runtime.library import LibraryCall, only_on_gpu, user_call_failed
 from funcgrad.runtime.plan import LONG_PROGRAM_NS, Plan
 
 if TYPE_CHECKING:
@@ -59,7 +59,11 @@ class Executable:
         self._make = buffers.empty if large else np.empty
         self._out_types = self.graph.out_types
         self._simple = bool(
-            self._words and not self._calls and not self._plan.donated and self._each_its_own()
+            self._words
+            and not self._calls
+            and not self._plan.missing
+            and not self._plan.donated
+            and self._each_its_own()
         )
         single = self._simple and len(self._shapes) == 1
         self._only = (self._shapes[0], self._dtypes[0], self._out_types[0]) if single else None
@@ -129,6 +133,8 @@ class Executable:
         if self._simple:
             self._go([*arrays, *results])
             return list(map(Array, results, self._out_types))
+        if self._plan.missing:
+            raise only_on_gpu(self._plan.missing[0])
         if self._plan.donated:
             self._take_over(operands, arrays, results)
         if self._words:

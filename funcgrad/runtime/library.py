@@ -81,6 +81,15 @@ def user_call_failed(names: Sequence[str]) -> KernelError:
     )
 
 
+def only_on_gpu(name: str) -> KernelError:
+    """The error where a kernel of the user's that has no form for the CPU is to run."""
+    return KernelError(
+        f"the kernel {name} is written in CUDA C only, and this program runs on the CPU",
+        hint="give it a form for Numba too: decorate a Python function of the same name with fg.kernel(cuda=...); "
+        "jit(f).lower(...) prints the CUDA C without running it",
+    )
+
+
 def _array_at(slot: int, type: ArrayType) -> np.ndarray:
     """The array whose address stands in an argument slot."""
     address = ctypes.c_int64.from_address(slot).value

@@ -12,6 +12,7 @@ from funcgrad.ir.text import format_graph, var_names
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.gpu import emit as cuda
+from funcgrad.lower.gpu import user_call as cuda_user_call
 from funcgrad.lower.lowered import (
     CopyStep,
     ExternStep,
@@ -93,14 +94,13 @@ class Lowered:
 
     @property
     def cuda_sources(self) -> list[str]:
-        """The CUDA C of each kernel; a comment that says why where it has none."""
-        sources = []
-        for kernel in self.kernels:
-            try:
-                sources.append(cuda.emit(kernel))
-            except cuda.NotPrintable as error:
-                sources.append(f"// not printed: {error.what}\n")
-        return sources
+        """The CUDA C of each kernel, and then of each kernel of the user's; a comment that says why where it has
+        none."""
+        users = dict.fromkeys(map(_cuda_of_user, self._user_steps()))
+        return [*(_printed(cuda.emit, kernel) for kernel in self.kernels), *users]
+
+    def _user_steps(self) -> list[UserStep]:
+        return [s for s in walk_steps(self.executable.placement.steps) if isinstance(s, UserStep)]
 
     def as_text(self) -> str:
         """The text of all stages."""
@@ -114,9 +114,12 @@ class Lowered:
         for number, kernel in enumerate(self.kernels):
             parts.append((f"kernel {number}: loops", str(kernel).rstrip()))
             parts.append((f"kernel {number}: Numba", emit(kernel).rstrip()))
-        steps = walk_steps(self.executable.placement.steps)
-        written = {emit_user_call(s)[0]: s.label for s in steps if isinstance(s, UserStep)}
-        parts += [(f"the user's kernel {name}: Numba", text.rstrip()) for text, name in written.items()]
+        for step in self._user_steps():
+            if step.definition.function is not None:
+                parts.append((f"the user's kernel {step.label}: Numba", emit_user_call(step)[0].rstrip()))
+            if step.definition.cuda is not None:
+                parts.append((f"the user's kernel {step.label}: CUDA C", _cuda_of_user(step).rstrip()))
+        parts = list(dict.fromkeys(parts))
         return "\n\n".join(f"== {title}\n{text}" for title, text in parts)
 
     __str__ = as_text
@@ -202,6 +205,17 @@ class Lowered:
             else:
                 assert isinstance(result, Buffer)
         return lines
+
+
+def _printed(emit: Callable[[Any], str], what: Any) -> str:
+    try:
+        return emit(what)
+    except cuda.NotPrintable as error:
+        return f"// not printed: {error.what}\n"
+
+
+def _cuda_of_user(step: UserStep) -> str:
+    return _printed(cuda_user_call.emit_user_call, step)
 
 
 def _library_bytes(step: ExternStep) -> int:

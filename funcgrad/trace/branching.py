@@ -86,8 +86,11 @@ def too_many_ways(decisions: Sequence[Decision], source: SourceLine | None) -> C
     )
     (often, count), *_ = asked.most_common(1)
     around = loop_around(often) if count > 1 else ""
-    fix = "use funcgrad.numpy.where or funcgrad.lax.cond for such a condition"
-    fix = f"{around}; or {fix}" if around else f"{fix}, or a loop of funcgrad.lax around it"
+    fix = (
+        "put such a condition, with what it decides, into a function of its own under @funcgrad.jit, where its two "
+        "outcomes are traced once; or use funcgrad.numpy.where or funcgrad.lax.cond for it"
+    )
+    fix = f"{around}; or {fix}" if around else fix
     return ConcretizationError(
         f"the Python conditions on traced values give more than {limit} ways through the function, and each would "
         f"be traced (the setting python_branches is {limit}):{lines}",

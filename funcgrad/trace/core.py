@@ -29,8 +29,15 @@ from funcgrad.array import (
     no_single_truth,
 )
 from funcgrad.config import config
-from funcgrad.errors import ConcretizationError, DTypeError, FuncgradError, Held, LeakedTracerError
-from funcgrad.ir.primitive import Primitive
+from funcgrad.errors import (
+    ConcretizationError,
+    DTypeError,
+    FuncgradError,
+    Held,
+    LeakedTracerError,
+    NotDifferentiableError,
+)
+from funcgrad.ir.primitive import LINEAR_RULES, Linear, Primitive
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.source import SourceLine, user_line
 from funcgrad.trace.advice import instead_of_loop
@@ -298,6 +305,12 @@ def type_of(value: Any) -> ArrayType:
     number = scalar_kind(value)
     if number is not None:
         return array_type((), dtypes.of_python_scalar(number), number is not bool)
+    if kind is Linear:
+        raise NotDifferentiableError(
+            "an operation combines values in which reverse mode takes the function to be linear, so that it is not",
+            where=state.source,
+            hint=LINEAR_RULES,
+        )
     raise DTypeError(
         f"{value!r:.200} of type {kind.__name__} is not an array or a number", hint=operand_hint(value)
     )

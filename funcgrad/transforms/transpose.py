@@ -12,7 +12,7 @@ from typing import Any
 
 from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.graph import ClosedGraph, Equation, Graph, Var
-from funcgrad.ir.primitive import Linear, Zero
+from funcgrad.ir.primitive import LINEAR_RULES, Linear, Zero
 from funcgrad.trace.core import bind, state
 from funcgrad.trace.graph_trace import Derived, derive, literal_value, remembered
 from funcgrad.trace.ops import add_cotangents
@@ -82,7 +82,7 @@ def _pull_equation(
         raise NotDifferentiableError(
             f"{primitive.name} has no transpose rule, so reverse mode cannot pass through it",
             where=equation.source,
-            hint="use forward mode (jvp, jacfwd) here, or give the function a custom_vjp rule",
+            hint=LINEAR_RULES,
         )
     given = [Linear(a.type) if a in linear else read(a) for a in equation.inputs]
     if primitive.multiple_results:

@@ -11,9 +11,11 @@ from .vmath_trig import reducible_tan
 _ERF_NARROW = [0.12837916584835094603, -0.37612626666720331023, 0.11283594715160217732,
                -0.026854212010626412443, 0.0051890874234339739861, -0.00080168642871658695293,
                0.000078758750626854883411]  # fmt: skip
-_LOG_ERFC = [0.00032013804967769883665, -1.1302334348419940295, -0.6318260515591630143,
-             -0.1100800829488202466, 0.026421136005663896682, -0.0047595962932662646444,
-             0.00059680562566077970634, -0.000046058042689189779247, 1.6371514145936435649e-6]  # fmt: skip
+# The square root of erfc(x) in x - 1.5, for x from 1 to 3.95, fitted so that the error of its square is even (1.2e-8).
+_ROOT_ERFC = [0.184105573418, -0.32299453001, 0.201159715696, -0.0239185906323, -0.0307055554435,
+              0.0126448174887, 0.00153356859802, -0.00204472113711, 0.000371648543188,
+              3.28500672345e-05, -1.19914640217e-05]  # fmt: skip
+_ERF_ONE = 3.95
 _ERF = {
     F32: [0.12837916706154343, -0.3761263846802871, 0.11283782495236845, -0.026865430727670243,
           0.005221031807858023, -0.0008484080405535107, 0.00011265959025606609,
@@ -89,13 +91,13 @@ def erf(x: Lane) -> Lane:
     if x.type == F32:
         z = x * x
         near = x.fma(z.polynomial(_ERF_NARROW), x)
-        bounded = (size > 4.0).where(4.0, size)
-        far = 1.0 - exp(bounded.polynomial(_LOG_ERFC))
+        bounded = (size > _ERF_ONE).where(_ERF_ONE, size)
+        root = (bounded - 1.5).polynomial(_ROOT_ERFC)
+        far = (-root).fma(root, 1.0)
     else:
         near = _erf_near(F64, x)
-        far = 1.0 - _erfc_far(F64, size)
-    value = (size <= 1.0).where(near, x.is_nan().where(x, far))
-    return value.copysign(x)
+        far = x.is_nan().where(x, 1.0 - _erfc_far(F64, size))
+    return (size <= 1.0).where(near, far).copysign(x)
 
 
 def erfc(kind: object, x: Lane) -> Lane:

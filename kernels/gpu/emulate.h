@@ -61,7 +61,7 @@ static void release(State where, size_t first, size_t last) {
         if (fibres[k].state == where) fibres[k].state = READY;
 }
 
-static void run_block(unsigned block, unsigned threads, std::mt19937& random) {
+static void run_block(Dim block, unsigned threads, std::mt19937& random) {
     for (Fibre& f : fibres) {
         f.state = READY;
         getcontext(&f.context);
@@ -80,12 +80,12 @@ static void run_block(unsigned block, unsigned threads, std::mt19937& random) {
         }
         if (done) return;
         if (next == threads) {
-            std::fprintf(stderr, "block %u: its threads wait at different barriers\n", block);
+            std::fprintf(stderr, "block %u, %u: its threads wait at different barriers\n", block.x, block.y);
             std::abort();
         }
         if (random() % 64 == 0) fibres[next].rank = random();
         threadIdx.x = next;
-        blockIdx.x = block;
+        blockIdx = block;
         swapcontext(&scheduler, &fibres[next].context);
         const size_t warp = next / 32 * 32;
         release(AT_WARP, warp, warp + 32 < threads ? warp + 32 : threads);
@@ -93,17 +93,17 @@ static void run_block(unsigned block, unsigned threads, std::mt19937& random) {
     }
 }
 
-static void launch(unsigned blocks, unsigned threads, unsigned seed, std::function<void()> kernel) {
+static void launch(Dim grid, unsigned threads, unsigned seed, std::function<void()> kernel) {
     std::mt19937 random(seed);
     body = kernel;
     blockDim = Dim{threads, 1, 1};
-    gridDim = Dim{blocks, 1, 1};
+    gridDim = grid;
     fibres.resize(threads);
     for (Fibre& f : fibres) f.stack.resize(STACK);
-    std::vector<unsigned> order(blocks);
-    for (unsigned k = 0; k < blocks; ++k) order[k] = k;
+    std::vector<unsigned> order(grid.x * grid.y);
+    for (unsigned k = 0; k < order.size(); ++k) order[k] = k;
     std::shuffle(order.begin(), order.end(), random);
-    for (unsigned block : order) run_block(block, threads, random);
+    for (unsigned k : order) run_block(Dim{k % grid.x, k / grid.x, 0}, threads, random);
 }
 
 template <class T> static T shuffle(T value, unsigned from) {

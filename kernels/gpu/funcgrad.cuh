@@ -38,6 +38,29 @@ __device__ inline int64 greater(int64 a, int64 b) { return a > b ? a : b; }
 __device__ inline int64 floor_div(int64 a, int64 b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
 __device__ inline int64 floor_mod(int64 a, int64 b) { return a - floor_div(a, b) * b; }
 
+// ------------------------------------------------------------------------------ what functions of users use
+// An array with its elements in the order of C: x.shape[0], x.size(), x(i, j), and x[k] for the k-th element.
+template <class T, int N> struct Array {
+    T* data;
+    int64 shape[N];
+    __device__ int64 size() const {
+        int64 n = 1;
+        for (int k = 0; k < N; ++k) n *= shape[k];
+        return n;
+    }
+    __device__ T& operator[](int64 k) const { return data[k]; }
+    template <class... I> __device__ T& operator()(I... at) const {
+        static_assert(sizeof...(I) == N, "an index for each axis");
+        const int64 index[] = {(int64)at...};
+        int64 k = 0;
+        for (int axis = 0; axis < N; ++axis) k = k * shape[axis] + index[axis];
+        return data[k];
+    }
+};
+// The number of this thread among those that share an example, and how many they are.
+__device__ inline int64 thread() { return (int64)blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ inline int64 threads() { return (int64)gridDim.x * blockDim.x; }
+
 // -------------------------------------------------------------------------------------- integer arithmetic
 template <class T> __device__ inline T add(T a, T b) { return (T)((uint64)a + (uint64)b); }
 template <class T> __device__ inline T sub(T a, T b) { return (T)((uint64)a - (uint64)b); }

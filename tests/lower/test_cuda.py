@@ -59,6 +59,11 @@ def reduced(kind, axes):
     return lambda x: ops.apply(f"reduce_{kind}", x, axes=axes)
 
 
+def collatz(n):
+    step = lambda s: (ops.select(ops.eq(ops.rem(s[0], 2), 0), ops.div(s[0], 2), 3 * s[0] + 1), s[1] + 1)  # noqa: E731
+    return funcgrad.lax.while_loop(lambda s: s[0] > 1, step, (n, np.int32(0)))[1]
+
+
 GOLDEN_CASES = {
     "multiply_add": (P.multiply_add, (x, w)),
     "softmax": (P.softmax, (x,)),
@@ -85,6 +90,7 @@ CASES = {
     "f16_softmax": (f16(P.softmax), (x,)),
     "bf16_sum": (bf16(sum_of((0,))), (x,)),
     "black_scholes": (P.black_scholes, tuple(np.abs(P.draw(100, seed=k)) + np.float32(0.1) for k in range(5))),
+    "while_of_each_lane": (api.vmap(collatz), (np.arange(1, 301, dtype=np.int32),)),
     "transpose": (lambda x: ops.transpose(x, (1, 0)), (P.draw(130, 70),)),
     "concatenate": (lambda x, w: ops.concatenate([x, w], 1), (x, w)),
 }  # fmt: skip
@@ -106,7 +112,8 @@ def wrapper(name, kernel):
     return (
         f'extern "C" void run_{name}(unsigned blocks, unsigned threads, unsigned seed, long long extent, '
         "void** buffers, long long* integers, void** scalars) {\n"
-        f"    emulate::launch(blocks, threads, seed, [=] {{ {name}({', '.join(['0', 'extent', *args])}); }});\n}}\n"
+        "    emulate::launch(Dim{blocks, 1, 1}, threads, seed, "
+        f"[=] {{ {name}({', '.join(['0', 'extent', *args])}); }});\n}}\n"
     )
 
 

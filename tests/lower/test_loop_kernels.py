@@ -107,6 +107,56 @@ def test_each_example_runs_its_own_number_of_iterations():
     assert is_one_kernel(fg.vmap(collatz), numbers)
 
 
+def halving(limit, x):
+    """Runs as often as its own numbers say; some lanes not at all."""
+
+    def step(state):
+        i, x, odd = state
+        if i % 2 == 0:
+            return i + 1, x * 0.5, not odd
+        return i + 1, x - 0.1 / (x + 2), odd
+
+    return lax.while_loop(lambda s: (s[0] < limit) & (s[1] > 0.01), step, (0, x, False))
+
+
+@pytest.mark.parametrize("lanes", [1, 15, 16, 127, 128, 129, 400])
+@pytest.mark.parametrize("limits", ["even", "some long", "mixed", "none"])
+def test_while_loops_of_many_lanes_go_together(lanes, limits):
+    limit = np.full(lanes, {"even": 20, "none": 0}.get(limits, 3))
+    if limits == "some long":
+        limit[::50] = 300
+    if limits == "mixed":
+        limit = RNG.integers(0, 40, lanes)
+    x = RNG.uniform(-1, 1e6, lanes)
+    f = fg.vmap(halving)
+    found = fg.jit(f)(limit, x)
+    assert ("sequential round" in str(fg.jit(f).lower(limit, x))) == (lanes >= 16)
+    for lane in range(lanes):
+        one = halving(int(limit[lane]), float(x[lane]))
+        for a, b in zip(found, one):
+            np.testing.assert_allclose(a[lane], b, rtol=2e-5)
+    assert is_one_kernel(f, limit, x)
+
+
+def test_lanes_go_by_themselves_where_vectors_of_them_gain_nothing():
+    def gcd(a, b):
+        return lax.while_loop(lambda s: s[1] != 0, lambda s: (s[1], s[0] % s[1]), (a, b))[0]
+
+    def inner(n):
+        one = lambda s: lax.while_loop(lambda t: t < s, lambda t: t + 2, 0)  # noqa: E731
+        return lax.while_loop(lambda s: s < n, lambda s: s + one(s) % 2 + 1, 0)
+
+    def digits(n):
+        return lax.while_loop(lambda s: s[0] > 0, lambda s: (s[0] // 10, s[1] + s[0] % 10), (n, 0))[1]
+
+    a, b = RNG.integers(1, 1000, (2, 200))
+    assert fg.jit(fg.vmap(digits))(a).tolist() == [sum(map(int, str(n))) for n in a]
+    assert fg.jit(fg.vmap(gcd))(a, b).tolist() == np.gcd(a, b).tolist()
+    assert fg.jit(fg.vmap(inner))(a).tolist() == a.tolist()
+    for f, args in ((gcd, (a, b)), (inner, (a,)), (digits, (a,))):
+        assert "sequential round" not in str(fg.jit(fg.vmap(f)).lower(*args))
+
+
 def test_each_example_takes_its_own_branch():
     branches = [lambda x: x, lambda x: lax.fori_loop(0, 3, lambda i, y: y * x, x), jnp.sqrt]
     f = fg.vmap(lambda i, x: lax.switch(i, branches, x))

@@ -154,3 +154,22 @@ def test_dlpack_round_trip_keeps_the_values():
     x = fnp.arange(3.0)
     np.testing.assert_array_equal(np.from_dlpack(x), [0, 1, 2])
     assert not np.from_dlpack(x).flags.writeable
+
+
+def test_a_remainder_of_zero_has_the_sign_of_the_divisor():
+    x = np.array([0.0, -0.0, 0.0, -0.0, 4.0, -4.0, 0.0, -0.0])
+    y = np.array([1.0, 1.0, -1.0, -1.0, -2.0, 2.0, np.inf, -np.inf])
+    wanted = np.remainder(x, y)
+    for remainder in (fnp.remainder, fg.jit(fnp.remainder)):
+        have = np.asarray(remainder(x, y))
+        np.testing.assert_array_equal(have, wanted)
+        np.testing.assert_array_equal(np.signbit(have), np.signbit(wanted))
+    np.testing.assert_array_equal(fg.grad(lambda x: fnp.remainder(x, -2.0).sum())(x), np.ones(8))
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 1), (3, 0, 2, 2)])
+def test_factors_of_no_matrices(shape):
+    empty = fnp.zeros(shape)
+    for result in (fnp.linalg.slogdet(empty), fg.jit(fnp.linalg.slogdet)(empty)):
+        assert [x.shape for x in result] == [shape[:-2]] * 2
+    assert [x.shape for x in fg.lax.linalg.lu(empty)] == [shape, shape[:-1], shape[:-1]]

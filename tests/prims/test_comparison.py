@@ -93,3 +93,21 @@ def test_what_is_refused():
         ops.select(x, x, x)
     with pytest.raises(ShapeError, match="select_n takes operands of one shape"):
         ops.select(np.zeros(2, bool), x, x)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint16", "float16", "float32", "float64", "complex64", "complex128"]
+)
+def test_choices_among_many_elements_keep_every_bit(dtype):
+    rng = np.random.default_rng(0)
+    x, y = (
+        rng.integers(0, 256, (70, 80 * np.dtype(dtype).itemsize)).astype(np.uint8).view(dtype)
+        for _ in range(2)
+    )
+    if dtype == "bool":
+        x, y = rng.random(x.shape) < 0.5, rng.random(x.shape) < 0.5
+    which = rng.random((70, 80)) < 0.5
+    for on_true, on_false in ((x, y), (x, y[0, 0]), (x[0, 0], y), (x.T.copy().T, y[:, ::-1])):
+        have = np.asarray(ops.select(which, on_true, on_false))
+        wanted = np.where(which, on_true, on_false)
+        assert have.tobytes() == wanted.tobytes()

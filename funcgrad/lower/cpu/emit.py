@@ -149,7 +149,7 @@ def _outline(body: Sequence[Statement], indent: str) -> Iterator[str]:
 def _reassociates(body: Sequence[Statement]) -> bool:
     """Whether a sum or product is accumulated whose order is free."""
     for s in body:
-        if isinstance(s, Combine) and s.kind in ("add", "mul"):
+        if isinstance(s, Combine) and s.kind in ("add", "mul") and s.expr.dtype.kind not in "iub":
             return True
         if isinstance(s, (Loop, When)) and _reassociates(s.body):
             return True

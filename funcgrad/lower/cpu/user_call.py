@@ -68,6 +68,7 @@ class _Kernel:
 
     def source(self, step: UserStep) -> str:
         function = step.definition.function
+        assert function is not None
         quoted = lambda names: "(" + "".join(f'"{n}", ' for n in names) + ")"  # noqa: E731
         lines = [f'"""{step.definition.name}, written by the user"""', ""]
         lines += ["import numpy as np", "from numba import carray", ""]
@@ -92,7 +93,7 @@ class _Kernel:
 
 
 def emit_user_call(step: UserStep) -> tuple[str, list[int], list[Any]]:
-    """The kernel's source, its integers and its scalars."""
+    """The source of a kernel that has a form for the CPU, its integers and its scalars."""
     kernel = _Kernel(step)
     return kernel.source(step), kernel.sizes, kernel.values
 

@@ -135,7 +135,7 @@ def emit(kernel: Kernel, name: str = "kernel") -> str:
     arguments = ["int64 lo", "int64 hi"]
     arguments += [f"{'const ' * (b.role == 'in')}{_stored_type(b.dtype)}* {b.name}" for b in kernel.buffers]
     arguments += [f"int64 {n}" for n in kernel.integers]
-    arguments += [f"{_type(s.dtype)} {s.name}" for s in kernel.scalars]
+    arguments += [f"{c_type(s.dtype)} {s.name}" for s in kernel.scalars]
     printer = _Block(kernel) if by_block else _Thread()
     body = list(printer.statements(kernel.body, "    ", {}))
     if not _has_parallel(kernel.body):
@@ -329,7 +329,7 @@ class _Thread:
 
     def statement(self, s: Statement, indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:
         if isinstance(s, Let):
-            yield f"{indent}const {_type(s.expr.dtype)} {s.name} = {scalar(s.expr)};"
+            yield f"{indent}const {c_type(s.expr.dtype)} {s.name} = {scalar(s.expr)};"
         elif isinstance(s, LetInt):
             yield f"{indent}const int64 {s.name} = {integer(s.value)};"
         elif isinstance(s, Store):
@@ -340,7 +340,7 @@ class _Thread:
             yield f"{indent}{place} = {_binary(s.kind, old, scalar(s.expr), dtype)};"
         elif isinstance(s, Accumulator):
             acc[s.name] = s.start.dtype
-            yield f"{indent}{_type(s.start.dtype)} {s.name} = {scalar(s.start)};"
+            yield f"{indent}{c_type(s.start.dtype)} {s.name} = {scalar(s.start)};"
         elif isinstance(s, Combine):
             yield (
                 f"{indent}{s.accumulator} = "
@@ -349,7 +349,7 @@ class _Thread:
         elif isinstance(s, CombineArg):
             yield from self._combine_arg(s, indent, acc[s.best])
         elif isinstance(s, Choose):
-            yield f"{indent}{_type(s.dtype)} {s.name};"
+            yield f"{indent}{c_type(s.dtype)} {s.name};"
             yield f"{indent}if ({_bounds(s.bounds)}) {{"
             yield from self.statements(s.inside_body, indent + "    ", dict(acc))
             yield f"{indent}    {s.name} = {scalar(s.inside)};"
@@ -362,7 +362,7 @@ class _Thread:
             yield from self.statements(s.body, indent + "    ", dict(acc))
             yield f"{indent}}}"
         elif isinstance(s, Variable):
-            yield f"{indent}{_type(s.start.dtype)} {s.name} = {scalar(s.start)};"
+            yield f"{indent}{c_type(s.start.dtype)} {s.name} = {scalar(s.start)};"
         elif isinstance(s, Assign):
             yield f"{indent}{s.name} = {scalar(s.expr)};"
         elif isinstance(s, While):
@@ -385,7 +385,7 @@ class _Thread:
         better = f"{value} {'>' if s.kind == 'argmax' else '<'} {s.best}"
         if dtypes.is_float(dtype):
             better += f" || ({value} != {value} && {s.best} == {s.best})"
-        yield f"{indent}const {_type(dtype)} {value} = {scalar(s.expr)};"
+        yield f"{indent}const {c_type(dtype)} {value} = {scalar(s.expr)};"
         yield f"{indent}if ({better}) {{"
         yield f"{indent}    {s.best} = {value};"
         yield f"{indent}    {s.place} = {integer(s.position)};"
@@ -463,7 +463,7 @@ class _Block(_Thread):
         parts = {name: next(iter(kinds)) for name, kinds in _combined(s.body).items()}
         for name, kind in parts.items():
             start = scalar(identity(kind, acc[name]))
-            yield f"{indent}{_type(acc[name])} {name}_part = {start};"
+            yield f"{indent}{c_type(acc[name])} {name}_part = {start};"
         yield self._head(s, indent, "threadIdx.x", "blockDim.x")
         inner = {**acc, **{f"{name}_part": acc[name] for name in parts}}
         yield from self.own.statements(_into_parts(s.body, parts), indent + "    ", inner)
@@ -511,7 +511,7 @@ def _bounds(bounds: Sequence[tuple[Int, Int, Int]]) -> str:
 # ------------------------------------------------------------------------------------------- types, scalars
 
 
-def _type(dtype: np.dtype) -> str:
+def c_type(dtype: np.dtype) -> str:
     """The C type of a value of `dtype`; 16-bit floats are their bits."""
     if dtype.kind == "c":
         raise NotPrintable(f"complex numbers have no CUDA C yet ({dtypes.name(dtype)})")
@@ -525,7 +525,7 @@ def _type(dtype: np.dtype) -> str:
 
 
 def _stored_type(dtype: np.dtype) -> str:
-    return "uint8" if dtype.kind == "b" else _type(dtype)
+    return "uint8" if dtype.kind == "b" else c_type(dtype)
 
 
 def scalar(expr: Scalar) -> str:
@@ -543,7 +543,7 @@ def scalar(expr: Scalar) -> str:
 
 
 def literal(value: Any, dtype: np.dtype) -> str:
-    name = _type(dtype)
+    name = c_type(dtype)
     if dtype.kind == "b":
         return "true" if value else "false"
     if is_half(dtype):
@@ -565,8 +565,8 @@ def _apply(expr: Apply, args: list[str]) -> str:
     code, dtype, source = expr.code, expr.dtype, expr.args[0].dtype
     if isinstance(code, ScalarFunction):
         raise NotPrintable(f"a function of the user's, {code}, has no CUDA C yet")
-    name = _type(dtype)
-    _type(source)
+    name = c_type(dtype)
+    c_type(source)
     if code == "convert":
         return _cast(args[0], source, dtype)
     if code in _COMPARE:
@@ -586,7 +586,7 @@ def _binary(code: str, a: str, b: str, dtype: np.dtype) -> str:
     if dtype.kind == "b" and code in ("add", "max", "mul", "min"):
         return f"({a} {'||' if code in ('add', 'max') else '&&'} {b})"
     if code in _BITS:
-        return f"({_type(dtype)})({a} {_BITS[code]} {b})"
+        return f"({c_type(dtype)})({a} {_BITS[code]} {b})"
     if dtypes.is_float(dtype) and (code in _ARITHMETIC or code == "div"):
         return f"({a} {_ARITHMETIC.get(code, '/')} {b})"
     if code in _ARITHMETIC:
@@ -614,8 +614,8 @@ def _cast(text: str, source: np.dtype, target: np.dtype) -> str:
     if target.kind == "b":
         return f"({text} != 0)"
     if dtypes.is_float(source) and target.kind in "iu":
-        return f"fg::to_integer<{_type(target)}>({text})"
-    return f"({_type(target)}){text}"
+        return f"fg::to_integer<{c_type(target)}>({text})"
+    return f"({c_type(target)}){text}"
 
 
 # ------------------------------------------------------------------------------------------------ integers
