@@ -30,7 +30,7 @@ from funcgrad.tree import TreeDef
 
 if TYPE_CHECKING:  # a program that compiles nothing never loads the compiler
     from funcgrad.runtime.executable import Executable
-    from funcgrad.runtime.report import Lowered
+    from funcgrad.runtime.report import Lowered, MemoryAnalysis
 
 
 @record
@@ -131,6 +131,24 @@ class Compiled:
                 hint="leave static arguments out; call the function under jit itself for other types",
             )
         return self._traced.run_any(leaves) if state.trace is EAGER else self._traced.bind(leaves)
+
+    def stages(self) -> Lowered:
+        """What it was compiled from and to."""
+        from funcgrad.runtime.report import Lowered
+
+        return Lowered(self._traced.closed, self._traced.executable, self)
+
+    def as_text(self) -> str:
+        """The text of all stages."""
+        return self.stages().as_text()
+
+    def cost_analysis(self) -> dict[str, float]:
+        """Predicted "flops" of matrix products, and "bytes accessed"."""
+        return self.stages().cost_analysis()
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """Bytes of arguments, of results, and of what a call works in."""
+        return self.stages().memory_analysis()
 
 
 class Jitted:
@@ -314,10 +332,7 @@ class Jitted:
         its kernels and their source, its memory plan. Print it, or look at its parts."""
         traced, _ = self._traced(args, kwargs)
         _, _, dynamic, named = self._without_statics(args, kwargs)
-        compiled = Compiled(self._name, traced, tree.structure((dynamic, named)))
-        from funcgrad.runtime.report import Lowered
-
-        return Lowered(traced.closed, traced.executable, compiled)
+        return Compiled(self._name, traced, tree.structure((dynamic, named))).stages()
 
     @boundary
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:

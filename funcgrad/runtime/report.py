@@ -27,7 +27,19 @@ from funcgrad.lower.lowered import (
 )
 from funcgrad.lower.placement import Buffer, Operand
 from funcgrad.prims.control_choice import notes
+from funcgrad.records import record
 from funcgrad.runtime.executable import Executable
+
+
+@record
+class MemoryAnalysis:
+    """Bytes of a call, under the names of JAX's `memory_analysis`: arguments, results, what it works in, and of the
+    results what lies in the memory of arguments."""
+
+    argument_size_in_bytes: int
+    output_size_in_bytes: int
+    temp_size_in_bytes: int
+    alias_size_in_bytes: int
 
 
 class Lowered:
@@ -91,6 +103,20 @@ class Lowered:
         """What the largest library call works in, with its results before they are copied to their places."""
         steps = walk_steps(self.executable.placement.steps)
         return max((_library_bytes(s) for s in steps if isinstance(s, ExternStep)), default=0)
+
+    def cost_analysis(self) -> dict[str, float]:
+        """`flops` and `bytes`, under the names of JAX's `cost_analysis`."""
+        return {"flops": self.flops, "bytes accessed": float(self.bytes)}
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """How much memory a call takes for what."""
+        new, results = sum(t.nbytes for t in self._new_buffers()), self.executable.graph.out_types
+        return MemoryAnalysis(
+            argument_size_in_bytes=sum(t.nbytes for t in self.closed.in_types),
+            output_size_in_bytes=sum(t.nbytes for t in results),
+            temp_size_in_bytes=self.peak_bytes - new,
+            alias_size_in_bytes=max(sum(t.nbytes for t in results) - new, 0),
+        )
 
     @property
     def cuda_sources(self) -> list[str]:
