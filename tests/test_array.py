@@ -356,6 +356,12 @@ def test_traced_values_are_instances_of_array(kind):
     assert len(seen) >= 6 and all(seen)
 
 
+def test_core_says_what_is_traced():
+    seen = []
+    fg.jit(lambda x: seen.append(isinstance(x, fg.core.Tracer)) or x)(1.0)
+    assert seen == [True] and not isinstance(jnp.ones(2), fg.core.Tracer)
+
+
 @pytest.mark.parametrize(
     "other", [np.ones(3), np.float32(1), 1.0, None, [1], fg.ShapeDtypeStruct((3,), "float32")]
 )
