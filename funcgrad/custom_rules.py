@@ -217,7 +217,7 @@ class custom_jvp(_Custom):
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
                     f"the jvp rule of {self._name} has to return (output, tangent), got {named_type(result)}",
-                    hint="return a pair, what the function gives and its change along the tangents: return f(x), df * t",
+                    hint="return a pair, the output and its change along the tangents: return f(x), df * t",
                 )
             outs, out_tree = tree.flatten(result[0])
             _check_same_output(self._name, flat, out_tree, "jvp")
@@ -328,7 +328,7 @@ class custom_vjp(_Custom):
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
                     f"the forward rule of {self._name} has to return (output, residuals), got {named_type(result)}",
-                    hint="return a pair: return f(x), residuals, which are what the backward rule needs, or None",
+                    hint="return a pair: return f(x), residuals, the latter what the backward rule needs (None for nothing)",
                 )
             outs, trees["out"] = tree.flatten(result[0])
             _check_same_output(self._name, flat, trees["out"], "forward")
