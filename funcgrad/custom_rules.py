@@ -328,7 +328,7 @@ class custom_vjp(_Custom):
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
                     f"the forward rule of {self._name} has to return (output, residuals), got {named_type(result)}",
-                    hint="return a pair, residuals being what the backward rule needs (None for nothing): return f(x), residuals",
+                    hint="return a pair: return f(x), residuals for the backward rule (None for nothing)",
                 )
             outs, trees["out"] = tree.flatten(result[0])
             _check_same_output(self._name, flat, trees["out"], "forward")
