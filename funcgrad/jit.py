@@ -245,11 +245,11 @@ class Jitted:
                 try:
                     key = (in_tree, [x._type or x.type for x in leaves], config.generation)
                 except AttributeError:  # not all of them are Arrays
-                    return self._call(args, kwargs)
+                    key = None
                 last_key, traced = self._last
-                if key == last_key:  # sooner than hashing
+                if key is not None and key == last_key:  # sooner than hashing
                     return traced.run(leaves)
-                if not config.disable_jit:
+                if key is not None and not config.disable_jit:
                     traced, _ = self._traced(args, kwargs)
                     self._last = (key, traced)
                     return traced.run(leaves)

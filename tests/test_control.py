@@ -505,3 +505,18 @@ def test_a_condition_and_a_body_in_each_others_place_are_named():
     assert raised.value.hint.startswith("the condition comes first: while_loop(cond_fun, body_fun, init_val)")
     with pytest.raises(ArgumentError, match=r"return a pair \(carry, y\), and returned an array"):
         lax.scan(lambda c, x: c + x, 0.0, jnp.arange(3.0))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda: fg.lax.switch(1, [lambda: 1.0, lambda: 2.0]),
+        lambda: fg.lax.cond(True, lambda: 1.0, lambda: 2.0),
+        lambda: fg.checkpoint(lambda x: 1.0)(2.0),
+        lambda: fg.lax.cond(False, lambda x: True, lambda x: False, 1.0),
+    ],
+)
+def test_numbers_that_a_branch_gives_are_arrays_of_their_type(f):
+    out = f()
+    assert np.asarray(out).dtype == out.dtype
+    np.testing.assert_array_equal(out, fg.jit(f)())
