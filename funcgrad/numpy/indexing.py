@@ -161,7 +161,8 @@ class _Mask:
 
     def check(self, t: Any, axis: int) -> None:
         covered = t.shape[axis : axis + len(self.shape)]
-        if covered != self.shape:
+        # NumPy takes a mask of length 0 for an axis of any length: it selects nothing
+        if len(covered) != len(self.shape) or any(m not in (0, n) for m, n in zip(self.shape, covered)):
             raise IndexingError(
                 f"a boolean index of shape {self.shape} for axes of lengths {covered} of {t}",
                 hint="a mask has the shape of the axes that it selects from",

@@ -116,3 +116,9 @@ def test_errors(index):
 def test_traced_mask_says_what_to_do():
     with pytest.raises(fg.errors.ConcretizationError, match="where"):
         fg.jit(lambda x: x[x > 0])(X)
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (0, 0)), ((0, 1), (0, 0)), ((2, 3), (0, 3)), ((2, 3), (0,))])
+def test_a_mask_of_length_zero_fits_any_axis(shapes):
+    shape, mask = shapes
+    assert fnp.ones(shape)[np.ones(mask, bool)].shape == np.ones(shape)[np.ones(mask, bool)].shape
