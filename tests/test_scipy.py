@@ -254,3 +254,54 @@ def test_ravel_pytree_of_several_dtypes():
     assert [x.dtype for x in back] == [np.int64, np.float32]
     empty, unravel = ravel_pytree({})
     assert empty.shape == (0,) and unravel(empty) == {}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_betaln_of_large_numbers(dtype):
+    a, b = (x.ravel() for x in np.meshgrid([0.1, 1.0, 5.0, 9.0, 11.0, 50.0, 1e3], [0.5, 2.0, 10.0, 1e3]))
+    wanted = scipy.special.betaln(a, b)
+    np.testing.assert_allclose(
+        special.betaln(a.astype(dtype), b.astype(dtype)), wanted, rtol=1e-6 if dtype == np.float32 else 1e-11
+    )
+    np.testing.assert_allclose(special.betaln(dtype(1), dtype(1e30)), -np.log(1e30), rtol=1e-6)
+    # lgamma alone has ten digits of this one: log(pi / n) / 2 + 1 / (8 n) for a = 1 / 2
+    n = 1e5
+    exact = np.log(np.pi / n) / 2 + 1 / (8 * n)
+    np.testing.assert_allclose(special.betaln(dtype(0.5), dtype(n)), exact, rtol=10 * np.finfo(dtype).eps)
+
+
+def test_betaln_has_derivatives_on_both_sides_of_its_formulas():
+    a, b = np.array([0.5, 3.0, 12.0, 12.0, 30.0]), np.array([0.5, 40.0, 12.0, 40.0, 2.0])
+    check_grads(special.betaln, (a, b), order=2)
+    second = fg.vmap(fg.grad(fg.grad(special.betaln)))(a, a)
+    np.testing.assert_allclose(
+        second, scipy.special.polygamma(1, a) - scipy.special.polygamma(1, 2 * a), rtol=1e-7
+    )
+
+
+def test_gamma_functions_with_signs():
+    x = np.array([-np.inf, -0.0, 0.0, np.inf, np.nan, -1, -1.5, -2.5])
+    np.testing.assert_array_equal(special.gammasgn(x), scipy.special.gammasgn(x))
+    np.testing.assert_allclose(special.gamma(x), scipy.special.gamma(x))
+    a, b = np.array([-1.5, 2.5, -0.5]), np.array([2.2, -3.3, -0.3])
+    np.testing.assert_allclose(special.beta(a, b), scipy.special.beta(a, b))
+    a = np.array([5.0, 7.0])
+    np.testing.assert_allclose(special.multigammaln(a, 3), scipy.special.multigammaln(a, 3), rtol=1e-14)
+
+
+def test_logsumexp_leaves_elements_out_of_its_gradient():
+    x = np.array([0.0, 0.0, 1e5, np.nan])
+    for gradient in (fg.grad, lambda f: fg.jit(fg.grad(f))):
+        np.testing.assert_array_equal(
+            gradient(lambda x: special.logsumexp(x, where=np.arange(4) < 2))(x), [0.5, 0.5, 0, 0]
+        )
+
+
+def test_combinations_with_repetition():
+    n, k = np.array([0.0, 0.0, 0.5, 3.0, 5.0]), np.array([0.0, 2.0, 2.0, 0.0, 3.0])
+    np.testing.assert_allclose(special.comb(n, k, repetition=True), scipy.special.comb(n, k, repetition=True))
+
+
+def test_erfcx_of_complex_numbers():
+    z = np.array([1.5 + 2j, -0.5 + 0.3j])
+    np.testing.assert_allclose(special.erfcx(z), scipy.special.erfcx(z))

@@ -110,3 +110,19 @@ def test_wrong_kinds_are_said():
     ):
         with pytest.raises(ArgumentError):
             call()
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("assume_a", ["gen", "sym", "her", "pos"])
+def test_solve_reads_one_half_of_what_is_symmetric(assume_a, lower):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((4, 4)) + 1j * rng.standard_normal((4, 4))
+    b = rng.standard_normal((4, 2))
+    if assume_a == "sym":
+        a = a + a.T
+    elif assume_a != "gen":
+        a = a @ a.conj().T + 4 * np.eye(4)
+    if assume_a != "gen":
+        a = np.tril(a) if lower else np.triu(a)
+    wanted = scipy.linalg.solve(a, b, lower=lower, assume_a=assume_a)
+    np.testing.assert_allclose(linalg.solve(a, b, lower=lower, assume_a=assume_a), wanted, atol=1e-12)

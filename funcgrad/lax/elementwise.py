@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad import dtypes, tree
 from funcgrad.custom_rules import custom_jvp
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
+from funcgrad.numpy.bits import bitcast
 from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import PYTHON_SCALARS, as_array, type_of
@@ -248,36 +249,17 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
     Of a narrower one there are several for each element, along a new last axis, the lowest bits first; a wider one
     takes as many elements as it needs from the last axis, which has to have that length.
 
+    Raises:
+        DTypeError: booleans or complex numbers as another dtype, which only `x.view(dtype)` reads.
+        ShapeError: a last axis that does not make one number.
+
     >>> import funcgrad as fg
     >>> fg.lax.bitcast_convert_type(fg.numpy.array([1 << 40, 3], "uint64"), "uint32")
     Array([[  0, 256],
            [  3,   0]], dtype=uint32)
     """
-    (t,) = check_arrays("lax.bitcast_convert_type", operand)
-    wanted = dtypes.as_dtype(new_dtype)
-    have, want = t.dtype.itemsize, wanted.itemsize
-    if have == want or any(dtypes.is_complex(d) or dtypes.is_bool(d) for d in (t.dtype, wanted)):
-        return ops.apply("bitcast_convert_type", operand, new_dtype=wanted)
-    ratio = builtins.max(have // want, want // have)
-    narrow, wide = (np.dtype(f"u{n}") for n in sorted((have, want)))
-    bits = ops.apply("bitcast_convert_type", operand, new_dtype=np.dtype(f"u{have}"))
-    shifts = ops.mul(ops.iota(wide, (ratio,), 0), wide.type(8 * narrow.itemsize))
-    shape = t.shape if have < want else (*t.shape, ratio)
-    if shape[-1:] != (ratio,):
-        raise ShapeError(
-            f"lax.bitcast_convert_type from {t} to {wanted.name} takes {ratio} elements for one",
-            hint=f"give it a last axis of length {ratio}",
-        )
-    shifts = ops.broadcast_in_dim(shifts, shape, (len(shape) - 1,))
-    if have < want:
-        words = ops.shift_left(ops.convert(bits, wide), shifts)
-        joined = ops.reduce_sum(words, (len(shape) - 1,))  # no two have a bit in common
-        return ops.apply("bitcast_convert_type", joined, new_dtype=wanted)
-    words = ops.broadcast_in_dim(bits, shape, range(len(shape) - 1))
-    parts = ops.convert(
-        ops.and_(ops.shift_right_logical(words, shifts), wide.type(2 ** (8 * want) - 1)), narrow
-    )
-    return ops.apply("bitcast_convert_type", parts, new_dtype=wanted)
+    check_arrays("lax.bitcast_convert_type", operand)
+    return bitcast(operand, dtypes.as_dtype(new_dtype))
 
 
 def dtype(x: Any) -> np.dtype:

@@ -102,8 +102,8 @@ def _count_before(chosen: Any) -> Any:
 def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = True) -> Any:
     """`a` with the elements at the positions `ind` of the flat array set to `v`; needs inplace=False.
 
-    `v` is repeated to the length of `ind`. Positions out of bounds mean the last (or first) one; with
-    mode="wrap" they begin again.
+    `v` is repeated to the length of `ind`. Positions out of bounds change nothing, and negative ones count from the
+    end; with mode="wrap" they begin again, and with "clip" they mean the last (negative ones the first) element.
     """
     _check_not_in_place("put", inplace)
     x, places, new = asarray(a), asarray(ind).ravel(), asarray(v).ravel()
@@ -112,7 +112,8 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
         raise ArgumentError(f"put has no mode {mode!r}", hint="use 'clip' or 'wrap', or leave it out")
     if not type_of(places).size:
         return x
-    places = places % t.size if mode == "wrap" else clip(places, -t.size, t.size - 1)
+    if mode is not None:
+        places = places % t.size if mode == "wrap" else clip(places, 0, t.size - 1)
     new = new[np.arange(type_of(places).size) % type_of(new).size]
     return ops.reshape(x.ravel().at[places].set(new), t.shape)
 

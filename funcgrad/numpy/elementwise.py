@@ -51,9 +51,15 @@ def _towards_zero(x: Any) -> Any:
 floor = unary("floor", _whole(ops.floor), "The largest whole number not above x.")
 ceil = unary("ceil", _whole(ops.ceil), "The smallest whole number not below x.")
 trunc = fix = unary("trunc", _whole(_towards_zero), "x without its fraction.")
-rint = unary(
-    "rint", lambda x: ops.round_(x, 1), "The nearest whole number; ties go to the even one.", promote_inexact
-)
+
+
+def _rint(x: Any) -> Any:
+    if not dtypes.is_complex(type_of(x).dtype):
+        return ops.round_(x, 1)
+    return ops.complex_(ops.round_(ops.real(x), 1), ops.round_(ops.imag(x), 1))
+
+
+rint = unary("rint", _rint, "The nearest whole number; ties go to the even one.", promote_inexact)
 degrees = rad2deg = unary(
     "degrees", lambda x: ops.mul(x, 180 / math.pi), "Radians in degrees.", promote_inexact
 )

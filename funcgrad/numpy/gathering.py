@@ -38,11 +38,16 @@ def take(
     indices_are_sorted: bool = False,
     fill_value: Any = None,
 ) -> Any:
-    """The elements (along `axis`, the slices) of `a` at `indices`. Out of bounds: `mode`, fill by default."""
+    """The elements (along `axis`, the slices) of `a` at `indices`. Out of bounds: `mode`, fill by default.
+
+    With mode="clip", negative positions mean the first element, as in NumPy; else they count from the end.
+    """
     x, positions = asarray(a), _whole_numbers("take", indices)
     if axis is None:
         x, axis = ravel(x), 0
     (number,) = canonical_axes("take", axis, x)
+    if mode == "clip":
+        positions = ops.max_(positions, ops.full_like(positions, 0))
     index = (slice(None),) * number + (positions,)
     return indexing.get(x, index, mode or "fill", fill_value)
 

@@ -326,7 +326,11 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None
 def lstsq(
     a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = False
 ) -> tuple[Any, Any, Any, Any]:
-    """The x that makes the norm of `b - a @ x` smallest; the squared norms, the rank, and the singular values."""
+    """The x that makes the norm of `b - a @ x` smallest; the squared norms, the rank, and the singular values.
+
+    With `numpy_resid`, outside jit, there are no norms where NumPy gives none: for a rank less than the number of
+    columns, and where there are no more rows than columns.
+    """
     x, y = _matrices("lstsq", a, b)
     if type_of(x).ndim != 2:
         raise ShapeError(f"lstsq takes one matrix, got {type_of(x)}", hint="use vmap for a batch")
@@ -336,11 +340,14 @@ def lstsq(
     if rcond is None:
         rcond = float(np.finfo(dtypes.real_of(t.dtype)).eps) * max(t.shape)
     u, s, vh = lax_linalg.svd(x, full_matrices=False)
-    large = s >= rcond * s[0]
+    large = elementwise.logical_and(s >= rcond * s[0], s > 0)
     inverse = elementwise.where(large, 1 / elementwise.where(large, s, 1), 0).astype(t.dtype)
     out = matmul(lax_linalg.adjoint(vh), inverse[:, None] * matmul(lax_linalg.adjoint(u), y))
+    rank = reductions.sum(large)
     rest = reductions.sum(ufuncs.abs(y - matmul(x, out)) ** 2, axis=0)
-    return out[:, 0] if vector else out, rest, reductions.sum(large), s
+    if numpy_resid and (t.shape[0] <= t.shape[1] or int(rank) < t.shape[1]):
+        rest = rest[:0]
+    return out[:, 0] if vector else out, rest, rank, s
 
 
 @boundary

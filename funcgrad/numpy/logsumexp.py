@@ -41,12 +41,10 @@ def spread(x: Any, shape: Sequence[int], axes: Sequence[int]) -> Any:
     return ops.broadcast_in_dim(x, shape, [d for d in range(len(shape)) if d not in axes])
 
 
-def finite_max(x: Any, axes: Sequence[int], where: Any = None) -> Any:
+def finite_max(x: Any, axes: Sequence[int]) -> Any:
     """The maximum over `axes` as a constant to derivatives, and 0 where it is not finite."""
     t = type_of(x)
     real = ops.real(x) if dtypes.is_complex(t.dtype) else x
-    if where is not None:
-        real = ops.select(where, real, type_of(real).dtype.type(-np.inf))
     if not t.size or not axes:
         largest = (
             real
@@ -78,15 +76,13 @@ def log_sum_exp(
     else:
         (a,) = operands
     t = type_of(a)
-    if where is not None:
-        where = ops.broadcast_to(where, t.shape)
+    if where is not None:  # what is left out has no derivative either, however large
+        a = ops.select(ops.broadcast_to(where, t.shape), a, t.dtype.type(-np.inf))
     axes = reduced_axes(axis, t.ndim, function)
-    largest = finite_max(a, axes, where)
+    largest = finite_max(a, axes)
     terms = ops.exp(ops.sub(a, spread(largest, t.shape, axes)))
     if b is not None:
         terms = ops.mul(b, terms)
-    if where is not None:
-        terms = ops.select(where, terms, t.dtype.type(0))
     total = ops.reduce_sum(terms, axes)
     sign = None
     if return_sign:

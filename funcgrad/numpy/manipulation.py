@@ -455,15 +455,24 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     x = asarray(a)
     if axis is None:
         return ops.reshape(roll(ravel(x), shift, 0), type_of(x).shape)
-    axes = canonical_axes("roll", axis, x)
+    # an axis may be named several times: it is moved by the sum
+    axes = [canonical_axes("roll", number, x)[0] for number in (axis if np.ndim(axis) else (axis,))]
+    count = len(axes) if len(axes) > 1 else max(np.size(shift), 1)
+    axes = axes * count if len(axes) == 1 else axes
+    shape = type_of(shift).shape if isinstance(shift, Tracer) else np.shape(shift)
+    if shape not in ((), (1,), (count,)):
+        raise ShapeError(
+            f"roll of {type_of(x)} by shifts of shape {shape} along {len(axes)} axes",
+            hint="give one shift, or one for each axis",
+        )
     if isinstance(shift, Tracer):
-        by_axis = ops.broadcast_to(shift, (len(axes),))
+        by_axis = ops.broadcast_to(shift, (count,))
         for i, number in enumerate(axes):
             length = type_of(x).shape[number]
             if length:
                 x = _at_positions(x, (np.arange(length) - get(by_axis, i)) % length, number)
         return x
-    shifts = [operator.index(s) for s in np.broadcast_to(np.asarray(shift), (len(axes),)).tolist()]
+    shifts = [operator.index(s) for s in np.broadcast_to(np.asarray(shift), (count,)).tolist()]
     for number, by in zip(axes, shifts):
         length = type_of(x).shape[number]
         by = by % length if length else 0

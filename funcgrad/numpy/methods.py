@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import dtypes
 from funcgrad.array import Array, install_methods
-from funcgrad.errors import ArgumentError, boundary
+from funcgrad.errors import boundary
 from funcgrad.names import Foreign
 from funcgrad.numpy import (
+    bits,
     creation,
     cumulative,
     editing,
@@ -26,7 +26,6 @@ from funcgrad.numpy import (
     ufuncs,
 )
 from funcgrad.numpy.ufuncs import straight_to_numpy
-from funcgrad.trace import ops
 from funcgrad.trace.core import is_operand
 
 _PLAIN = frozenset((Array, float, int))
@@ -117,20 +116,6 @@ def _shape_arguments(args: Any) -> Any:
     return args[0] if len(args) == 1 else args
 
 
-@boundary
-def _view(self: Any, dtype: Any = None, *sizes: Any) -> Any:
-    """The same bits as another dtype of the same size."""
-    if sizes or isinstance(dtype, int | tuple):
-        given = ", ".join(map(str, dtype if isinstance(dtype, tuple) else (dtype, *sizes)))
-        raise ArgumentError(
-            f"view is of another dtype, not of another shape: {self.type} as ({given})",
-            hint=f"write x.reshape({given})",
-        )
-    if dtype is None:
-        return self
-    return ops.apply("bitcast_convert_type", self, new_dtype=dtypes.as_dtype(dtype))
-
-
 REDUCTIONS = ("sum", "prod", "max", "min", "all", "any", "mean", "var", "std", "argmax", "argmin", "ptp")
 SHAPES = ("ravel", "squeeze", "swapaxes", "repeat")
 PRODUCTS = ("dot", "trace", "diagonal")
@@ -167,7 +152,7 @@ install_methods(
         "cumprod": _method(cumulative.cumprod, "cumprod"),
         "__getitem__": indexing.getitem,
         "at": property(indexing.At),
-        "view": _view,
+        "view": bits.view,
         "T": property(lambda self: manipulation.transpose(self)),
         "mT": property(lambda self: manipulation.matrix_transpose(self)),
         "real": property(lambda self: elementwise.real(self)),

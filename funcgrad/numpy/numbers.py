@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import DTypeError, boundary
-from funcgrad.numpy.elementwise import imag
+from funcgrad.numpy.elementwise import floor_divide, imag
 from funcgrad.numpy.promotion import broadcast, broadcast_shapes, cast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -45,8 +45,12 @@ def ldexp(x1: Any, x2: Any, /) -> Any:
     (exponent,) = promote("ldexp", x2)
     if dtypes.is_inexact(type_of(exponent).dtype):
         raise DTypeError(f"the exponent of ldexp is an integer, got {type_of(exponent)}")
-    scale = ops.exp2(cast(exponent, type_of(x).dtype))
-    return ops.mul(*broadcast("ldexp", [x, scale]))
+    x, exponent = broadcast("ldexp", [x, exponent])
+    # in three factors, each of which the dtype holds wherever it holds the product
+    third = floor_divide(exponent, 3)
+    for part in (third, third, ops.sub(exponent, ops.mul(third, 2))):
+        x = ops.mul(x, ops.exp2(cast(part, type_of(x).dtype)))
+    return x
 
 
 @boundary

@@ -71,6 +71,11 @@ def sum_dtype(dtype: np.dtype) -> np.dtype:
 def _masked(x: Any, where: Any, neutral: Any) -> Any:
     if where is None:
         return x
+    if not dtypes.is_bool(type_of(where).dtype):
+        raise ArgumentError(
+            f"where= of a reduction is a boolean array, got {type_of(where)}",
+            hint="compare it, as in where=(mask != 0)",
+        )
     shape = np.broadcast_shapes(type_of(x).shape, type_of(where).shape)
     return ops.select(ops.broadcast_to(where, shape), ops.broadcast_to(x, shape), neutral)
 
@@ -89,9 +94,15 @@ def _reduction(
     doc: str,
     numpy_function: Callable[..., Any] | None = None,
 ):
-    def general(a: Any, axis: Any, dtype: Any, keepdims: bool, initial: Any, where: Any) -> Any:
+    def general(
+        a: Any, axis: Any, dtype: Any, keepdims: bool, initial: Any, where: Any, promote_integers: bool
+    ) -> Any:
         x = _as_array(name, a)
-        wanted = dtypes.as_dtype(dtype) if dtype is not None else result_dtype(type_of(x).dtype)
+        have = type_of(x).dtype
+        if dtype is not None:
+            wanted = dtypes.as_dtype(dtype)
+        else:
+            wanted = result_dtype(have) if promote_integers or dtypes.is_bool(have) else have
         x = ops.convert(x, wanted, type_of(x).weak and dtype is None)
         if where is not None:
             if neutral is None and initial is None:
@@ -141,6 +152,7 @@ def _reduction(
             and dtype is None
             and initial is None
             and where is None
+            and promote_integers
             and a._data.size
             and (axis is None or axis.__class__ is int)
         ):
@@ -150,7 +162,7 @@ def _reduction(
                 result = None
             if result is not None:
                 return result
-        return general(a, axis, dtype, keepdims, initial, where)
+        return general(a, axis, dtype, keepdims, initial, where, promote_integers)
 
     if neutral is None:
         function = _extreme(function)
@@ -260,8 +272,18 @@ def mean(
     """The mean of elements, of integers as floats. Over `axis` (all by default); only elements where `where`."""
     x = _inexact("mean", a, dtype)
     axes = canonical_axes("mean", axis, x)
+    x, narrow = _widened(x)
     total = ops.reduce_sum(_masked(x, where, 0), axes)
-    return _restore(_divide(total, _count(x, axes, where)), x, axes, keepdims)
+    return narrow(_restore(_divide(total, _count(x, axes, where)), x, axes, keepdims))
+
+
+def _widened(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """x in the dtype that it is computed in, and what takes the result back: 16-bit floats hold no large counts."""
+    t = type_of(x)
+    wide = dtypes.compute_dtype(t.dtype)
+    if wide == t.dtype:
+        return x, lambda result: result
+    return ops.convert(x, wide), lambda result: ops.convert(result, t.dtype, t.weak)
 
 
 def _divide(total: Any, count: Any) -> Any:
@@ -314,23 +336,25 @@ def var(
     """
     x = _inexact("var", a, dtype)
     axes = canonical_axes("var", axis, x)
+    x, narrow = _widened(x)
     ddof = ddof if correction is None else correction
     count = _count(x, axes, where)
     if mean is None:
         center = _restore(_divide(ops.reduce_sum(_masked(x, where, 0), axes), count), x, axes, True)
     else:
         center = ops.convert(_as_array("var", mean), type_of(x).dtype)
-    distance = ops.sub(x, ops.broadcast_to(center, type_of(x).shape))
+    # masked before it is squared: what is left out may be NaN, of which 0 * NaN would reach the derivative
+    distance = _masked(ops.sub(x, ops.broadcast_to(center, type_of(x).shape)), where, 0)
     if dtypes.is_complex(type_of(x).dtype):
         squared = ops.real(ops.mul(distance, ops.conj(distance)))
     else:
         squared = ops.square(distance)
-    total = ops.reduce_sum(_masked(squared, where, 0), axes)
+    total = ops.reduce_sum(squared, axes)
     if isinstance(count, float):
         count = count - ddof if count > ddof else (0.0 if count == ddof else float("nan"))
     else:
         count = ops.sub(count, ddof)
-    return _restore(_divide(total, count), x, axes, keepdims)
+    return narrow(_restore(_divide(total, count), x, axes, keepdims))
 
 
 @boundary

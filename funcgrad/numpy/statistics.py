@@ -84,7 +84,9 @@ def cov(
     conjugate = ops.conj(right) if dtypes.is_complex(type_of(right).dtype) else right
     product = matmul(centered, conjugate.T)
     if isinstance(norm, float):
-        product = product * (1.0 / norm) if norm else product / 0.0
+        product = (
+            product * (1.0 / norm) if norm > 0 else product / 0.0
+        )  # too few observations, NaN or infinite
     else:
         product = product / norm
     return product.squeeze()

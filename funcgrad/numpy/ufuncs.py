@@ -150,7 +150,9 @@ minimum = binary("minimum", ops.min_, np.minimum, "The smaller of x1 and x2; NaN
 # Of one operand, in its own dtype.
 negative = unary("negative", ops.neg, "-x, element by element.")
 absolute = abs = unary(
-    "absolute", ops.abs_, "The absolute value; of complex numbers, the modulus, as a real."
+    "absolute",
+    lambda x: x if dtypes.is_bool(type_of(x).dtype) else ops.abs_(x),
+    "The absolute value; of complex numbers, the modulus, as a real.",
 )
 sign = unary("sign", ops.sign, "-1, 0 or 1; NaN of NaN.")
 square = unary("square", ops.square, "x * x.")

@@ -85,10 +85,11 @@ convert_element_type_p = elementwise(
 
 # bitcast_convert_type, between dtypes of one size.
 def _bitcast_type(x: ArrayType, *, new_dtype: np.dtype) -> ArrayType:
-    if x.dtype.itemsize != new_dtype.itemsize or dtypes.is_bool(x.dtype) != dtypes.is_bool(new_dtype):
+    special = [dtypes.is_bool(d) or dtypes.is_complex(d) for d in (x.dtype, new_dtype)]
+    if x.dtype.itemsize != new_dtype.itemsize or (any(special) and x.dtype != new_dtype):
         raise DTypeError(
             f"bitcast_convert_type keeps the bits, so {x} cannot become {dtypes.name(new_dtype)}",
-            hint="use a dtype of the same size, or convert_element_type to convert the numbers",
+            hint="complex numbers and booleans have a view, x.view(dtype); convert_element_type converts the numbers",
         )
     return array_type(x.shape, new_dtype)
 

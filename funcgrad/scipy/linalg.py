@@ -9,7 +9,7 @@ import numpy as np
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.lax import linalg as lax_linalg
 from funcgrad.numpy import linalg
-from funcgrad.numpy.creation import asarray, tri
+from funcgrad.numpy.creation import asarray, tri, tril, triu
 from funcgrad.numpy.linalg import _fitting, _matrices
 from funcgrad.numpy.manipulation import concatenate
 from funcgrad.scipy.matrix_functions import (
@@ -58,8 +58,10 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
 
 @boundary
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The upper factor (or the `lower` one) of a positive definite matrix."""
-    return linalg.cholesky(a, upper=not lower)
+    """The upper factor (or the `lower` one) of a positive definite matrix, of which only that half is read."""
+    (x,) = _matrices("cholesky", a, square=True)
+    factor = lax_linalg.cholesky(x if lower else lax_linalg.adjoint(x), symmetrize_input=False)
+    return factor if lower else lax_linalg.adjoint(factor)
 
 
 @boundary
@@ -118,9 +120,17 @@ def solve(
     check_finite: bool = True,
     assume_a: str = "gen",
 ) -> Any:
-    """The x of `a @ x = b`; with assume_a='pos' by Cholesky factors."""
+    """The x of `a @ x = b`; with assume_a='pos' by Cholesky factors.
+
+    Of matrices that are assumed to be symmetric ('sym'), Hermitian ('her') or positive definite ('pos'), only the
+    upper half is read, or the lower one with `lower`.
+    """
     if assume_a == "pos":
-        return cho_solve(cho_factor(a, lower=True), b)
+        return cho_solve(cho_factor(a, lower=lower), b)
+    if assume_a in ("sym", "her"):
+        (a,) = _matrices("solve", a)
+        half, rest = (tril(a), tril(a, -1)) if lower else (triu(a), triu(a, 1))
+        a = half + (rest.mT if assume_a == "sym" else lax_linalg.adjoint(rest))
     return linalg.solve(a, b)
 
 

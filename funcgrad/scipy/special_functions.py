@@ -58,7 +58,7 @@ expi = _function("expi", "expi", "x", "expi(x): the exponential integral Ei.")
 exp1 = _function("exp1", "exp1", "x", "exp1(x): the exponential integral E1.")
 expn = _function("expn", "expn", "n x", "expn(n, x): the generalised exponential integral of whole order n.")
 dawsn = _function("dawsn", "dawsn", "x", "dawsn(x): Dawson's integral.")
-erfcx = _function("erfcx", "erfcx", "x", "erfcx(x): exp(x**2) * erfc(x).")
+_real_erfcx = _function("erfcx", "erfcx", "x", "")
 spence = _function(
     "spence", "spence", "x", "spence(x): the dilogarithm, the integral of log(t) / (1 - t) from 1."
 )
@@ -93,6 +93,15 @@ def wofz(z: Any) -> Any:
     """Faddeeva's function exp(-z**2) * erfc(-iz) of complex numbers."""
     (z,) = promote_inexact("scipy.special.wofz", z)
     return ops.apply("wofz", ops.convert(z, dtypes.complex_of(type_of(z).dtype)))
+
+
+@boundary
+def erfcx(x: Any) -> Any:
+    """exp(x**2) * erfc(x), of complex numbers too."""
+    (z,) = promote_inexact("scipy.special.erfcx", x)
+    if dtypes.is_complex(type_of(z).dtype):
+        return wofz(ops.mul(z, type_of(z).dtype.type(1j)))
+    return _real_erfcx(z)
 
 
 @boundary
@@ -141,11 +150,14 @@ def comb(N: Any, k: Any, exact: bool = False, repetition: bool = False) -> Any:
     if exact:
         raise ArgumentError("comb is computed in floats", hint="use math.comb for exact integers")
     n, k = _floats("comb", N, k)
-    if repetition:
-        n = ops.sub(ops.add(n, k), 1.0)
     n = ops.add(n, ops.mul(k, 0))
     k = ops.add(k, ops.mul(n, 0))
-    possible = ops.and_(ops.and_(ops.ge(k, 0.0), ops.ge(n, 0.0)), ops.le(k, n))
+    if repetition:
+        possible = ops.or_(ops.gt(n, 0.0), ops.and_(ops.eq(n, 0.0), ops.eq(k, 0.0)))
+        possible = ops.and_(possible, ops.ge(k, 0.0))
+        n = ops.sub(ops.add(ops.select(ops.eq(n, 0.0), 1.0, n), k), 1.0)
+    else:
+        possible = ops.and_(ops.and_(ops.ge(k, 0.0), ops.ge(n, 0.0)), ops.le(k, n))
     n, k = ops.select(possible, n, 1.0), ops.select(possible, k, 0.0)
     logs = [ops.lgamma(ops.add(x, 1.0)) for x in (n, k, ops.sub(n, k))]
     value = ops.exp(ops.sub(logs[0], ops.add(logs[1], logs[2])))

@@ -22,6 +22,8 @@ UNARY = {
     "log log2 log10 log1p sqrt reciprocal": [P],
     "real imag conj angle isreal iscomplex": [F, C],
     "logical_not": [F, I, B],
+    "absolute": [B],
+    "rint": [C],
     "invert bitwise_count": [I],
     "sum prod max min mean var std all any argmax argmin ptp count_nonzero nansum nanmean nanmax nanstd": [F],
     "ravel transpose flip fliplr flipud rot90 squeeze tril triu diagonal trace diag atleast_3d": [F],

@@ -246,3 +246,9 @@ def test_what_is_refused():
 def test_integers_become_floats():
     assert LA.inv(np.array([[2, 0], [0, 4]])).dtype == np.float32
     assert LA.norm(np.array([3, 4])) == 5
+
+
+def test_least_squares_of_a_matrix_of_zeros():
+    wanted = np.linalg.lstsq(np.zeros((3, 2)), np.ones((3, 2)))
+    for x, y in zip(fnp.linalg.lstsq(np.zeros((3, 2)), np.ones((3, 2)), numpy_resid=True), wanted):
+        np.testing.assert_array_equal(x, y)

@@ -7,7 +7,7 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
-from funcgrad.errors import ShapeError
+from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.scipy import special
 
 rng = np.random.default_rng(0)
@@ -113,3 +113,81 @@ def test_a_nan_passes_through_x_log_y():
     assert np.isnan(special.xlog1py(0.0, math.nan))
     assert special.xlogy(0.0, 0.0) == 0
     assert special.xlog1py(0.0, -1.0) == 0
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_positions_are_clipped_as_in_numpy(compiled):
+    x, at = np.arange(12.0).reshape(3, 4), np.array([-5, -1, 0, 2, 3, 7])
+    for axis in (None, 0, 1):
+        take = lambda x, at, axis=axis: fnp.take(x, at, axis=axis, mode="clip")  # noqa: E731
+        np.testing.assert_array_equal(
+            (fg.jit(take) if compiled else take)(x, at), np.take(x, at, axis, mode="clip")
+        )
+
+
+@pytest.mark.parametrize("mode", ["clip", "wrap"])
+def test_put_outside_the_array(mode):
+    x, at, values = np.arange(6.0).reshape(2, 3), np.array([-2, 1, 9]), np.array([10.0, 20.0, 30.0])
+    wanted = x.copy()
+    np.put(wanted, at, values, mode=mode)
+    np.testing.assert_array_equal(fnp.put(x, at, values, mode=mode, inplace=False), wanted)
+    dropped = fnp.put(x, np.array([-1, 9]), values[:2], inplace=False)
+    np.testing.assert_array_equal(dropped.ravel(), [0, 1, 2, 3, 4, 10])
+
+
+@pytest.mark.parametrize(
+    ("shift", "axis"),
+    [([1, 2], 0), ([1, 2], None), ([3, -1], (0, 0)), (1, (0, 1)), ([1], 1), ([1, 2, 3], (1,))],
+)
+def test_roll_by_several_shifts(shift, axis):
+    x, by = np.arange(6).reshape(2, 3), np.array(shift)
+    np.testing.assert_array_equal(fnp.roll(x, by, axis), np.roll(x, by, axis))
+    np.testing.assert_array_equal(fg.jit(lambda x, by: fnp.roll(x, by, axis))(x, by), np.roll(x, by, axis))
+
+
+def test_roll_by_shifts_that_do_not_fit():
+    with pytest.raises(ShapeError, match="one for each axis"):
+        fnp.roll(np.ones((2, 3)), np.array([1, 2, 3]), (0, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_ldexp_beyond_the_powers_that_the_dtype_holds(dtype):
+    x = np.array([0.5, 0.5, 0.5, 1.0, 1e-3, 3.0, -0.75], dtype)
+    exponent = np.array([16, 128, 1024, -160, 16, -140, -1080])
+    with np.errstate(all="ignore"):
+        wanted = np.ldexp(x, exponent)
+    np.testing.assert_array_equal(fnp.ldexp(x, exponent), wanted)
+    np.testing.assert_array_equal(fg.jit(fnp.ldexp)(x, exponent), wanted)
+
+
+def test_sums_may_keep_small_integers():
+    x = np.array([100, 100], np.int8)
+    assert fnp.sum(x).dtype == np.int64
+    result = fnp.sum(fnp.asarray(x), promote_integers=False)
+    assert result.dtype == np.int8 and result == np.int8(-56)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_means_of_many_16_bit_floats(compiled):
+    mean = fg.jit(fnp.mean) if compiled else fnp.mean
+    x = np.full(100_000, 1e-5, np.float16)
+    np.testing.assert_allclose(np.float32(mean(x)), np.float32(x[0]), rtol=1e-3)
+    assert mean(x).dtype == np.float16
+    np.testing.assert_allclose(np.float32(fnp.var(np.arange(300).astype(np.float16))), 7499.9, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["nanvar", "nanstd"])
+def test_spread_beside_nan_has_derivatives(name):
+    x = np.array([np.nan, 1.0, 2.5, 3.0])
+    f, rest = getattr(fnp, name), getattr(fnp, name[3:])
+    np.testing.assert_allclose(fg.grad(f)(x), [0.0, *np.asarray(fg.grad(rest)(x[1:]))])
+
+
+def test_where_of_a_reduction_is_boolean():
+    with pytest.raises(ArgumentError, match="boolean"):
+        fnp.sum(np.ones(3), where=np.array([1, 0, 1]))
+
+
+def test_covariance_of_no_observations_is_not_a_number():
+    assert np.isnan(fnp.cov(np.ones((1, 0))))
+    assert np.isnan(np.asarray(fnp.cov(np.ones((2, 0))))).all()
