@@ -263,7 +263,7 @@ def _spread(axes: Any, full: Any, what: str, fun: F) -> list[int | None]:
         given = axes[0] if what == "in_axes" else axes
         raise ArgumentError(
             f"{what}={given!r} does not fit the {'arguments' if what == 'in_axes' else 'result'} of "
-            f"{name_of(fun)}: {error}",
+            f"{name_of(fun)}: {getattr(error, 'what', error)}",
             hint="use an int, None, or containers of the same structure down to where they stop",
         ) from None
 

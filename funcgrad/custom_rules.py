@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, TreeError, boundary
-from funcgrad.flat import FlatFunction, check_operands, name_of
+from funcgrad.flat import FlatFunction, check_function, check_operands, name_of
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Zero
 from funcgrad.ir.types import ArrayType
@@ -216,7 +216,8 @@ class custom_jvp(_Custom):
             result = self._rule(*prepared.fixed(given), dynamic, moved)  # type: ignore[misc]
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
-                    f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}"
+                    f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}",
+                    hint="return the pair: the value of the function, and its tangent",
                 )
             outs, out_tree = tree.flatten(result[0])
             _check_same_output(self._name, flat, out_tree, "jvp")
@@ -296,8 +297,13 @@ class custom_vjp(_Custom):
     _rules: tuple[F, F] | None = None
     _symbolic = _apart = False
 
+    @boundary
     def defvjp(self, fwd: F, bwd: F, symbolic_zeros: bool = False, optimize_remat: bool = False) -> None:
         """Give the two rules."""
+        fixed = [f"nondiff argument {n}" for n in self._nondiff]
+        check_function(
+            f"custom_vjp of {self._name}", "the backward rule", bwd, [*fixed, "residuals", "cotangent"]
+        )
         self._rules, self._symbolic, self._apart = (fwd, bwd), bool(symbolic_zeros), bool(optimize_remat)
 
     @boundary
@@ -327,7 +333,8 @@ class custom_vjp(_Custom):
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
                     f"the forward rule of {self._name} has to return (output, residuals), got "
-                    f"{type(result).__name__}"
+                    f"{type(result).__name__}",
+                    hint="return the pair: the value of the function, and what the backward rule needs, or None",
                 )
             outs, trees["out"] = tree.flatten(result[0])
             _check_same_output(self._name, flat, trees["out"], "forward")

@@ -11,7 +11,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from funcgrad.errors import TreeError
+from funcgrad.errors import TreeError, boundary
 
 if TYPE_CHECKING:
     from funcgrad.tree.treedef import TreeDef
@@ -252,6 +252,7 @@ def static(**kwargs: Any) -> Any:
     return dataclasses.field(metadata={**metadata, "static": True}, **kwargs)
 
 
+@boundary
 def register_dataclass(
     nodetype: Any = None,
     data_fields: Sequence[str] | None = None,
