@@ -110,7 +110,8 @@ def no_single_truth(type: ArrayType) -> ArgumentError:
     """The error of a condition on an array of several elements, or none."""
     return ArgumentError(
         f"an array of {type.size} elements has no single truth value: {type}",
-        hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice",
+        hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice; conditions are "
+        "combined by & and |: (x > 0) & (x < 1)",
     )
 
 

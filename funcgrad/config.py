@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.errors import UnknownNameError, boundary
+from funcgrad.names import closest
+
 
 class Setting(NamedTuple):
     """One setting: its default, the check that turns a given value into a stored one, and its meaning."""
@@ -131,6 +134,7 @@ class Config:
         object.__setattr__(self, "_watchers", [])
         self._count()
 
+    @boundary
     def update(self, name: str, value: Any) -> None:
         """Set one setting; ValueError for a wrong value. `jax_enable_x64` sets the default float dtype.
         Settings of JAX that mean nothing here are accepted."""
@@ -141,7 +145,8 @@ class Config:
             return
         name = _JAX_NAMES.get(name, name)
         if name not in SETTINGS:
-            raise AttributeError(f"funcgrad has no setting {name!r}; the settings are {', '.join(SETTINGS)}")
+            hint = closest(name, [*SETTINGS, "jax_enable_x64", *_JAX_NAMES])
+            raise UnknownNameError(f"funcgrad has no setting {name!r}", hint=hint)
         try:
             parsed = SETTINGS[name].parse(value)
         except (TypeError, ValueError) as error:

@@ -217,7 +217,7 @@ class custom_jvp(_Custom):
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
                     f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}",
-                    hint="return the pair: the value of the function, and its tangent",
+                    hint="return the function's result too: return f(x), df * t",
                 )
             outs, out_tree = tree.flatten(result[0])
             _check_same_output(self._name, flat, out_tree, "jvp")
@@ -334,7 +334,7 @@ class custom_vjp(_Custom):
                 raise ArgumentError(
                     f"the forward rule of {self._name} has to return (output, residuals), got "
                     f"{type(result).__name__}",
-                    hint="return the pair: the value of the function, and what the backward rule needs, or None",
+                    hint="return f(x), residuals: what the backward rule needs, or None",
                 )
             outs, trees["out"] = tree.flatten(result[0])
             _check_same_output(self._name, flat, trees["out"], "forward")

@@ -5,6 +5,7 @@ Shared by every public transform; owns the wording of errors about arguments and
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -101,6 +102,16 @@ def check_results(function: Any, outs: Sequence[Any], result: Any) -> None:
             )
 
 
+def _instead(leaf: Any, transform: str) -> str:
+    """What to do with an argument that is no array."""
+    if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+        name = type(leaf).__name__
+        return f"make its class a node of trees, whose fields are traced: funcgrad.tree_util.register_dataclass({name})"
+    if transform == "jit":
+        return "close over it, or mark it static: jit(..., static_argnums=..., static_argnames=...)"
+    return "close over it: functools.partial or a lambda"
+
+
 def check_operands(
     function: Any, args: Any, kwargs: Any, transform: str, positions: Sequence[int] | None = None
 ) -> None:
@@ -117,10 +128,7 @@ def check_operands(
             kind = type(leaf).__name__
             raise DTypeError(
                 f"{transform} traces arrays and numbers, but {place} is {leaf!r} of type {kind}",
-                hint="close over it, or mark it static: jit(..., static_argnums=..., static_argnames=...); if it holds "
-                "arrays, register its class with tree_util.register_dataclass"
-                if transform == "jit"
-                else "close over it: functools.partial or a lambda",
+                hint=_instead(leaf, transform),
             )
 
 

@@ -132,29 +132,23 @@ class Compiled:
             )
         return self._traced.run_any(leaves) if state.trace is EAGER else self._traced.bind(leaves)
 
-    def cost_analysis(self) -> dict[str, float]:
-        """The predicted work of a call: "flops" of matrix products and convolutions, and "bytes accessed".
-
-        >>> import numpy as np, funcgrad as fg
-        >>> compiled = fg.jit(lambda x: x @ x).lower(np.ones((64, 64))).compile()
-        >>> compiled.cost_analysis()["flops"] == 2 * 64**3
-        True
-        """
-        return self._report().cost_analysis()
-
-    def memory_analysis(self) -> MemoryAnalysis:
-        """The predicted memory of a call: `argument_size_in_bytes`, `output_size_in_bytes`, `temp_size_in_bytes`, and
-        `alias_size_in_bytes` of results that lie in donated arguments."""
-        return self._report().memory_analysis()
-
-    def as_text(self) -> str:
-        """The text of all stages of the compilation."""
-        return self._report().as_text()
-
-    def _report(self) -> Lowered:
+    def stages(self) -> Lowered:
+        """What it was compiled from and to."""
         from funcgrad.runtime.report import Lowered
 
         return Lowered(self._traced.closed, self._traced.executable, self)
+
+    def as_text(self) -> str:
+        """The text of all stages."""
+        return self.stages().as_text()
+
+    def cost_analysis(self) -> dict[str, float]:
+        """Predicted "flops" of matrix products, and "bytes accessed"."""
+        return self.stages().cost_analysis()
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """Bytes of arguments, of results, and of what a call works in."""
+        return self.stages().memory_analysis()
 
 
 class Jitted:
@@ -338,7 +332,7 @@ class Jitted:
         its kernels and their source, its memory plan. Print it, or look at its parts."""
         traced, _ = self._traced(args, kwargs)
         _, _, dynamic, named = self._without_statics(args, kwargs)
-        return Compiled(self._name, traced, tree.structure((dynamic, named)))._report()
+        return Compiled(self._name, traced, tree.structure((dynamic, named))).stages()
 
     @boundary
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:

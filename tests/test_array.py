@@ -367,3 +367,9 @@ def test_core_says_what_is_traced():
 )
 def test_nothing_else_is_an_instance_of_array(other):
     assert not isinstance(other, fg.Array)
+
+
+def test_devices_tell_what_they_are():
+    (device,) = fg.devices()
+    assert device == "cpu" and repr(device) == "'cpu'" and sample().device is device
+    assert (device.platform, device.device_kind, device.id, device.process_index) == ("cpu", "cpu", 0, 0)

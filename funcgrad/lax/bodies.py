@@ -162,8 +162,8 @@ def trace_branches(
         if branch.out_tree != first.out_tree:
             raise ArgumentError(
                 f"{what}: the branches have to return the same structure\n"
-                f"  {name_of(first.function)} returns {first.out_tree}\n"
-                f"  {name_of(branch.function)} returns {branch.out_tree}",
+                f"  {_called(what, branches, first)} returns {first.out_tree}\n"
+                f"  {_called(what, branches, branch)} returns {branch.out_tree}",
                 hint="return the same containers from every branch",
             )
     wanted = []
@@ -183,10 +183,17 @@ def trace_branches(
     return closed, first.out_tree
 
 
+def _called(what: str, branches: Sequence[Branch], branch: Branch) -> str:
+    """The name of a branch's function, and which argument it is."""
+    k = branches.index(branch)
+    role = ("false_fun", "true_fun")[k] if what == "cond" else f"branch {k}"
+    return f"{role} ({name_of(branch.function)})"
+
+
 def _refuse_branches(what: str, branches: Sequence[Branch], k: int, found: Sequence[ArrayType]) -> None:
     path = tree.leaves_with_path(branches[0].result)[k][0]
     place = f"output{keystr(path)}"
-    lines = "".join(f"\n  {name_of(b.function)} returns {t}" for b, t in zip(branches, found))
+    lines = "".join(f"\n  {_called(what, branches, b)} returns {t}" for b, t in zip(branches, found))
     shapes = len({t.shape for t in found}) > 1
     raise (ShapeError if shapes else DTypeError)(
         f"{what}: the branches have to return the same types, and {place} differs:{lines}",

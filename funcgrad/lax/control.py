@@ -196,7 +196,8 @@ def _scan_length(xs: Any, length: int | None) -> int:
         if not shape:
             raise ShapeError(
                 f"scan: xs{keystr(path)} is a scalar, and scan goes over the leading axis of xs",
-                hint="pass what does not change with the step in a closure or in the carry",
+                hint="make a list of numbers an array: funcgrad.numpy.array(xs); what does not change with the step "
+                "goes in a closure or in the carry",
             )
         found.append((f"xs{keystr(path)}, of shape {shape},", shape[0]))
     if not found:
@@ -470,7 +471,7 @@ def switch(index: Any, branches: Sequence[F], *operands: Any, operand: Any = _MI
         found = str(type_of(index)) if is_operand(index) else repr(index)
         raise ArgumentError(
             f"switch: index has to be an integer scalar, got {found}",
-            hint="for a boolean use lax.cond; for a choice per element use lax.select_n",
+            hint="make it an integer: i.astype(int); for a boolean use lax.cond, for a choice per element lax.select_n",
         )
     last = len(branches) - 1
     if not isinstance(index, Tracer):

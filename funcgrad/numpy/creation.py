@@ -208,10 +208,12 @@ empty = zeros
 def full_like(
     a: Any, fill_value: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None
 ) -> Array:
-    """An array filled with a value, of the shape and dtype of `a` where they are not given."""
+    """An array filled with a value, of the shape and dtype of `a` where they are not given, and then as weak as it."""
     t = type_of(a)
-    wanted = t.dtype if dtype is None else dtype
-    return full(t.shape if shape is None else shape, fill_value, wanted, device=device)
+    filled = full(
+        t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype, device=device
+    )
+    return ops.convert(filled, t.dtype, weak=True) if dtype is None and t.weak else filled
 
 
 @boundary

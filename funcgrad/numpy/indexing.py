@@ -16,8 +16,16 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, ArrayMethods
-from funcgrad.errors import ArgumentError, ImmutableError, IndexingError, boundary, hide_internal_frames
+from funcgrad.errors import (
+    ArgumentError,
+    ImmutableError,
+    IndexingError,
+    UnknownNameError,
+    boundary,
+    hide_internal_frames,
+)
 from funcgrad.ir.types import array_type
+from funcgrad.names import closest
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, promote
 from funcgrad.prims.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 from funcgrad.records import record
@@ -515,6 +523,14 @@ class AtIndex:
         self.index = index
 
     @boundary
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UnknownNameError(
+            f"x.at[index] has no {name!r}", hint=f"{closest(name, AT_METHODS)}; write {AT_USE}"
+        )
+
+    @boundary
     def get(
         self,
         *,
@@ -734,3 +750,32 @@ def _scatter_flat(kind: str, x: Any, index: Any, values: Any, mode: Any, unique:
         unique,
     )
     return ops.reshape(flat, t.shape)
+
+
+def _no_array(*_: Any) -> Any:
+    raise ArgumentError(
+        "x.at[index] is no array: it says which elements of x to change", hint=f"write {AT_USE}"
+    )
+
+
+AT_METHODS = tuple(
+    name for name in vars(AtIndex) if not name.startswith("_") and name not in AtIndex.__slots__
+)
+AT_USE = "x.at[index].add(values), .set(values) or the like for a changed array, x[index] for the elements"
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "pow",
+    "radd",
+    "rsub",
+    "rmul",
+    "rtruediv",
+    "neg",
+    "lt",
+    "gt",
+    "le",
+    "ge",
+):
+    setattr(AtIndex, f"__{_name}__", boundary(_no_array))

@@ -214,8 +214,8 @@ def _promoted(name: str, arrays: Any, dtype: Any = None) -> list[Any]:
             hint="give the empty case a result of its own, for example funcgrad.numpy.zeros((0, n))",
         )
     types = check_arrays(name, *arrays)
-    common = dtype if dtype is not None else result_dtype(*types)[0]
-    return [asarray(cast(a, np.dtype(common))) for a in arrays]
+    common, weak = (np.dtype(dtype), False) if dtype is not None else result_dtype(*types)
+    return [asarray(cast(a, common, weak)) for a in arrays]
 
 
 @boundary

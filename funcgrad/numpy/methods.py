@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, install_methods
-from funcgrad.errors import boundary
+from funcgrad.errors import ArgumentError, boundary
 from funcgrad.names import Foreign
 from funcgrad.numpy import (
     creation,
@@ -118,11 +118,17 @@ def _shape_arguments(args: Any) -> Any:
 
 
 @boundary
-def _view(self: Any, dtype: Any = None) -> Any:
+def _view(self: Any, dtype: Any = None, *sizes: Any) -> Any:
     """The same bits as another dtype of the same size."""
-    return (
-        self if dtype is None else ops.apply("bitcast_convert_type", self, new_dtype=dtypes.as_dtype(dtype))
-    )
+    if sizes or isinstance(dtype, int | tuple):
+        given = ", ".join(map(str, dtype if isinstance(dtype, tuple) else (dtype, *sizes)))
+        raise ArgumentError(
+            f"view is of another dtype, not of another shape: {self.type} as ({given})",
+            hint=f"write x.reshape({given})",
+        )
+    if dtype is None:
+        return self
+    return ops.apply("bitcast_convert_type", self, new_dtype=dtypes.as_dtype(dtype))
 
 
 REDUCTIONS = ("sum", "prod", "max", "min", "all", "any", "mean", "var", "std", "argmax", "argmin", "ptp")

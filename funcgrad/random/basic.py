@@ -543,7 +543,10 @@ def categorical(
     (t,) = check_arrays("random.categorical", logits)
     dtype = _float_dtype(t.dtype if dtypes.is_inexact(t.dtype) else None, "categorical")
     if not -t.ndim <= axis < t.ndim:
-        raise ArgumentError(f"categorical over axis {axis} of logits of type {t}", hint="give logits an axis")
+        raise ArgumentError(
+            f"categorical over axis {axis} of logits of type {t}",
+            hint=f"use an axis from {-t.ndim} to {t.ndim - 1}" if t.ndim else "give logits an axis",
+        )
     axis %= t.ndim
     batch = t.shape[:axis] + t.shape[axis + 1 :]
     sizes = batch if shape is None else _shape_of(shape, "categorical")

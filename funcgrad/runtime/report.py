@@ -36,12 +36,13 @@ from funcgrad.runtime.executable import Executable
 
 @record
 class MemoryAnalysis:
-    """Bytes of memory of a call; `alias_size_in_bytes` of the results lie in the memory of donated arguments."""
+    """Bytes of a call, under the names of JAX's `memory_analysis`: arguments, results, what it works in, and of the
+    results what lies in the memory of arguments."""
 
     argument_size_in_bytes: int
     output_size_in_bytes: int
-    alias_size_in_bytes: int
     temp_size_in_bytes: int
+    alias_size_in_bytes: int
 
 
 class Lowered:
@@ -90,22 +91,6 @@ class Lowered:
     def _counted(self) -> Iterator[tuple[Step, int, str]]:
         return walk_with_counts(self.executable.placement.steps)
 
-    def cost_analysis(self) -> dict[str, float]:
-        """`flops` and `bytes` under the names that `jax.stages` has for them."""
-        return {"flops": self.flops, "bytes accessed": float(self.bytes)}
-
-    def memory_analysis(self) -> MemoryAnalysis:
-        """The predicted memory of a call under the names that `jax.stages` has for it."""
-        graph, placement = self.closed.graph, self.executable.placement
-        results = sum(v.type.nbytes for v in graph.outputs)
-        reused = sum(placement.buffers[number].nbytes for number in placement.donated)
-        return MemoryAnalysis(
-            argument_size_in_bytes=sum(t.nbytes for t in self.closed.in_types),
-            output_size_in_bytes=results,
-            alias_size_in_bytes=reused,
-            temp_size_in_bytes=placement.plan.size + self._library_bytes(),
-        )
-
     @property
     def peak_bytes(self) -> int:
         """Predicted bytes that a call needs at its peak beside its arguments: the arena, its results, and what a
@@ -122,6 +107,20 @@ class Lowered:
         """What the largest library call works in, with its results before they are copied to their places."""
         steps = walk_steps(self.executable.placement.steps)
         return max((_library_bytes(s) for s in steps if isinstance(s, ExternStep)), default=0)
+
+    def cost_analysis(self) -> dict[str, float]:
+        """`flops` and `bytes`, under the names of JAX's `cost_analysis`."""
+        return {"flops": self.flops, "bytes accessed": float(self.bytes)}
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """How much memory a call takes for what."""
+        new, results = sum(t.nbytes for t in self._new_buffers()), self.executable.graph.out_types
+        return MemoryAnalysis(
+            argument_size_in_bytes=sum(t.nbytes for t in self.closed.in_types),
+            output_size_in_bytes=sum(t.nbytes for t in results),
+            temp_size_in_bytes=self.peak_bytes - new,
+            alias_size_in_bytes=max(sum(t.nbytes for t in results) - new, 0),
+        )
 
     @property
     def cuda_sources(self) -> list[str]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 Call = tuple[str, int, float, list[int]]
 
+_NUMBERS = {"f32": "np.float32", "f64": "np.float64"}
+
 
 def cholesky(buffers: tuple[str, ...], matrices: int, n: int) -> list[Call]:
     """The lower factor, zero above the diagonal, of symmetric matrices, of which the lower triangle is read."""
-    body = """\
+    number = _NUMBERS[buffers[0]]
+    body = f"""\
     for matrix in range(lo, hi):
         start = matrix * n * n
         fails = False
@@ -28,13 +31,13 @@ def cholesky(buffers: tuple[str, ...], matrices: int, n: int) -> list[Call]:
             for k in range(i):
                 total -= y[row + k] * y[row + k]
             fails = fails or not total > 0
-            y[row + i] = math.sqrt(total)
+            y[row + i] = vm.sqrt(total)
             for j in range(i + 1, n):
-                y[row + j] = 0
+                y[row + j] = {number}(0.0)
         if fails:
             for i in range(n):
                 for j in range(i + 1):
-                    y[start + i * n + j] = math.nan
+                    y[start + i * n + j] = {number}(np.nan)
 """
     return _calls(buffers, "Cholesky factors", "x, y, n", body, matrices, n**3 / 6 + n * n, [n])
 
@@ -124,7 +127,7 @@ def solve(buffers: tuple[str, ...], matrices: int, n: int, columns: int) -> list
                     y[right + j] /= factors[row + i]
         if fails:
             for i in range(n * m):
-                y[first + i] = math.nan
+                y[first + i] = {_NUMBERS[buffers[0]]}(np.nan)
 """
     steps = n**3 / 3 + n * n * (columns + 1)
     return _calls(buffers, "solutions", "a, b, y, factors, n, m", body, matrices, steps, [n, columns])
@@ -243,10 +246,10 @@ def _calls(
     text = f'''\
 """{what[0].upper()}{what[1:]} of small matrices."""
 
-import math
-
 import numpy as np
+
 from funcgrad.kernels.cpu import abi
+from funcgrad.kernels.cpu import vmath as vm
 
 
 @abi.kernel(buffers={buffers!r}, integers={len(integers)}, reassociate=True)
