@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, TreeError, boundary
-from funcgrad.flat import FlatFunction, check_operands, name_of
+from funcgrad.flat import FlatFunction, check_function, check_operands, name_of
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Zero
 from funcgrad.ir.types import ArrayType
@@ -297,8 +297,13 @@ class custom_vjp(_Custom):
     _rules: tuple[F, F] | None = None
     _symbolic = _apart = False
 
+    @boundary
     def defvjp(self, fwd: F, bwd: F, symbolic_zeros: bool = False, optimize_remat: bool = False) -> None:
         """Give the two rules."""
+        fixed = [f"nondiff argument {n}" for n in self._nondiff]
+        check_function(
+            f"custom_vjp of {self._name}", "the backward rule", bwd, [*fixed, "residuals", "cotangent"]
+        )
         self._rules, self._symbolic, self._apart = (fwd, bwd), bool(symbolic_zeros), bool(optimize_remat)
 
     @boundary

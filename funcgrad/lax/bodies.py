@@ -6,9 +6,7 @@ the type that the loop's body gives it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from types import FunctionType
 from typing import Any
 
 from funcgrad import tree
@@ -22,24 +20,6 @@ from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import TreeDef, TreeError, keystr
 
 F = Callable[..., Any]
-
-
-def check_function(what: str, role: str, function: Any, takes: Sequence[str] | None = None) -> None:
-    """Raise where something that has to be called cannot be, or not with the arguments that `takes` names."""
-    if not callable(function):
-        raise ArgumentError(
-            f"{what}: {role} has to be a function, got {type(function).__name__}",
-            hint="pass the function itself, not its result; a value becomes a function by lambda: value",
-        )
-    if takes is not None and isinstance(function, FunctionType):
-        code, count = function.__code__, len(takes)
-        fewest = code.co_argcount - len(function.__defaults__ or ())
-        if count < fewest or (count > code.co_argcount and not code.co_flags & inspect.CO_VARARGS):
-            raise ArgumentError(
-                f"{what}: {role} is called with {count} arguments, ({', '.join(takes)}), and {name_of(function)} "
-                f"takes {inspect.signature(function)}",
-                hint=f"write it as a function of ({', '.join(takes)})",
-            )
 
 
 def operands_of(what: str, function: F, value: Any) -> tuple[list[Any], TreeDef]:

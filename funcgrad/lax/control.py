@@ -17,13 +17,12 @@ from funcgrad import dtypes, tree
 from funcgrad.ad_checkpoint import remat
 from funcgrad.config import config
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
-from funcgrad.flat import name_of
+from funcgrad.flat import check_function, name_of
 from funcgrad.ir.types import array_type
 from funcgrad.lax.binding import bind_cond, bind_scan, bind_while
 from funcgrad.lax.bodies import (
     Carry,
     Noting,
-    check_function,
     operands_of,
     trace_body,
     trace_branches,

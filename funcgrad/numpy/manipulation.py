@@ -529,7 +529,13 @@ def pad(
     """
     x = asarray(array)
     ndim = type_of(x).ndim
-    widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
+    try:
+        widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
+    except ValueError:
+        raise ArgumentError(
+            f"pad_width={pad_width!r} does not fit the {ndim} axes of {type_of(x)}",
+            hint="give (before, after) for each axis, one pair for all, or one number",
+        ) from None
     if callable(mode):
         return _pad_by(mode, x, widths, options)
     if options:

@@ -184,7 +184,8 @@ def _shape_of(shape: Any, function: str) -> tuple[int, ...]:
         raise
     except TypeError:
         raise ShapeError(
-            f"random.{function}: {shape!r} is not a shape", hint="pass a tuple of ints"
+            f"random.{function}: {shape!r} is not a shape",
+            hint=f"pass a tuple of ints; the key comes first: random.{function}(key, ...)",
         ) from None
     if any(n < 0 for n in sizes):
         raise ShapeError(f"random.{function}: shape {sizes} has a negative length")
@@ -549,9 +550,13 @@ def categorical(
     axis %= t.ndim
     batch = t.shape[:axis] + t.shape[axis + 1 :]
     sizes = batch if shape is None else _shape_of(shape, "categorical")
-    if broadcast_shapes(sizes, batch) != sizes or len(sizes) < len(batch):
+    ends = sizes[len(sizes) - len(batch) :]
+    if len(sizes) < len(batch) or any(own not in (1, n) for own, n in zip(batch, ends)):
         raise ShapeError(
-            f"categorical of shape {sizes} has to end in the shape {batch} of the distributions in logits {t}"
+            f"categorical of shape {sizes} has to end in the shape {batch} of the distributions in logits {t}",
+            hint=f"for n draws from each: shape=(n, {', '.join(map(str, batch))})"
+            if batch
+            else "leave shape out",
         )
     before = len(sizes) - len(batch)
     if not replace:
