@@ -8,7 +8,7 @@ import scipy.special as sp
 import scipy.stats
 
 import funcgrad as fg
-from funcgrad.errors import DTypeError, ShapeError
+from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.scipy import special, stats
 from funcgrad.testing import check_grads
@@ -305,3 +305,57 @@ def test_combinations_with_repetition():
 def test_erfcx_of_complex_numbers():
     z = np.array([1.5 + 2j, -0.5 + 0.3j])
     np.testing.assert_allclose(special.erfcx(z), scipy.special.erfcx(z))
+
+
+@pytest.mark.parametrize(
+    ("name", "ranges"),
+    [
+        ("betainc", [(0.4, 9.0), (0.4, 9.0), (0.02, 0.98)]),
+        ("zeta", [(1.2, 9.0), (0.3, 9.0)]),
+        ("hyp1f1", [(0.4, 4.0), (0.4, 4.0), (-9.0, 9.0)]),
+        ("hyp2f1", [(0.4, 3.0), (0.4, 3.0), (0.4, 3.0), (-2.0, 0.9)]),
+    ],
+)
+def test_functions_move_with_their_parameters(name, ranges):
+    rng = np.random.default_rng(0)
+    operands = [rng.uniform(*r, 40) for r in ranges]
+    function = getattr(special, name)
+    check_grads(function, operands, order=1, rtol=1e-5, atol=1e-5)
+    check_grads(fg.jit(function), operands, order=1, rtol=1e-5, atol=1e-5)
+
+
+def test_derivatives_by_parameters_that_are_not_known_are_refused():
+    for call in (
+        lambda: fg.grad(special.polygamma)(1.0, 2.0),
+        lambda: fg.grad(special.expn)(2.0, 2.0),
+        lambda: fg.grad(fg.grad(special.betainc))(2.0, 2.0, 0.5),
+    ):
+        with pytest.raises(NotDifferentiableError, match="not known"):
+            call()
+
+
+def test_distributions_without_parameters_that_fit():
+    assert np.isnan(stats.truncnorm.cdf(0.5, 1.0, -1.0)) and np.isnan(
+        stats.truncnorm.logpdf(0.5, -1.0, 1.0, 0.0, -1.0)
+    )
+    assert np.isnan(stats.beta.pdf(0.5, -1.0, 2.0))
+    x = np.arange(6.0).reshape(2, 3)
+    assert stats.sem(x, axis=None, keepdims=True).shape == (1, 1)
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_integrals_of_density_estimates(d):
+    rng = np.random.default_rng(0)
+    x, weights, mean = rng.standard_normal((d, 15)), rng.uniform(1, 2, 15), rng.standard_normal(d)
+    ours, theirs = (kind(x, weights=weights) for kind in (stats.gaussian_kde, scipy.stats.gaussian_kde))
+    other = [kind(x[:, 3:] + 0.1) for kind in (stats.gaussian_kde, scipy.stats.gaussian_kde)]
+    wanted = theirs.integrate_gaussian(mean, 1.3 * np.eye(d))
+    np.testing.assert_allclose(ours.integrate_gaussian(mean, 1.3 * np.eye(d)), wanted)
+    np.testing.assert_allclose(ours.integrate_kde(other[0]), theirs.integrate_kde(other[1]))
+    if d == 1:
+        np.testing.assert_allclose(ours.integrate_box_1d(-0.5, 1.5), theirs.integrate_box_1d(-0.5, 1.5))
+    else:
+        with pytest.raises(ArgumentError, match="integrate_box_1d"):
+            ours.integrate_box_1d(-0.5, 1.5)
+    points = rng.standard_normal((d, 2))
+    np.testing.assert_allclose(fg.jit(lambda kde, p: kde(p))(ours, points), theirs(points))

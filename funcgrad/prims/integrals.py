@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.prims import parameter_slopes
 from funcgrad.prims.registry import elementwise, library_call
 from funcgrad.prims.samples import unary_samples
-from funcgrad.prims.special import by_scipy, define
+from funcgrad.prims.special import by_parameter, by_scipy, define, unknown
 from funcgrad.trace import ops
 
 mul, div, sub, add, neg, apply = ops.mul, ops.div, ops.sub, ops.add, ops.neg, ops.apply
@@ -62,7 +63,9 @@ def _evaluate_expn(xp: Any, n: Any, x: Any) -> Any:
         return np.asarray(special.expn(n.astype(np.int64), wide)).astype(x.dtype)
 
 
-expn_p = define("expn", _evaluate_expn, [None, _expn_slope], (2.0, 2.0), (0.3, 3.0), unchecked=(0,))
+expn_p = define(
+    "expn", _evaluate_expn, [unknown("expn", "order"), _expn_slope], (2.0, 2.0), (0.3, 3.0), unchecked=(0,)
+)
 dawsn_p = define(
     "dawsn", by_scipy("dawsn"), [lambda g, out, x: mul(g, sub(1, mul(2, mul(x, out))))], (-2.0, 2.0)
 )
@@ -123,8 +126,7 @@ hyp1f1_p = define(
     "hyp1f1",
     by_scipy("hyp1f1"),
     [
-        None,
-        None,
+        *by_parameter(parameter_slopes.hyp1f1, "ab", (0.5, 2.0), (0.5, 2.0), (-1.0, 1.0)),
         lambda g, out, a, b, x: mul(g, mul(div(a, b), apply("hyp1f1", *_pair(add(a, 1), add(b, 1), x)))),
     ],
     (0.5, 2.0),
@@ -136,9 +138,7 @@ hyp2f1_p = define(
     "hyp2f1",
     by_scipy("hyp2f1"),
     [
-        None,
-        None,
-        None,
+        *by_parameter(parameter_slopes.hyp2f1, "abc", (0.5, 2.0), (0.5, 2.0), (0.5, 2.0), (-0.6, 0.6)),
         lambda g, out, a, b, c, x: mul(
             g, mul(div(mul(a, b), c), apply("hyp2f1", *_pair(add(a, 1), add(b, 1), add(c, 1), x)))
         ),
@@ -157,7 +157,12 @@ def _bessel_j_slope(g: Any, out: Any, v: Any, x: Any) -> Any:
 
 
 bessel_jv_p = define(
-    "bessel_jv", by_scipy("jv"), [None, _bessel_j_slope], (1.0, 3.0), (0.3, 3.0), unchecked=(0,)
+    "bessel_jv",
+    by_scipy("jv"),
+    [unknown("bessel_jv", "order"), _bessel_j_slope],
+    (1.0, 3.0),
+    (0.3, 3.0),
+    unchecked=(0,),
 )
 wofz_p = elementwise(
     "wofz",

@@ -1,7 +1,7 @@
 """Special functions of one to three numbers, evaluated by scipy.special: Bessel, incomplete gamma and beta, zeta.
 
-Where scipy.special has no derivative with respect to a shape parameter, `igamma_grad_a` has it (by its own
-series); betainc and zeta do not move with theirs.
+Derivatives by a parameter that scipy.special does not have are primitives of their own, which have none: by series
+here for the gamma functions, and by `parameter_slopes` for the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.primitive import Primitive, Sample
+from funcgrad.prims import parameter_slopes
+from funcgrad.prims.parameter_slopes import slope
 from funcgrad.prims.registry import Rule, batch_elementwise, elementwise, elementwise_type, library_call
 from funcgrad.prims.samples import draw_in
 from funcgrad.trace import ops
@@ -175,13 +177,17 @@ def _evaluate_random_gamma_grad(xp: Any, a: Any, x: Any) -> Any:
         return slope.astype(a.dtype)
 
 
-def _slope(name: str, evaluate: Callable[..., Any]) -> Primitive:
-    """A derivative of a function of shape a at x, which itself has none here."""
+def _slope(
+    name: str,
+    evaluate: Callable[..., Any],
+    ranges: Sequence[tuple[float, float]] = ((0.5, 3.0), (0.5, 3.0)),
+) -> Primitive:
+    """A derivative of a function by a parameter, which itself has none here."""
 
     def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         raise NotDifferentiableError(
-            f"the derivative of {name}, a second one by the shape of a gamma distribution, is not known",
-            hint="stop_gradient the shape parameter, or differentiate once",
+            f"the derivative of {name}, a second one of a function by its parameter, is not known",
+            hint="stop_gradient the parameter, or differentiate once",
         )
 
     return Primitive(
@@ -192,8 +198,34 @@ def _slope(name: str, evaluate: Callable[..., Any]) -> Primitive:
         transpose=None,
         batch=batch_elementwise(name),
         lower=library_call(name),
-        samples=_samples([(0.5, 3.0), (0.5, 3.0)], ()),
+        samples=_samples(ranges, ()),
     )
+
+
+def by_parameter(
+    function: Callable[..., Any], parameters: str, *ranges: tuple[float, float]
+) -> list[Callable[..., Any]]:
+    """The rules for the derivatives of a function of `parameter_slopes` by its first operands, of these names."""
+
+    def rule(operand: int, name: str) -> Callable[..., Any]:
+        def evaluate(xp: Any, *operands: Any) -> Any:
+            return slope(function, operand, *operands).astype(operands[0].dtype)
+
+        _slope(name, evaluate, ranges)
+        return lambda g, out, *operands: mul(g, apply(name, *ops.same_dtype(*operands)))
+
+    return [rule(k, f"{function.__name__}_grad_{letter}") for k, letter in enumerate(parameters)]
+
+
+def unknown(name: str, parameter: str) -> Callable[..., Any]:
+    """The rule of a parameter by which no derivative is known."""
+
+    def rule(*_: Any) -> Any:
+        raise NotDifferentiableError(
+            f"the derivative of {name} by its {parameter} is not known", hint="stop_gradient it"
+        )
+
+    return rule
 
 
 igamma_grad_a_p = _slope("igamma_grad_a", _evaluate_igamma_grad_a)
@@ -236,7 +268,7 @@ def _beta_density(g: Any, out: Any, a: Any, b: Any, x: Any) -> Any:
 betainc_p = define(
     "betainc",
     by_scipy("betainc"),
-    [None, None, _beta_density],
+    [*by_parameter(parameter_slopes.betainc, "ab", (0.5, 3.0), (0.5, 3.0), (0.2, 0.8)), _beta_density],
     (0.5, 3.0),
     (0.5, 3.0),
     (0.2, 0.8),
@@ -245,7 +277,10 @@ betainc_p = define(
 zeta_p = define(
     "zeta",
     by_scipy("zeta"),
-    [None, lambda g, out, s, q: neg(mul(g, mul(s, apply("zeta", add(s, 1), q))))],
+    [
+        *by_parameter(parameter_slopes.zeta, "s", (1.5, 4.0), (0.5, 3.0)),
+        lambda g, out, s, q: neg(mul(g, mul(s, apply("zeta", add(s, 1), q)))),
+    ],
     (1.5, 4.0),
     (0.5, 3.0),
     unchecked=(0,),

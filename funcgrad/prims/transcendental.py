@@ -16,6 +16,7 @@ from funcgrad.ir.primitive import Primitive, Sample
 from funcgrad.prims.arithmetic import INEXACT
 from funcgrad.prims.registry import Rule, elementwise, library_call, numpy_ufunc
 from funcgrad.prims.samples import binary_samples, draw_in, unary_samples
+from funcgrad.prims.special import unknown
 from funcgrad.trace import ops
 
 mul, div, sub, add, neg = ops.mul, ops.div, ops.sub, ops.add, ops.neg
@@ -186,7 +187,7 @@ def _evaluate_polygamma(xp: Any, n: Any, x: Any) -> Any:
 polygamma_p = elementwise(
     "polygamma",
     _evaluate_polygamma,
-    [None, lambda g, out, n, x: mul(g, ops.apply("polygamma", add(n, 1), x))],
+    [unknown("polygamma", "order"), lambda g, out, n, x: mul(g, ops.apply("polygamma", add(n, 1), x))],
     accepts=dtypes.FLOATS,
     lower=library_call("polygamma"),
     samples=lambda: [

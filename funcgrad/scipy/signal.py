@@ -12,6 +12,7 @@ import numpy as np
 import funcgrad.numpy as jnp
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.lax.convolution import conv_general_dilated
+from funcgrad.numpy.promotion import promote_inexact
 from funcgrad.trace.core import type_of
 
 
@@ -249,7 +250,7 @@ def istft(
 ) -> tuple[Any, Any]:
     """The inverse of `stft`: (times, signal), the least-squares signal of Griffin and Lim, "Signal estimation from
     modified short-time Fourier transform", 1984."""
-    spectra = jnp.asarray(Zxx)
+    (spectra,) = promote_inexact("scipy.signal.istft", jnp.asarray(Zxx))
     spectra = jnp.moveaxis(spectra, (freq_axis, time_axis), (-1, -2))
     length = 2 * (spectra.shape[-1] - 1) if input_onesided else spectra.shape[-1]
     size = length if nperseg is None else int(nperseg)

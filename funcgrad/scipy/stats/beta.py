@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from funcgrad.errors import boundary
@@ -19,7 +20,10 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     within = ops.and_(ops.ge(z, 0.0), ops.le(z, 1.0))
     z = ops.select(within, z, 0.5)
     powers = ops.add(special.xlogy(ops.sub(a, 1.0), z), special.xlog1py(ops.sub(b, 1.0), ops.neg(z)))
-    return inside(within, ops.sub(powers, ops.add(special.betaln(a, b), ops.log(scale))))
+    value = inside(within, ops.sub(powers, ops.add(special.betaln(a, b), ops.log(scale))))
+    # NaN where the parameters make no distribution
+    defined = ops.and_(ops.and_(ops.gt(a, 0.0), ops.gt(b, 0.0)), ops.gt(scale, 0.0))
+    return where(defined, value, math.nan)
 
 
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:

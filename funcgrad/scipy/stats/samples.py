@@ -23,13 +23,12 @@ def sem(
     if nan_policy not in ("propagate", "omit"):
         raise ArgumentError(f"sem has no nan_policy {nan_policy!r}", hint="use 'propagate' or 'omit'")
     (x,) = promote_inexact("scipy.stats.sem", asarray(a))
-    if axis is None:
-        x, axis = x.ravel(), 0
     if nan_policy == "omit":
         there = x == x
         count = there.sum(axis=axis, keepdims=keepdims)
         return std(x, axis, ddof=ddof, keepdims=keepdims, where=there) / count**0.5
-    return std(x, axis, ddof=ddof, keepdims=keepdims) / type_of(x).shape[axis] ** 0.5
+    t = type_of(x)
+    return std(x, axis, ddof=ddof, keepdims=keepdims) / (t.size if axis is None else t.shape[axis]) ** 0.5
 
 
 def _runs(line: Any) -> tuple[Any, Any, Any]:

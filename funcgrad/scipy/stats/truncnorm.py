@@ -18,6 +18,11 @@ def _difference(a: Any, b: Any) -> Any:
     return a + ops.log(-ops.expm1(ops.min_(b - a, 0.0)))
 
 
+def _defined(value: Any, a: Any, b: Any, scale: Any) -> Any:
+    """`value`, and NaN where the parameters make no distribution."""
+    return where((a < b) & (scale > 0), value, math.nan)
+
+
 def _within(z: Any, a: Any, b: Any) -> Any:
     """z where it lies between a and b, elsewhere some number that does."""
     middle = where(
@@ -39,7 +44,7 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     x, a, b, loc, scale = arrays("truncnorm.logpdf", x, a, b, loc, scale)
     z = (x - loc) / scale
     value = -(z * z) / 2 - math.log(2 * math.pi) / 2 - ops.log(scale) - _log_mass(a, b)
-    return where((z >= a) & (z <= b), value, -math.inf)
+    return _defined(where((z >= a) & (z <= b), value, -math.inf), a, b, scale)
 
 
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
@@ -53,7 +58,7 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     x, a, b, loc, scale = arrays("truncnorm.logcdf", x, a, b, loc, scale)
     z = (x - loc) / scale
     value = _log_mass(a, _within(z, a, b)) - _log_mass(a, b)
-    return where(z <= a, -math.inf, where(z >= b, 0.0, value))
+    return _defined(where(z <= a, -math.inf, where(z >= b, 0.0, value)), a, b, scale)
 
 
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
@@ -67,7 +72,7 @@ def logsf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
     x, a, b, loc, scale = arrays("truncnorm.logsf", x, a, b, loc, scale)
     z = (x - loc) / scale
     value = _log_mass(_within(z, a, b), b) - _log_mass(a, b)
-    return where(z >= b, -math.inf, where(z <= a, 0.0, value))
+    return _defined(where(z >= b, -math.inf, where(z <= a, 0.0, value)), a, b, scale)
 
 
 def sf(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
