@@ -188,20 +188,20 @@ AUTOMATIC = {
         lambda x: jnp.arange(3)[x.astype(int)],
         3.0,
         checkify.index_checks,
-        r"array of shape (3,), on axis 0",
+        "array of shape (3,): index 3 is out of bounds for axis 0 with size 3",
     ),
     "negative": (lambda x: jnp.arange(3)[x.astype(int)], -4.0, checkify.index_checks, "out-of-bounds"),
     "scatter": (
         lambda x: jnp.zeros(3).at[x.astype(int)].set(1),
         5.0,
         checkify.automatic_checks - checkify.nan_checks,
-        "out-of-bounds",
+        "index 5 is out of bounds",
     ),
     "dynamic_slice": (
         lambda x: lax.dynamic_slice(jnp.arange(4), (x.astype(int),), (2,)),
         3.0,
         checkify.all_checks,
-        "out-of-bounds",
+        "the window of length 2 from index 3 on is out of bounds for axis 0 with size 4",
     ),
     "derivative": (
         fg.grad(lambda x: jnp.sqrt(x * 0)),
@@ -222,6 +222,22 @@ def test_automatic_checks(name):
         assert "test_checkify.py" in error.get()
         others = checkify.all_checks - errors
         assert transform(checkify.checkify(function, errors=others))(given)[0].get() is None
+
+
+def test_the_index_that_is_out_of_bounds_is_named_of_many_and_in_loops():
+    def f(indices):
+        def body(total, i):
+            return total + jnp.arange(6).reshape(2, 3)[i % 2, i], None
+
+        return lax.scan(body, 0, indices)[0] + jnp.arange(3)[indices].sum()
+
+    check_indices = checkify.checkify(f, errors=checkify.index_checks)
+    for run in (check_indices, fg.jit(check_indices)):
+        assert run(np.array([1, 2, 0]))[0].get() is None
+        message = run(np.array([1, 7, 5]))[0].get()
+        assert "shape (2, 3): index 7 is out of bounds for axis 1 with size 3" in message
+    batched, _ = fg.vmap(check_indices)(np.array([[0, 1], [4, 1], [9, 8]]))
+    assert ["index 4" in line or "index 9" in line for line in batched.get().splitlines()] == [True, True]
 
 
 def test_what_is_inside_passes():

@@ -43,8 +43,8 @@ The rules, and how each is called (`params` are the equation's keyword parameter
     only for primitives with sub-graphs: (state, outputs) where values are handed through all sub-graphs:
     `step(graph)` gives the graph (state, inputs) -> (state, outputs).
 `hazards(*operands, **params)`
-    gives, for operands on which the operation is undefined, triples (kind, failed, message): "div" or "index", a
-    boolean scalar, and the words for it (checkify.py).
+    gives, for operands on which the operation is undefined, (kind, failed, message, value): "div" or "index", a
+    boolean scalar, the words for it, and the int64 scalar that stands for {} in them, or None (checkify.py).
 `depends(run, operands, types, out_types, **params)`
     only where `lower` gives no scalar expression: the dependence of each output from those of the operands
     (transforms/dependence.py); `run(graph, operands)` gives those of a sub-graph. Without it everything depends on

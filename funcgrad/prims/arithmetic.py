@@ -119,9 +119,9 @@ def _towards_zero(xp: Any, x: Any, y: Any) -> Any:
 _true_divide = numpy_ufunc("true_divide")
 
 
-def _by_zero(x: Any, y: Any) -> list[tuple[str, Any, str]]:
+def _by_zero(x: Any, y: Any) -> list[tuple[str, Any, str, None]]:
     zero = ops.eq(y, ops.full_like(y, 0))
-    return [("div", ops.reduce_or(zero, tuple(range(type_of(y).ndim))), "division by zero")]
+    return [("div", ops.reduce_or(zero, tuple(range(type_of(y).ndim))), "division by zero", None)]
 
 
 div_p = elementwise(

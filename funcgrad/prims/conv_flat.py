@@ -113,12 +113,20 @@ def swapped(x: Any, a: int, b: int) -> Any:
     return ops.transpose(x, order)
 
 
+def _example(x: Any, axis: int) -> ArrayType:
+    t = type_of(x)
+    return array_type(t.shape[:axis] + t.shape[axis + 1 :], t.dtype, t.weak)
+
+
 def batch_convolution(
     apply: Any, size: int, operands: Sequence[Any], axes: Sequence[int | None], groups: int
 ) -> tuple[Any, int]:
     """The batching rule of whatever maps (I, G * C, ...) and (G * J, C, ...) to (I, G * J, ...): a batch of operands
     is more images, one of kernels more outputs, and one of both more groups. `apply(x, kernel, groups)` does it."""
     (x, w), (ax, aw) = operands, axes
+    if size == 0:  # there is no number of groups to split by: the shape is that of one example's result
+        one = apply(*(v if a is None else ops.zeros(_example(v, a)) for v, a in zip(operands, axes)), groups)
+        return ops.broadcast_to(one, (0, *type_of(one).shape)), 0
     if aw is None:
         x = ops.moveaxis(x, ax or 0, 0)
         return grouped(apply(joined(x, 0), w, groups), 0, size), 0

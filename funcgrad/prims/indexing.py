@@ -20,6 +20,7 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.text import register_record
 from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.prims.checks import first_failing
 from funcgrad.prims.registry import is_linear
 from funcgrad.prims.samples import draw, draw_integers
 from funcgrad.trace import ops
@@ -120,7 +121,9 @@ def _gather_type(
 ) -> ArrayType:
     numbers = dimension_numbers
     _check_indices("gather", indices, len(numbers.start_index_map))
-    if len(slice_sizes) != operand.ndim or any(not 0 <= s <= n for s, n in zip(slice_sizes, operand.shape)):
+    batching = numbers.operand_batching_dims
+    longest = [1 if d in batching else n for d, n in enumerate(operand.shape)]  # of no examples too
+    if len(slice_sizes) != operand.ndim or any(not 0 <= s <= n for s, n in zip(slice_sizes, longest)):
         raise ShapeError(f"gather: slice_sizes {slice_sizes} do not fit {operand}: one per axis, none longer")
     for d in (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims):
         if slice_sizes[d] > 1:
@@ -241,16 +244,17 @@ def gather(
     )
 
 
-def out_of_bounds(shape: Sequence[int], starts: Sequence[tuple[Any, int, int]]) -> list[tuple[str, Any, str]]:
+def out_of_bounds(shape: Sequence[int], starts: Sequence[tuple[Any, int, int]]) -> list[tuple[str, Any, str, Any]]:
     """The hazards of reading or writing windows of an array; `starts` has (positions, axis, size of window)."""
     found = []
     for start, axis, size in starts:
         start = ops.convert(start, dtypes.int64)
         last = ops.full_like(start, shape[axis] - size)
         outside = ops.or_(ops.lt(start, ops.full_like(start, 0)), ops.gt(start, last))
-        failed = ops.reduce_or(outside, tuple(range(type_of(start).ndim)))
-        words = f"out-of-bounds indexing for array of shape {tuple(shape)}, on axis {axis}"
-        found.append(("index", failed, words))
+        failed, (value,) = first_failing(ops.not_(outside), [start])
+        what = "index {}" if size == 1 else f"the window of length {size} from index {{}} on"
+        words = f"out-of-bounds indexing for array of shape {tuple(shape)}: {what} is out of bounds for axis {axis} "
+        found.append(("index", failed, words + f"with size {shape[axis]}", value))
     return found
 
 
