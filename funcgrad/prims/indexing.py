@@ -244,7 +244,9 @@ def gather(
     )
 
 
-def out_of_bounds(shape: Sequence[int], starts: Sequence[tuple[Any, int, int]]) -> list[tuple[str, Any, str, Any]]:
+def out_of_bounds(
+    shape: Sequence[int], starts: Sequence[tuple[Any, int, int]]
+) -> list[tuple[str, Any, str, Any]]:
     """The hazards of reading or writing windows of an array; `starts` has (positions, axis, size of window)."""
     found = []
     for start, axis, size in starts:
