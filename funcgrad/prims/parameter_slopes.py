@@ -22,7 +22,7 @@ def slope(function: Callable[..., Any], operand: int, *operands: Any) -> np.ndar
     given = list(np.broadcast_arrays(*[np.asarray(x, np.float64) for x in operands]))
     given[operand] = given[operand] + 1j * _STEP
     with np.errstate(all="ignore"):
-        return np.asarray(function(*given)).imag / _STEP
+        return np.imag(function(*given)) / _STEP
 
 
 def _small(part: Any, whole: Any) -> bool:
