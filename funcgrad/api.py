@@ -321,7 +321,8 @@ def jvp(fun: F, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool =
     if in_tree != tangent_tree:
         raise ArgumentError(
             f"primals and tangents of jvp differ in structure: {tree.structure(tuple(primals))} and "
-            f"{tree.structure(tuple(tangents))}"
+            f"{tree.structure(tuple(tangents))}",
+            hint="give one tangent for each primal, in the same containers: jvp(f, (x, y), (tx, ty))",
         )
     check_operands(fun, tuple(primals), {}, "jvp")
     check_operands(fun, tuple(tangents), {}, "jvp")

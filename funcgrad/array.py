@@ -110,7 +110,8 @@ def no_single_truth(type: ArrayType) -> ArgumentError:
     """The error of a condition on an array of several elements, or none."""
     return ArgumentError(
         f"an array of {type.size} elements has no single truth value: {type}",
-        hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice",
+        hint="use (x > 0).any() or (x > 0).all(), or funcgrad.numpy.where for an element-wise choice; conditions are "
+        "combined by & and |: (x > 0) & (x < 1)",
     )
 
 
@@ -129,11 +130,18 @@ def install_methods(methods: dict[str, Any]) -> None:
         setattr(ArrayMethods, name, method)
 
 
-class Array(ArrayMethods):
+class _ArrayClass(type):
+    """What makes traced values instances of `Array`, so that functions which ask for arrays do the same under `jit`."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return issubclass(type(instance), ArrayMethods)
+
+
+class Array(ArrayMethods, metaclass=_ArrayClass):
     """An immutable array of numbers, of any shape and of one dtype, on the CPU.
 
     Made by `funcgrad.numpy.array` and by every operation; not called directly. Read it back with
-    `numpy.asarray(x)` (no copy, read-only), `x.item()`, `x.tolist()` or `float(x)`.
+    `numpy.asarray(x)` (no copy, read-only), `x.item()`, `x.tolist()` or `float(x)`. Traced values are instances too.
     """
 
     __slots__ = ("__weakref__", "_data", "_type")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import tree
-from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
+from funcgrad.errors import ArgumentError, AxisError, ShapeError, TreeError, boundary
 from funcgrad.flat import FlatFunction, bytes_of, check_operands, describe_argument, name_of
 from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.ir.hash import graph_hash
@@ -263,7 +263,7 @@ def _spread(axes: Any, full: Any, what: str, fun: F) -> list[int | None]:
         given = axes[0] if what == "in_axes" else axes
         raise ArgumentError(
             f"{what}={given!r} does not fit the {'arguments' if what == 'in_axes' else 'result'} of "
-            f"{name_of(fun)}: {error}",
+            f"{name_of(fun)}: {error.what if isinstance(error, TreeError) else error}",
             hint="use an int, None, or containers of the same structure down to where they stop",
         ) from None
 

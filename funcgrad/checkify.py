@@ -133,7 +133,10 @@ def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs
     if not is_operand(pred) or type_of(pred).dtype != dtypes.bool_ or type_of(pred).shape:
         found = type_of(pred) if is_operand(pred) else repr(pred)
         raise DTypeError(
-            f"check takes a boolean scalar, got {found}", hint="reduce it: check((x > 0).all(), ...)"
+            f"check takes a boolean scalar, got {found}",
+            hint="the condition comes first: check(x > 0, message)"
+            if isinstance(pred, str)
+            else "reduce it: check((x > 0).all(), ...)",
         )
     if not isinstance(msg, str):
         raise ArgumentError(f"check: the message is a string, got {type(msg).__name__}")

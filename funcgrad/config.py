@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.errors import UnknownNameError, boundary
+from funcgrad.names import closest
+
 
 class Setting(NamedTuple):
     """One setting: its default, the check that turns a given value into a stored one, and its meaning."""
@@ -87,6 +90,26 @@ _JAX_NAMES = {
     "jax_check_tracer_leaks": "check_tracer_leaks",
 }
 
+_SETTLED: dict[str, tuple[Any, ...] | None] = {
+    "jax_platforms": ("cpu", "", None),
+    "jax_platform_name": ("cpu", "", None),
+    "jax_num_cpu_devices": (1, -1),
+    "jax_default_device": (None,),
+    "jax_default_prng_impl": ("threefry2x32",),
+    "jax_threefry_partitionable": (True,),
+    "jax_numpy_rank_promotion": ("allow",),
+    "jax_numpy_dtype_promotion": ("standard",),
+    "jax_default_matmul_precision": None,
+    "jax_compilation_cache_dir": None,
+    "jax_enable_compilation_cache": None,
+    "jax_persistent_cache_min_compile_time_secs": None,
+    "jax_persistent_cache_min_entry_size_bytes": None,
+    "jax_persistent_cache_enable_xla_caches": None,
+    "jax_traceback_filtering": None,
+}
+"""Settings of JAX that programs make and that nothing here depends on: the values that are true anyway, None for any.
+Matrix products have their full precision, compiled kernels are kept on disk, and tracebacks are filtered."""
+
 
 class Config:
     """The settings of this process; see `SETTINGS` for the list."""
@@ -111,13 +134,19 @@ class Config:
         object.__setattr__(self, "_watchers", [])
         self._count()
 
+    @boundary
     def update(self, name: str, value: Any) -> None:
-        """Set one setting; ValueError for a wrong value. `jax_enable_x64` sets the default float dtype."""
+        """Set one setting; ValueError for a wrong value. `jax_enable_x64` sets the default float dtype.
+        Settings of JAX that mean nothing here are accepted."""
         if name in ("jax_enable_x64", "enable_x64"):
             name, value = "default_float", "float64" if _flag(value) else "float32"
+        if name in _SETTLED:
+            _check_settled(name, value)
+            return
         name = _JAX_NAMES.get(name, name)
         if name not in SETTINGS:
-            raise AttributeError(f"funcgrad has no setting {name!r}; the settings are {', '.join(SETTINGS)}")
+            hint = closest(name, [*SETTINGS, "jax_enable_x64", *_JAX_NAMES])
+            raise UnknownNameError(f"funcgrad has no setting {name!r}", hint=hint)
         try:
             parsed = SETTINGS[name].parse(value)
         except (TypeError, ValueError) as error:
@@ -158,6 +187,15 @@ class Config:
 
     _seen: dict[tuple[Any, ...], int]
     _watchers: list[Callable[[], None]]
+
+
+def _check_settled(name: str, value: Any) -> None:
+    accepted = _SETTLED[name]
+    if accepted is not None and value not in accepted:
+        raise ValueError(
+            f"setting {name!r} cannot be {value!r}: funcgrad has {accepted[0]!r} only; leave the line "
+            f"out if the program does not depend on it"
+        )
 
 
 config = Config()

@@ -13,7 +13,7 @@ from funcgrad.flat import FlatFunction, check_operands, name_of
 from funcgrad.ir.primitive import AxisSize
 from funcgrad.lax import mapping
 from funcgrad.prims.custom_batching import CustomVmap
-from funcgrad.trace.core import eager, type_of
+from funcgrad.trace.core import eager, named_type, type_of
 
 F = Callable[..., Any]
 
@@ -91,7 +91,7 @@ class custom_vmap:
             result = self._rule(int(size), in_batched, *args)  # type: ignore[misc]
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
-                    f"the batching rule of {name} has to return (output, out_batched), got {type(result).__name__}",
+                    f"the batching rule of {name} has to return (output, out_batched), got {named_type(result)}",
                     hint="return y, True for a batched output, and y, False for one that all examples share",
                 )
             outs, out_tree = tree.flatten(result[0])

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError, TreeError, boundary
-from funcgrad.flat import FlatFunction, check_operands, name_of
+from funcgrad.flat import FlatFunction, check_function, check_operands, name_of
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import Zero
 from funcgrad.ir.types import ArrayType
 from funcgrad.prims.custom import CustomJvp, CustomVjp
 from funcgrad.records import entity
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, state, type_of
+from funcgrad.trace.core import Tracer, named_type, state, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 
 F = Callable[..., Any]
@@ -216,7 +216,8 @@ class custom_jvp(_Custom):
             result = self._rule(*prepared.fixed(given), dynamic, moved)  # type: ignore[misc]
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
-                    f"the jvp rule of {self._name} has to return (output, tangent), got {type(result).__name__}"
+                    f"the jvp rule of {self._name} has to return (output, tangent), got {named_type(result)}",
+                    hint="return a pair, the output and its change along the tangents: return f(x), df * t",
                 )
             outs, out_tree = tree.flatten(result[0])
             _check_same_output(self._name, flat, out_tree, "jvp")
@@ -296,8 +297,13 @@ class custom_vjp(_Custom):
     _rules: tuple[F, F] | None = None
     _symbolic = _apart = False
 
+    @boundary
     def defvjp(self, fwd: F, bwd: F, symbolic_zeros: bool = False, optimize_remat: bool = False) -> None:
         """Give the two rules."""
+        fixed = [f"nondiff argument {n}" for n in self._nondiff]
+        check_function(
+            f"custom_vjp of {self._name}", "the backward rule", bwd, [*fixed, "residuals", "cotangent"]
+        )
         self._rules, self._symbolic, self._apart = (fwd, bwd), bool(symbolic_zeros), bool(optimize_remat)
 
     @boundary
@@ -326,8 +332,8 @@ class custom_vjp(_Custom):
             result = fwd(*prepared.arguments(given, dynamic))
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise ArgumentError(
-                    f"the forward rule of {self._name} has to return (output, residuals), got "
-                    f"{type(result).__name__}"
+                    f"the forward rule of {self._name} has to return (output, residuals), got {named_type(result)}",
+                    hint="return a pair: return f(x), residuals for the backward rule (None for nothing)",
                 )
             outs, trees["out"] = tree.flatten(result[0])
             _check_same_output(self._name, flat, trees["out"], "forward")
@@ -351,7 +357,7 @@ class custom_vjp(_Custom):
         """The flat cotangents from what the backward rule returned, checked against the inputs."""
         count = len(in_tree.children())
         if not isinstance(result, tuple | list) or len(result) != count:
-            got = f"{len(result)} entries" if isinstance(result, tuple | list) else type(result).__name__
+            got = f"{len(result)} entries" if isinstance(result, tuple | list) else named_type(result)
             raise ArgumentError(
                 f"the backward rule of {self._name} has to return a tuple with one cotangent per differentiable "
                 f"argument ({count}), got {got}",

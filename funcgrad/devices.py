@@ -20,6 +20,7 @@ from funcgrad.trace.core import as_array
 from funcgrad.version import __version__
 
 
+@boundary
 def devices(backend: str | None = None) -> list[Device]:
     """The devices of this machine."""
     if backend not in (None, CPU):

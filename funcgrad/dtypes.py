@@ -23,6 +23,7 @@ complex64, complex128 = np.dtype(np.complex64), np.dtype(np.complex128)
 float0 = np.dtype([("float0", np.void, 0)])
 """The tangent type of integers and booleans: no information, zero bytes an element."""
 
+
 SIGNED = (int8, int16, int32, int64)
 UNSIGNED = (uint8, uint16, uint32, uint64)
 INTEGERS = SIGNED + UNSIGNED
@@ -142,7 +143,7 @@ def as_dtype(dtype: Any) -> np.dtype:
             hint=f"use one of {', '.join(d.name for d in ALL)}"
             + (
                 "; give other arguments by name, and a shape as one tuple"
-                if isinstance(dtype, int | float)
+                if isinstance(dtype, int | float | tuple)
                 else ""
             ),
         ) from None
@@ -232,6 +233,15 @@ def promote_dtypes(*dtypes: np.dtype) -> np.dtype:
 def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
     """Whether a Python number, of dtype `scalar` by default, can stand where `dtype` is needed."""
     return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype
+
+
+class extended(np.generic):
+    """The family of dtypes that NumPy does not have; no array here is of one."""
+
+
+class prng_key(extended):
+    """The dtype of JAX's typed keys. Keys here are arrays of uint32, so that `issubdtype(key.dtype, prng_key)` is
+    False, and programs that ask take the way of raw keys."""
 
 
 def issubdtype(a: Any, b: Any) -> bool:

@@ -5,9 +5,11 @@ Shared by every public transform; owns the wording of errors about arguments and
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 from funcgrad import tree
@@ -19,6 +21,24 @@ from funcgrad.tree import TreeDef
 def name_of(function: Any) -> str:
     """The name under which a user knows the function."""
     return getattr(function, "__name__", None) or type(function).__name__
+
+
+def check_function(what: str, role: str, function: Any, takes: Sequence[str] | None = None) -> None:
+    """Raise where something that has to be called cannot be, or not with the arguments that `takes` names."""
+    if not callable(function):
+        raise ArgumentError(
+            f"{what}: {role} has to be a function, got {type(function).__name__}",
+            hint="pass the function itself, not its result; a value becomes a function by lambda: value",
+        )
+    if takes is not None and isinstance(function, FunctionType):
+        code, count = function.__code__, len(takes)
+        fewest = code.co_argcount - len(function.__defaults__ or ())
+        if count < fewest or (count > code.co_argcount and not code.co_flags & inspect.CO_VARARGS):
+            raise ArgumentError(
+                f"{what}: {role} is called with {count} arguments, ({', '.join(takes)}), and {name_of(function)} "
+                f"takes {inspect.signature(function)}",
+                hint=f"write it as a function of ({', '.join(takes)})",
+            )
 
 
 def describe_argument(function: Any, args: Sequence[Any], position: int) -> str:
@@ -82,6 +102,16 @@ def check_results(function: Any, outs: Sequence[Any], result: Any) -> None:
             )
 
 
+def _instead(leaf: Any, transform: str) -> str:
+    """What to do with an argument that is no array."""
+    if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+        name = type(leaf).__name__
+        return f"make its class a node of trees, whose fields are traced: funcgrad.tree_util.register_dataclass({name})"
+    if transform == "jit":
+        return "close over it, or mark it static: jit(..., static_argnums=..., static_argnames=...)"
+    return "close over it: functools.partial or a lambda"
+
+
 def check_operands(
     function: Any, args: Any, kwargs: Any, transform: str, positions: Sequence[int] | None = None
 ) -> None:
@@ -98,9 +128,7 @@ def check_operands(
             kind = type(leaf).__name__
             raise DTypeError(
                 f"{transform} traces arrays and numbers, but {place} is {leaf!r} of type {kind}",
-                hint="close over it, or mark it static: jit(..., static_argnums=..., static_argnames=...)"
-                if transform == "jit"
-                else "close over it: functools.partial or a lambda",
+                hint=_instead(leaf, transform),
             )
 
 
@@ -111,7 +139,10 @@ def normalize_argnums(function: Any, argnums: int | Sequence[int], count: int, w
         positions = (argnums,) if single else tuple(argnums)
         normal = tuple([p.__index__() + (count if p < 0 else 0) for p in positions])
     except (TypeError, AttributeError):
-        raise ArgumentError(f"{what} has to be an integer or a tuple of integers, got {argnums!r}") from None
+        raise ArgumentError(
+            f"{what} has to be an integer or a tuple of integers, got {argnums!r}",
+            hint="count the positional arguments from 0; for an argument by name, differentiate lambda w: f(w=w)",
+        ) from None
     if any(not 0 <= p < count for p in normal):
         raise ArgumentError(
             f"{what}={argnums} asks for an argument that {name_of(function)} was not given: it was called with "

@@ -46,7 +46,10 @@ def ravel_pytree(pytree: Any) -> tuple[Any, Callable[[Any], Any]]:
         """The tree whose elements are those of `vector`."""
         (t,) = check_arrays("unravel", vector)
         if t.shape != (size,):
-            raise ShapeError(f"unravel takes a vector of {size} elements, got {t}")
+            raise ShapeError(
+                f"unravel takes a vector of {size} elements, got {t}",
+                hint="give a vector like that of ravel_pytree; under vmap one for each example",
+            )
         if t.dtype != dtype:
             raise DTypeError(
                 f"unravel takes a vector of {dtype.name}, got {t}", hint="convert it with .astype"

@@ -30,7 +30,7 @@ from funcgrad.tree import TreeDef
 
 if TYPE_CHECKING:  # a program that compiles nothing never loads the compiler
     from funcgrad.runtime.executable import Executable
-    from funcgrad.runtime.report import Lowered
+    from funcgrad.runtime.report import Lowered, MemoryAnalysis
 
 
 @record
@@ -132,6 +132,30 @@ class Compiled:
             )
         return self._traced.run_any(leaves) if state.trace is EAGER else self._traced.bind(leaves)
 
+    def cost_analysis(self) -> dict[str, float]:
+        """The predicted work of a call: "flops" of matrix products and convolutions, and "bytes accessed".
+
+        >>> import numpy as np, funcgrad as fg
+        >>> compiled = fg.jit(lambda x: x @ x).lower(np.ones((64, 64))).compile()
+        >>> compiled.cost_analysis()["flops"] == 2 * 64**3
+        True
+        """
+        return self._report().cost_analysis()
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """The predicted memory of a call: `argument_size_in_bytes`, `output_size_in_bytes`, `temp_size_in_bytes`, and
+        `alias_size_in_bytes` of results that lie in donated arguments."""
+        return self._report().memory_analysis()
+
+    def as_text(self) -> str:
+        """The text of all stages of the compilation."""
+        return self._report().as_text()
+
+    def _report(self) -> Lowered:
+        from funcgrad.runtime.report import Lowered
+
+        return Lowered(self._traced.closed, self._traced.executable, self)
+
 
 class Jitted:
     """A function under `jit`; see there."""
@@ -221,11 +245,11 @@ class Jitted:
                 try:
                     key = (in_tree, [x._type or x.type for x in leaves], config.generation)
                 except AttributeError:  # not all of them are Arrays
-                    return self._call(args, kwargs)
+                    key = None
                 last_key, traced = self._last
-                if key == last_key:  # sooner than hashing
+                if key is not None and key == last_key:  # sooner than hashing
                     return traced.run(leaves)
-                if not config.disable_jit:
+                if key is not None and not config.disable_jit:
                     traced, _ = self._traced(args, kwargs)
                     self._last = (key, traced)
                     return traced.run(leaves)
@@ -314,10 +338,7 @@ class Jitted:
         its kernels and their source, its memory plan. Print it, or look at its parts."""
         traced, _ = self._traced(args, kwargs)
         _, _, dynamic, named = self._without_statics(args, kwargs)
-        compiled = Compiled(self._name, traced, tree.structure((dynamic, named)))
-        from funcgrad.runtime.report import Lowered
-
-        return Lowered(traced.closed, traced.executable, compiled)
+        return Compiled(self._name, traced, tree.structure((dynamic, named)))._report()
 
     @boundary
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:

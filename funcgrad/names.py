@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from funcgrad.errors import UnknownNameError, boundary
@@ -42,13 +42,23 @@ def _hint(module: str, name: str, instead: Mapping[str, str]) -> str:
     for face in FACES:
         if name in vars(sys.modules.get(face, object)):
             return f"write {face}.{name}"
-    import difflib  # slow to import, and seldom needed
-
     here = [n for n in vars(sys.modules[module]) if not n.startswith("_")]
-    close = difflib.get_close_matches(name, [*here, *instead], 3, 0.6)
+    close = _close(name, [*here, *instead])
     if close:
         return f"did you mean {' or '.join(instead.get(n, f'{module}.{n}') for n in close)}?"
     return f"{module} has no name like it; dir({module}) lists what there is"
+
+
+def _close(name: str, among: Iterable[str]) -> list[str]:
+    import difflib  # slow to import, and seldom needed
+
+    return difflib.get_close_matches(name, list(among), 3, 0.6)
+
+
+def closest(name: str, among: Iterable[str]) -> str:
+    """Which of some names was probably meant by a misspelt one; else all of them."""
+    close = _close(name, among)
+    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(among)}"
 
 
 class Foreign:

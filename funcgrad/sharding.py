@@ -1,6 +1,7 @@
 """How JAX's programs lay arrays out over devices, where there is one device: meshes of size 1, specs, and `shard_map`.
 
-What is written for several devices runs, as under `pmap`; nothing is ever spread.
+What is written for several devices runs, as under `pmap`; nothing is ever spread. Arrays get their attribute `sharding`
+here.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Mesh:
     Args:
         devices: a device, or a nested sequence or array of devices.
         axis_names: a name for each axis of `devices`.
+        axis_types: accepted for JAX's sake; without effect on one device.
 
     Raises:
         ArgumentError: several devices, or not as many names as axes.
@@ -157,7 +159,10 @@ class NamedSharding(Sharding):
         for name in spec.names():
             if name not in mesh.axis_names:
                 have = ", ".join(map(repr, mesh.axis_names))
-                raise ArgumentError(f"{spec} names the axis {name!r}, and the mesh has {have}")
+                raise ArgumentError(
+                    f"{spec} names the axis {name!r}, and the mesh has {have}",
+                    hint="name axes of the mesh, or None for an axis that is not spread",
+                )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NamedSharding) and (self.mesh, self.spec) == (other.mesh, other.spec)
@@ -190,6 +195,15 @@ def check_layout(x: Any, layout: Any, function: str) -> None:
             f"{function} takes a device or a sharding, got {type(layout).__name__}",
             hint=f"the devices are: {CPU!r}",
         )
+
+
+def _specs_of(specs: Any) -> list[PartitionSpec]:
+    """The specs in a tree of them."""
+    if isinstance(specs, PartitionSpec):
+        return [specs]
+    if isinstance(specs, Mapping):
+        specs = list(specs.values())
+    return [spec for one in specs for spec in _specs_of(one)] if isinstance(specs, list | tuple) else []
 
 
 @boundary
@@ -232,16 +246,27 @@ def shard_map(
     """
     if f is None:
         return functools.partial(shard_map, mesh=mesh, in_specs=in_specs, out_specs=out_specs)
+    function = f"shard_map of {name_of(f)}"
     if not isinstance(mesh, Mesh):
         raise ArgumentError(
             f"shard_map needs a mesh, got {mesh!r}", hint='pass mesh=funcgrad.make_mesh((1,), ("data",))'
         )
 
+    for specs in (in_specs, out_specs):
+        for spec in _specs_of(specs):
+            NamedSharding(mesh, spec)
+
     @functools.wraps(f)
     @boundary
     def mapped(*args: Any) -> Any:
-        if isinstance(in_specs, PartitionSpec):
-            check_layout(args, in_specs, f"shard_map of {name_of(f)}")
+        specs = in_specs if isinstance(in_specs, tuple) and not isinstance(in_specs, PartitionSpec) else None
+        if specs is not None and len(specs) != len(args):
+            raise ArgumentError(
+                f"{function} has {len(specs)} in_specs, and is called with {len(args)} arguments",
+                hint="give a PartitionSpec for each argument, or one for all",
+            )
+        for arg, spec in zip(args, specs or [in_specs] * len(args)):
+            check_layout(arg, spec, function)
 
         def named(names: Sequence[Any]) -> Any:
             if not names:

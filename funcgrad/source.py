@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from types import CodeType, FrameType, TracebackType
@@ -13,8 +14,10 @@ _PACKAGE_DIRS = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
     os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kernels") + os.sep,
     os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
+    os.path.abspath(functools.__file__),
 )
-"""NumPy's frames are here because its `errstate` and its `__array_function__` wrap functions of ours."""
+"""NumPy's frames are here because its `errstate` and its `__array_function__` wrap functions of ours; `functools` makes
+properties that are computed once."""
 _internal: dict[str, bool] = {}
 """By file: whether its code is funcgrad's own."""
 

@@ -337,3 +337,39 @@ def test_traced_arrays_have_the_methods_of_arrays(name):
     np.testing.assert_allclose(np.asarray(fg.jit(lambda x: getattr(x, name)())(x)), expected)
     _, (rows,) = fg.lax.scan(lambda c, x: (c, (getattr(x, name)(),)), 0.0, x[None])
     np.testing.assert_allclose(np.asarray(rows[0]), expected)
+
+
+@pytest.mark.parametrize("kind", [fg.Array, jnp.ndarray, (np.ndarray, fg.Array), fg.typing.ArrayLike])
+def test_traced_values_are_instances_of_array(kind):
+    seen = []
+
+    def f(x):
+        seen.append(isinstance(x, kind))
+        return x * 2.0
+
+    fg.jit(f)(jnp.arange(3.0))
+    fg.vmap(f)(jnp.arange(3.0))
+    fg.grad(lambda x: f(x).sum())(jnp.arange(3.0))
+    fg.jit(fg.vmap(fg.grad(f)))(jnp.arange(3.0))
+    fg.lax.scan(lambda c, x: (f(c), x), 1.0, jnp.arange(3.0))
+    f(jnp.arange(3.0))
+    assert len(seen) >= 6 and all(seen)
+
+
+def test_core_says_what_is_traced():
+    seen = []
+    fg.jit(lambda x: seen.append(isinstance(x, fg.core.Tracer)) or x)(1.0)
+    assert seen == [True] and not isinstance(jnp.ones(2), fg.core.Tracer)
+
+
+@pytest.mark.parametrize(
+    "other", [np.ones(3), np.float32(1), 1.0, None, [1], fg.ShapeDtypeStruct((3,), "float32")]
+)
+def test_nothing_else_is_an_instance_of_array(other):
+    assert not isinstance(other, fg.Array)
+
+
+def test_devices_tell_what_they_are():
+    (device,) = fg.devices()
+    assert device == "cpu" and repr(device) == "'cpu'" and sample().device is device
+    assert (device.platform, device.device_kind, device.id, device.process_index) == ("cpu", "cpu", 0, 0)

@@ -497,3 +497,26 @@ def test_a_carry_moves_on_while_another_is_computed_from_it(x):
     )
     np.testing.assert_allclose(donated[0], np.full(np.shape(x), 1.375))
     np.testing.assert_allclose(donated[1], np.full(np.shape(x), 1.5))
+
+
+def test_a_condition_and_a_body_in_each_others_place_are_named():
+    with pytest.raises(DTypeError) as raised:
+        lax.while_loop(lambda x: x + 1, lambda x: x < 3, 0)
+    assert raised.value.hint.startswith("the condition comes first: while_loop(cond_fun, body_fun, init_val)")
+    with pytest.raises(ArgumentError, match=r"return a pair \(carry, y\), and returned an array"):
+        lax.scan(lambda c, x: c + x, 0.0, jnp.arange(3.0))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda: fg.lax.switch(1, [lambda: 1.0, lambda: 2.0]),
+        lambda: fg.lax.cond(True, lambda: 1.0, lambda: 2.0),
+        lambda: fg.checkpoint(lambda x: 1.0)(2.0),
+        lambda: fg.lax.cond(False, lambda x: True, lambda x: False, 1.0),
+    ],
+)
+def test_numbers_that_a_branch_gives_are_arrays_of_their_type(f):
+    out = f()
+    assert np.asarray(out).dtype == out.dtype
+    np.testing.assert_array_equal(out, fg.jit(f)())

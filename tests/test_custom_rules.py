@@ -453,3 +453,16 @@ def test_tangents_that_are_not_linear_are_an_error_of_their_line(tangent):
         with pytest.raises(NotDifferentiableError, match="linear in the tangents") as raised:
             transform(fg.grad(f))(1.0)
         assert raised.value.where[:2] == (code.co_filename, code.co_firstlineno)
+
+
+def test_what_a_rule_has_to_return_is_said():
+    alone = fg.custom_jvp(lambda x: x * x)
+    alone.defjvp(lambda primals, tangents: tangents[0])
+    with pytest.raises(ArgumentError, match=r"\(output, tangent\), got an array") as raised:
+        fg.jit(fg.grad(alone))(1.0)
+    assert "return a pair" in raised.value.hint
+    alone = fg.custom_vjp(lambda x: x * x)
+    alone.defvjp(lambda x: x * x, lambda _, ct: (ct,))
+    with pytest.raises(ArgumentError, match=r"\(output, residuals\), got an array") as raised:
+        fg.jit(fg.grad(alone))(1.0)
+    assert "None for nothing" in raised.value.hint

@@ -169,6 +169,18 @@ def test_overflowing_sums_are_no_nan():
         fg.jit(lambda x: -x)(np.concatenate([big, -big]))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+def test_one_element_of_a_large_array_is_found(dtype):
+    x = np.full(5000, 1 if dtype == "complex64" else np.inf, dtype)
+    x[1::2] = -1
+    f = fg.jit(lambda x: x + 1)
+    with fg.debug.nans():
+        f(x)
+        x[3210] = np.nan
+        with pytest.raises(NonFiniteError, match=r"passed on NaN[\s\S]*the first at \[3210\]"):
+            f(x)
+
+
 def test_the_setting_does_it_for_the_whole_program():
     fg.config.update("jax_debug_nans", True)
     try:

@@ -594,3 +594,11 @@ def test_logistic_regression_of_the_cookbook():
 
     m = jnp.ones((2, 4))
     close(vmap_mjp(predict, w, m), m @ fg.jacrev(predict)(w), 1e-4)
+
+
+def test_check_grads_has_the_module_that_jax_has_it_in():
+    from funcgrad.test_util import check_grads
+
+    check_grads(jnp.sin, (jnp.array([0.5, 1.0]),), order=2, modes=("fwd", "rev"))
+    with pytest.raises(AssertionError):
+        check_grads(lambda x: fg.lax.stop_gradient(x) * x, (jnp.array(2.0),), order=1)

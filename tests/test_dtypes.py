@@ -174,7 +174,7 @@ def test_float64_works_whatever_the_default():
 def test_settings_are_checked_and_put_back():
     with pytest.raises(ValueError, match=r"default_float.*float16"):
         fg.config.update("default_float", "float16")
-    with pytest.raises(AttributeError, match="no setting 'speed'; the settings are"):
+    with pytest.raises(AttributeError, match=r"no setting 'speed'(.|\n)*there are default_float"):
         fg.config.update("speed", 1)
     with pytest.raises(ZeroDivisionError), fg.config.using(default_float="float64"):
         1 / 0  # noqa: B018
@@ -192,3 +192,37 @@ def test_machine_limits():
     assert float(dtypes.finfo("bfloat16").eps) == 2.0**-7
     assert dtypes.finfo("complex64").max == np.finfo(np.float32).max
     assert dtypes.iinfo("uint8").max == 255
+
+
+def test_keys_are_not_of_an_extended_dtype():
+    key = fg.random.key(0)
+    assert not fg.numpy.issubdtype(key.dtype, dtypes.prng_key)
+    assert not dtypes.issubdtype(key.dtype, dtypes.extended)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("jax_platform_name", "cpu"),
+        ("jax_platforms", "cpu"),
+        ("jax_default_matmul_precision", "float32"),
+        ("jax_compilation_cache_dir", "/tmp/cache"),
+        ("jax_threefry_partitionable", True),
+        ("jax_default_prng_impl", "threefry2x32"),
+        ("jax_numpy_rank_promotion", "allow"),
+        ("jax_traceback_filtering", "off"),
+    ],
+)
+def test_settings_of_jax_that_hold_anyway_are_accepted(name, value):
+    generation = fg.config.generation
+    fg.config.update(name, value)
+    assert fg.config.generation == generation
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("jax_platforms", "cuda"), ("jax_default_prng_impl", "rbg"), ("jax_numpy_rank_promotion", "raise")],
+)
+def test_settings_of_jax_that_cannot_be_kept_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}.*{value}.*only"):
+        fg.config.update(name, value)

@@ -249,3 +249,13 @@ def test_common_mistakes_have_words_and_a_line(call, error, words):
 def test_a_traced_length_is_refused_with_advice(make):
     with pytest.raises(fg.errors.ConcretizationError, match="static"):
         fg.jit(make)(3)
+
+
+@pytest.mark.parametrize("args", [(np.arange(3.0), 5), ({"x": 1.0}, 5), (fg.numpy.ones(3), 5)])
+def test_errors_of_a_compiled_call_come_alone(args):
+    def f(x, n):
+        return fg.numpy.zeros(n)
+
+    with pytest.raises(fg.errors.ConcretizationError) as raised:
+        fg.jit(f)(*args)
+    assert raised.value.__context__ is None and raised.value.__cause__ is None

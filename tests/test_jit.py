@@ -499,3 +499,16 @@ def test_a_lowered_function_compiles_to_one_that_is_called_like_it():
     for arguments in ((X[:2],), (X.astype(np.float64),), (X, 3)):
         with pytest.raises(ArgumentError, match="compiled for"):
             compiled(*arguments, y={"k": 2.0})
+
+
+def test_what_a_compiled_function_costs():
+    a = jnp.ones((16, 32), "float32")
+    compiled = fg.jit(lambda a, b: (a @ b, a + 1.0), donate_argnums=0).lower(a, a.T).compile()
+    cost = compiled.cost_analysis()
+    assert cost["flops"] == 2 * 16 * 32 * 16 and cost["bytes accessed"] >= 3 * a.nbytes
+    memory = compiled.memory_analysis()
+    assert memory.argument_size_in_bytes == 2 * a.nbytes
+    assert memory.output_size_in_bytes == 16 * 16 * 4 + a.nbytes
+    assert memory.alias_size_in_bytes == a.nbytes
+    assert memory.temp_size_in_bytes >= 0
+    assert "gemm f32 16x32 @ 32x16" in compiled.as_text()

@@ -45,7 +45,7 @@ LAYERS: list[tuple[str, ...]] = [
         "sparse_derivatives",
     ),  # the public transforms, on trees
     ("faces",),  # numpy, lax, nn, random, tree_util ...: whatever is not named here
-    ("testing",),
+    ("testing", "test_util"),
     ("__init__",),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

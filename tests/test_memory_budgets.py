@@ -15,6 +15,7 @@ import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad import lax
 from funcgrad.errors import ArgumentError
+from funcgrad.runtime.device import driver
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.standard_normal((400, 8)).astype(np.float32)
@@ -128,8 +129,14 @@ def test_wrong_checkpoints_are_said():
             iterate(np.ones(3), 3, wrong)
 
 
-def tapes(checkpoint):
-    text = str(fg.jit(fg.grad(lambda x, n: iterate(x, n, checkpoint))).lower(np.ones(10_000, np.float32), 1))
+def mixing(x, n, checkpoint=None):
+    """A loop whose elements meet, so that it goes on as a whole."""
+    body = lambda s: (s[0] + 1, jnp.sin(s[1]) + 0.1 * jnp.roll(s[1], 1))  # noqa: E731
+    return lax.while_loop(lambda s: s[0] < n, body, (0, x), checkpoint=checkpoint)[1].sum()
+
+
+def tapes(loop, checkpoint):
+    text = str(fg.jit(fg.grad(lambda x, n: loop(x, n, checkpoint))).lower(np.ones(10_000, np.float32), 1))
     return [int(n) for n in re.findall("a tape of ([0-9]+) bytes for each iteration", text)]
 
 
@@ -137,12 +144,12 @@ MEASURED = """
 import sys
 import numpy as np, funcgrad as fg
 sys.path.insert(0, {folder!r})
-from test_memory_budgets import iterate
+from test_memory_budgets import {loop} as loop
 
 def kilobytes(name):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name))
 
-gradient = fg.jit(fg.grad(lambda x, n: iterate(x, n, {checkpoint})))
+gradient = fg.jit(fg.grad(lambda x, n: loop(x, n, {checkpoint})))
 x = np.linspace(0, 1, 10_000).astype(np.float32)
 gradient(x, 2)
 with open("/proc/self/clear_refs", "w") as file:
@@ -157,14 +164,17 @@ print((kilobytes("VmHWM") - before) * 1024)
     not os.access("/proc/self/clear_refs", os.W_OK), reason="Linux tells how much memory is used"
 )
 def test_the_memory_of_a_loop_is_as_its_plan_says():
-    def measured(checkpoint):
-        code = MEASURED.format(folder=str(__file__).rpartition("/")[0], checkpoint=checkpoint)
-        return int(
-            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        )
+    def measured(loop, checkpoint):
+        folder = str(__file__).rpartition("/")[0]
+        code = MEASURED.format(folder=folder, loop=loop.__name__, checkpoint=checkpoint)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        return int(done.stdout)
 
-    (alone,) = tapes(None)
+    (alone,) = tapes(mixing, None)
     assert 40_000 <= alone <= 90_000
-    assert 0.9 * 2000 * alone < measured(None) < 3.1 * 2000 * alone
-    outer, inner = sorted(tapes(50))
-    assert measured(50) < 3.1 * (40 * outer + 50 * inner) + 2_000_000
+    assert 0.9 * 2000 * alone < measured(mixing, None) < 3.1 * 2000 * alone
+    outer, inner = sorted(tapes(mixing, 50))
+    assert measured(mixing, 50) < 3.1 * (40 * outer + 50 * inner) + 2_000_000
+    (each,) = tapes(iterate, None)  # a kernel, whose threads take some of the elements to the end and back
+    assert each < alone / 20
+    assert measured(iterate, None) < 3.1 * 2000 * each * driver().pool.threads + 2_000_000

@@ -64,5 +64,11 @@ def test_what_needs_several_devices_is_refused(mesh):
         fg.device_put(X, "gpu")
     with pytest.raises(ArgumentError, match="needs a mesh"):
         fg.shard_map(lambda x: x, in_specs=P(), out_specs=P())
+    with pytest.raises(ArgumentError, match="names the axis 'nope'"):
+        fg.shard_map(lambda x: x, mesh=mesh, in_specs=(P(),), out_specs=P("nope"))
+    with pytest.raises(ArgumentError, match="1 in_specs, and is called with 2 arguments"):
+        fg.shard_map(lambda x, y: x, mesh=mesh, in_specs=(P(),), out_specs=P())(X, X)
+    with pytest.raises(ShapeError, match="has 3 entries"):
+        fg.shard_map(lambda x: x, mesh=mesh, in_specs=(P("data", None, "model"),), out_specs=P())(X)
     with pytest.raises(ArgumentError, match="no process 3"):
         fg.local_devices(process_index=3)

@@ -25,8 +25,9 @@ from funcgrad.lower.lowered import (
     KernelStep,
     RegionStep,
     RoutineStep,
-    ScanStep,
     UserStep,
+    flops_of,
+    walk_with_counts,
 )
 from funcgrad.prims.callbacks import HostCall, OneByOne
 from funcgrad.tree import keystr
@@ -157,7 +158,7 @@ def why_not_fused(f: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     """
     jitted = _as_jitted(f)
     lowered = jitted.lower(*args, **kwargs)
-    steps = [s for s, _, _ in _walk(lowered.executable.placement.steps, 1, "")]
+    steps = [s for s, _, _ in walk_with_counts(lowered.executable.placement.steps)]
     kinds = {
         "kernel": sum(isinstance(s, KernelStep) for s in steps),
         "matrix product": sum(isinstance(s, GemmStep) for s in steps),
@@ -185,17 +186,6 @@ def _plural(word: str, count: int) -> str:
     if count == 1:
         return word
     return {"copy": "copies", "loop or branch": "loops or branches"}.get(word, word + "s")
-
-
-def _walk(steps: Sequence[Any], times: int, inside: str):
-    """All steps with how often they run, as far as that is known, and the loop that they are in."""
-    for step in steps:
-        yield step, times, inside
-        if isinstance(step, RegionStep):
-            length = step.length if isinstance(step, ScanStep) else 1
-            name = f"{step.label} of {length} steps" if isinstance(step, ScanStep) else step.label
-            for body in step.bodies:
-                yield from _walk(body.steps, times * length, name)
 
 
 # --------------------------------------------------------------------------------------------------- speed
@@ -230,7 +220,7 @@ def why_slow(f: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     ]
     weighed = sorted(
         ((_nanoseconds(step) * times, step, times, inside)
-         for step, times, inside in _walk(lowered.executable.placement.steps, 1, "")),
+         for step, times, inside in walk_with_counts(lowered.executable.placement.steps)),
         key=lambda entry: -entry[0],
     )  # fmt: skip
     total = sum(ns for ns, *_ in weighed) or 1.0
@@ -247,7 +237,7 @@ def why_slow(f: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     if shown:
         lines.append("Predicted shares of the work:")
     for ns, step, times, inside in shown:
-        work = roof.work_of(step)
+        work = flops_of(step)
         flops = f" ({_count(work * times)} FLOPs)" if work else ""
         where = f", {times} times in {inside}" if inside else ""
         source = f", from {step.sources[-1]}" if step.sources else ""

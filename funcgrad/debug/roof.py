@@ -7,7 +7,6 @@ those that its types say; steps in loops count as often as they run, as far as t
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.lower.lowered import GemmStep, RegionStep, RoutineStep
+from funcgrad.lower.lowered import RegionStep, flops_of
 
 SIDE = 768
 """Rows and columns of the product that is measured."""
@@ -46,13 +45,6 @@ def _best(run: Callable[[], Any]) -> float:
     return min(taken)
 
 
-def work_of(step: Any) -> float:
-    """The FLOPs of a matrix product or convolution, and 0 for any other step."""
-    if isinstance(step, RoutineStep):
-        return step.flops
-    return 2.0 * math.prod(step.batch) * step.m * step.n * step.k if isinstance(step, GemmStep) else 0.0
-
-
 def against(steps: Sequence[tuple[float, Any, int, str]], taken: float) -> list[str]:
     """A line that says how long a call takes at the roof: `steps` are (anything, step, how often, where)."""
     flops, moved, least = 0.0, 0, 0.0
@@ -60,7 +52,7 @@ def against(steps: Sequence[tuple[float, Any, int, str]], taken: float) -> list[
     for _, step, times, _ in steps:
         if isinstance(step, RegionStep):  # its bodies come by themselves
             continue
-        own = work_of(step) * times
+        own = flops_of(step) * times
         passed = sum(v.type.nbytes for v in (*step.reads, *step.writes)) * times
         flops += own
         moved += passed

@@ -10,6 +10,7 @@ import numpy as np
 import funcgrad.numpy as jnp
 from funcgrad.batching import vmap
 from funcgrad.errors import ArgumentError, boundary
+from funcgrad.flat import check_function
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.lax.control import scan, while_loop
 from funcgrad.trace.core import type_of
@@ -131,6 +132,7 @@ def odeint(
     >>> bool(fg.numpy.allclose(y, fg.numpy.exp(-fg.numpy.array([0.0, 1.0])), atol=1e-5))
     True
     """
+    check_function("odeint", "func", func, ["y", "t", *[f"args[{k}]" for k in range(len(args))]])
     times = jnp.asarray(t)
     if times.ndim != 1 or not times.shape[0]:
         raise ArgumentError(f"odeint: t is a vector of times, got {type_of(times)}")

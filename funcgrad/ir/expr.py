@@ -373,7 +373,8 @@ class Scatter:
 
     Here axes 0, 1, ... are those of the updates (`extents`), not of the output. `target` has an Index per
     output dimension; an update is dropped where one of `bounds` does not hold. `kind` is set, add, mul, min
-    or max. Updates are applied in row-major order, so repeated targets are deterministic.
+    or max. Updates are applied in row-major order, so repeated targets are deterministic. The `independent` leading
+    axes lead to different elements each.
     """
 
     kind: str
@@ -382,6 +383,7 @@ class Scatter:
     target: tuple[Index, ...]
     value: Expr
     bounds: tuple[tuple[Index, int, int], ...] = ()
+    independent: int = 0
 
 
 @record
@@ -395,11 +397,13 @@ class Extern:
 @record
 class Routine(Extern):
     """What hand-written kernels do: `routine` is one of `kernels/cpu/routines.py`, which says what the `settings`
-    are, and `flops` how many operations of floating-point numbers that is. As an `Extern` it says the same."""
+    are, and `flops` how many operations of floating-point numbers that is. `scratch` are buffers after the results that
+    it works in. As an `Extern` it says the same."""
 
     routine: str = ""
     settings: tuple[int | str, ...] = ()
     flops: float = 0.0
+    scratch: tuple[ArrayType, ...] = ()
 
 
 @record
@@ -486,6 +490,22 @@ def map_index(
             part = from_scalar(scalar(atom.expr))
         total = total + (part if c == 1 else part * c)
     return total
+
+
+def substitute_axes(expr: Expr, axes: dict[int, Index]) -> Expr:
+    """`expr` with axis k replaced by `axes[k]` (kept where absent)."""
+    inner: Callable[[Expr], Expr] = lambda e: substitute_axes(e, axes)  # noqa: E731
+    index: Callable[[Index], Index] = lambda ix: map_index(ix, axes, inner)  # noqa: E731
+    if isinstance(expr, Read):
+        return Read(expr.operand, tuple(map(index, expr.index)))
+    if isinstance(expr, Op):
+        return Op(expr.code, tuple(map(inner, expr.args)), expr.dtype)
+    if isinstance(expr, FromIndex):
+        return FromIndex(index(expr.index), expr.dtype)
+    if isinstance(expr, Guard):
+        bounds = tuple((index(ix), low, high) for ix, low, high in expr.bounds)
+        return Guard(bounds, inner(expr.inside), inner(expr.outside))
+    return expr
 
 
 def index_range(index: Index, extents: Sequence[int]) -> tuple[float, float]:

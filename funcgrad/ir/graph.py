@@ -26,6 +26,11 @@ class Var:
     def __init__(self, type: ArrayType):
         self.type = type
 
+    @property
+    def aval(self) -> ArrayType:
+        """JAX's name of `type`."""
+        return self.type
+
     def __repr__(self) -> str:
         return f"Var({self.type})"
 
@@ -38,6 +43,16 @@ class Literal:
     def __init__(self, value: Any, type: ArrayType):
         self.value = type.dtype.type(value)
         self.type = type
+
+    @property
+    def aval(self) -> ArrayType:
+        """JAX's name of `type`."""
+        return self.type
+
+    @property
+    def val(self) -> Any:
+        """JAX's name of `value`."""
+        return self.value
 
     def __repr__(self) -> str:
         return f"{self.value}:{self.type}"
@@ -68,6 +83,9 @@ class Equation:
         self.outputs = tuple(outputs)
         self.params = params
         self.source = source
+
+    invars = property(lambda self: self.inputs)  # JAX's names
+    outvars = property(lambda self: self.outputs)
 
     def subgraphs(self) -> Iterator[Graph]:
         """The graphs among the parameters."""

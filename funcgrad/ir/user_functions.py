@@ -147,6 +147,11 @@ class _Text:
             return f"user.table({value.tobytes()!r}, {value.dtype.str!r}, {value.shape!r})"
         if isinstance(getattr(value, "py_func", value), types.FunctionType):
             return self.define(python_function(value))
+        if isinstance(value, types.ModuleType):
+            raise KernelError(
+                f"the function {function.__name__} uses the module {value.__name__} ({name}), which no kernel knows",
+                hint="a kernel is compiled by Numba: use math and numpy in it, and write loops",
+            )
         raise KernelError(
             f"the function {function.__name__} uses {name!r}, which is {value!r:.60} of type {kind.__name__}; a "
             "kernel can refer to numbers, tuples of them, small NumPy arrays, math, numpy and functions",

@@ -10,10 +10,9 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
-from funcgrad.flat import check_operands, name_of
+from funcgrad.flat import check_function, check_operands, name_of
 from funcgrad.ir.small import is_small
 from funcgrad.ir.types import ArrayType
-from funcgrad.lax.bodies import check_function
 from funcgrad.lax.control import scan
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of

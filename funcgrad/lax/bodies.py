@@ -6,9 +6,7 @@ the type that the loop's body gives it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from types import FunctionType
 from typing import Any
 
 from funcgrad import tree
@@ -22,24 +20,6 @@ from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import TreeDef, TreeError, keystr
 
 F = Callable[..., Any]
-
-
-def check_function(what: str, role: str, function: Any, takes: Sequence[str] | None = None) -> None:
-    """Raise where something that has to be called cannot be, or not with the arguments that `takes` names."""
-    if not callable(function):
-        raise ArgumentError(
-            f"{what}: {role} has to be a function, got {type(function).__name__}",
-            hint="pass the function itself, not its result; a value becomes a function by lambda: value",
-        )
-    if takes is not None and isinstance(function, FunctionType):
-        code, count = function.__code__, len(takes)
-        fewest = code.co_argcount - len(function.__defaults__ or ())
-        if count < fewest or (count > code.co_argcount and not code.co_flags & inspect.CO_VARARGS):
-            raise ArgumentError(
-                f"{what}: {role} is called with {count} arguments, ({', '.join(takes)}), and {name_of(function)} "
-                f"takes {inspect.signature(function)}",
-                hint=f"write it as a function of ({', '.join(takes)})",
-            )
 
 
 def operands_of(what: str, function: F, value: Any) -> tuple[list[Any], TreeDef]:
@@ -108,6 +88,8 @@ class Carry:
             hint = (
                 f"let {place} start with shape {out.shape}, or let {name_of(function)} return shape {t.shape}"
             )
+        if self.what == "while_loop" and [o.dtype.kind for o in outs] == ["b"]:
+            hint = f"the condition comes first: while_loop(cond_fun, body_fun, init_val); or {hint}"
         kind = DTypeError if t.shape == out.shape else ShapeError
         raise kind(
             f"{self.what}: {name_of(function)} has to return a carry of the types that it was given"
@@ -182,8 +164,8 @@ def trace_branches(
         if branch.out_tree != first.out_tree:
             raise ArgumentError(
                 f"{what}: the branches have to return the same structure\n"
-                f"  {name_of(first.function)} returns {first.out_tree}\n"
-                f"  {name_of(branch.function)} returns {branch.out_tree}",
+                f"  {_called(what, branches, first)} returns {first.out_tree}\n"
+                f"  {_called(what, branches, branch)} returns {branch.out_tree}",
                 hint="return the same containers from every branch",
             )
     wanted = []
@@ -203,10 +185,17 @@ def trace_branches(
     return closed, first.out_tree
 
 
+def _called(what: str, branches: Sequence[Branch], branch: Branch) -> str:
+    """The name of a branch's function, and which argument it is."""
+    k = branches.index(branch)
+    role = ("false_fun", "true_fun")[k] if what == "cond" else f"branch {k}"
+    return f"{role} ({name_of(branch.function)})"
+
+
 def _refuse_branches(what: str, branches: Sequence[Branch], k: int, found: Sequence[ArrayType]) -> None:
     path = tree.leaves_with_path(branches[0].result)[k][0]
     place = f"output{keystr(path)}"
-    lines = "".join(f"\n  {name_of(b.function)} returns {t}" for b, t in zip(branches, found))
+    lines = "".join(f"\n  {_called(what, branches, b)} returns {t}" for b, t in zip(branches, found))
     shapes = len({t.shape for t in found}) > 1
     raise (ShapeError if shapes else DTypeError)(
         f"{what}: the branches have to return the same types, and {place} differs:{lines}",

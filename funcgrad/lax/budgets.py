@@ -113,12 +113,13 @@ def _even(loop: Loop, count: int, steps: int) -> tuple[Levels, int]:
 def said(loop: Loop, levels: Levels, more: str = "") -> str:
     """Words for the memory of the backward pass."""
     doubling = "" if loop.exact else ", in memory that grows by doubling"
+    keeps = "keeps" if loop.exact else "keeps at most"
     if not levels:
-        blocks = f"keeps {loop.record} bytes for each iteration"
+        blocks = f"{keeps} {loop.record} bytes for each iteration"
     else:
         sizes = " times ".join(map(str, levels))
         blocks = (
-            f"keeps {loop.record} bytes for each iteration of a block of {levels[0]}, and {loop.carry} for each "
+            f"{keeps} {loop.record} bytes for each iteration of a block of {levels[0]}, and {loop.carry} for each "
             f"block (blocks of {sizes})"
         )
     total = f", {memory(loop, levels, loop.steps)} in all" if loop.steps is not None else ""

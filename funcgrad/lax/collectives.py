@@ -209,7 +209,8 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     for what, ends in (("source", [a for a, _ in pairs]), ("target", [b for _, b in pairs])):
         if len(set(ends)) != len(ends) or any(not 0 <= e < size for e in ends):
             raise ArgumentError(
-                f"lax.ppermute: each {what} is one of the examples 0 to {size - 1}, named once; got {pairs}"
+                f"lax.ppermute: each {what} is one of the examples 0 to {size - 1}, named once; got {pairs}",
+                hint="give a pair (source, target) for each example that sends; who is no target gets zeros",
             )
     return tree.map(lambda leaf: ops.apply("ppermute", leaf, axis_name=name, perm=pairs), x)
 

@@ -17,13 +17,12 @@ from funcgrad import dtypes, tree
 from funcgrad.ad_checkpoint import remat
 from funcgrad.config import config
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
-from funcgrad.flat import name_of
+from funcgrad.flat import check_function, name_of
 from funcgrad.ir.types import array_type
 from funcgrad.lax.binding import bind_cond, bind_scan, bind_while
 from funcgrad.lax.bodies import (
     Carry,
     Noting,
-    check_function,
     operands_of,
     trace_body,
     trace_branches,
@@ -42,7 +41,7 @@ from funcgrad.prims.control_graphs import joined
 from funcgrad.prims.control_pull import record_bytes
 from funcgrad.prims.control_scan import stacked_bytes
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, data_of, is_operand, state, type_of
+from funcgrad.trace.core import Tracer, data_of, is_operand, named_type, state, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import keystr
 
@@ -171,7 +170,7 @@ def _blocks_of_scan(
 
 def _pair(f: F, result: Any) -> tuple[Any, Any]:
     if not isinstance(result, tuple | list) or len(result) != 2:
-        found = f"{len(result)} values" if isinstance(result, tuple | list) else type(result).__name__
+        found = f"{len(result)} values" if isinstance(result, tuple | list) else named_type(result)
         raise ArgumentError(
             f"scan: {name_of(f)} has to return a pair (carry, y), and returned {found}",
             hint="return (carry, y); where there is nothing to stack, return (carry, None)",
@@ -197,7 +196,8 @@ def _scan_length(xs: Any, length: int | None) -> int:
         if not shape:
             raise ShapeError(
                 f"scan: xs{keystr(path)} is a scalar, and scan goes over the leading axis of xs",
-                hint="pass what does not change with the step in a closure or in the carry",
+                hint="make a list of numbers an array: funcgrad.numpy.array(xs); what does not change with the step "
+                "goes in a closure or in the carry",
             )
         found.append((f"xs{keystr(path)}, of shape {shape},", shape[0]))
     if not found:
@@ -471,7 +471,7 @@ def switch(index: Any, branches: Sequence[F], *operands: Any, operand: Any = _MI
         found = str(type_of(index)) if is_operand(index) else repr(index)
         raise ArgumentError(
             f"switch: index has to be an integer scalar, got {found}",
-            hint="for a boolean use lax.cond; for a choice per element use lax.select_n",
+            hint="make it an integer: i.astype(int); for a boolean use lax.cond, for a choice per element lax.select_n",
         )
     last = len(branches) - 1
     if not isinstance(index, Tracer):

@@ -71,7 +71,8 @@ def padtype_to_pads(
         return [(0, 0)] * len(in_shape)
     if name not in ("SAME", "SAME_LOWER"):
         raise ArgumentError(
-            f"padding is 'SAME', 'SAME_LOWER', 'VALID' or one (low, high) for each spatial axis, got {padding!r}"
+            f"padding is 'SAME', 'SAME_LOWER', 'VALID' or one (low, high) for each spatial axis, got {padding!r}",
+            hint="write padding='SAME', for example",
         )
     pads = []
     for n, k, s in zip(in_shape, window_shape, window_strides):

@@ -9,8 +9,7 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.batching import vmap
 from funcgrad.errors import ArgumentError, ShapeError, boundary
-from funcgrad.flat import check_operands
-from funcgrad.lax.bodies import check_function
+from funcgrad.flat import check_function, check_operands
 from funcgrad.lax.control import scan
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -28,7 +27,7 @@ def map(f: F, xs: Any, *, batch_size: int | None = None) -> Any:
     >>> fg.lax.map(lambda x: x * x, fg.numpy.arange(3.0))
     Array([0., 1., 4.], dtype=float32)
     """
-    check_function("map", "f", f)
+    check_function("map", "f", f, ["one slice of xs"])
     if batch_size is None:
         return scan(lambda _, x: ((), f(x)), (), xs)[1]
     size = operator.index(batch_size)

@@ -12,10 +12,10 @@ from funcgrad import tree
 from funcgrad.api import jvp
 from funcgrad.custom_rules import custom_jvp
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
-from funcgrad.flat import name_of
+from funcgrad.flat import check_function, name_of
 from funcgrad.ir.graph import ClosedGraph
 from funcgrad.ir.primitive import Linear
-from funcgrad.lax.bodies import check_function, operands_of
+from funcgrad.lax.bodies import operands_of
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.promotion import cast
 from funcgrad.prims.custom_linear_solve import custom_linear_solve_p, joined_graphs

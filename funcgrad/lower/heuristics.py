@@ -4,10 +4,12 @@ legal."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from funcgrad import dtypes
 from funcgrad.ir.expr import ScalarFunction
 
 SMALL_EXTENT = 8
@@ -51,6 +53,13 @@ operation on all 128 takes as long as six to fourteen on numbers."""
 
 LEAST_VECTOR = 16
 """Bytes of a vector from which on lanes go together."""
+
+SIDE_BY_SIDE, FEW_STATEMENTS = 4, 40
+"""Loops that carry scalars which go side by side on the CPU, an addition or product of each waiting for the one
+before; and statements up to which they do: more of them keep the processor busy anyway, and need its registers."""
+
+LANE_BLOCK_OF_TAPES = 128
+"""Lanes that one part of a kernel carries through all iterations of a loop and back, with a tape in cache."""
 
 GUESSED_ITERATIONS = 100
 """How often a while loop is taken to run where its work is predicted."""
@@ -162,9 +171,36 @@ def rows_of_chunk(total: int, outermost: int, kept: int) -> int:
     return rows if worth else 0
 
 
+SCATTER_PIECES, PIECE_OF_UPDATES, STREAMS = 8, 16384, 4
+"""Pieces of a scatter of many updates, at most, and updates in each, at least; and streams of updates that go side by
+side in a piece: an update of the element before takes four times as long as one of another."""
+
+UPDATES_EACH = 4
+"""Updates for each element of the output from which on a piece has a copy of it."""
+
+
+def pieces_of_scatter(kind: str, extents: Sequence[int], size: int, dtype: np.dtype) -> tuple[int, int]:
+    """How many pieces a scatter of `extents` updates to an output of `size` elements is worth, and streams in each."""
+    ordered = kind == "set" or dtype.itemsize < 4
+    if ordered or not extents or extents[0] < PIECE_OF_UPDATES:
+        return 1, 1
+    updates = math.prod(extents)
+    pieces = min(SCATTER_PIECES, extents[0] // PIECE_OF_UPDATES, updates // max(UPDATES_EACH * size, 1))
+    return max(pieces, 1), STREAMS if len(extents) == 1 else 1
+
+
+def product_dtype(operands: np.dtype, out: np.dtype, k: int) -> np.dtype:
+    """The dtype in which a matrix product that contracts `k` elements is computed: float32 for 16-bit floats, and a
+    float for integers so narrow that it holds all their sums exactly."""
+    if not (dtypes.is_integer(operands) and dtypes.is_integer(out) and operands.itemsize <= 2):
+        return dtypes.compute_dtype(out)
+    largest = k * max(-np.iinfo(operands).min, np.iinfo(operands).max) ** 2
+    return dtypes.float32 if largest <= 2**24 else dtypes.float64 if largest <= 2**53 else out
+
+
 def contraction_as_loops(m: int, n: int, k: int, dtype: np.dtype) -> str | None:
-    """Why a matrix product is a loop nest, or None where BLAS does it."""
-    if dtype.kind not in "fc" or dtype.itemsize < 4:
+    """Why a matrix product is a loop nest, or None where BLAS does it; `dtype` is that of `product_dtype`."""
+    if not dtypes.is_inexact(dtype):
         return f"no BLAS for {dtype.name}"
     if k <= SMALL_CONTRACTION:
         return f"the contracted extent {k} is at most {SMALL_CONTRACTION}"
@@ -195,12 +231,19 @@ PIECES_PER_CORE = 4
 """Pieces for each thread: some to spare, so that a thread that is held up does not hold up the others."""
 
 
-def parallel_grain(extent: int, work: float, cores: int) -> int:
-    """How many of a kernel's `extent` parallel iterations, of `work` nanoseconds each, make one piece."""
+LANES_APART = 64
+"""Lanes that go through loops on one thread at least: what threads write at the same time, again and again, should not
+lie in one line of the cache."""
+
+
+def parallel_grain(extent: int, work: float, cores: int, unit: int = 1) -> int:
+    """How many of a kernel's `extent` parallel iterations, of `work` nanoseconds each, make one piece: a multiple of
+    `unit`."""
     if cores < 2 or extent * work < 2 * PIECE_NS:
         return max(extent, 1)
     grain = max(-(-extent // (PIECES_PER_CORE * cores)), math.ceil(PIECE_NS / max(work, 1e-3)))
-    return -(-grain // 64) * 64 if grain > 256 else grain
+    unit = 64 if grain > 256 and unit < 64 else unit
+    return -(-grain // unit) * unit
 
 
 GEMM_NS = 0.02

@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad.ir import expr as E
 from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
@@ -172,7 +174,7 @@ class _Loop:
             made = self.defined_by[term]  # type: ignore[index]
             chain.insert(0, made)
             if made.primitive.name == "dot_general":
-                worth = heuristics.worth_summing(*_extents(made), self.length, made.outputs[0].type.dtype)
+                worth = heuristics.worth_summing(*_extents(made), self.length, _computed_in(made))
                 return tuple(chain) if worth and self.fixed.isdisjoint(made.inputs) else ()
             if made.primitive.name not in ("transpose", "reshape"):
                 break
@@ -316,7 +318,13 @@ def _is_product(e: Equation) -> bool:
     """Whether it is a matrix product that BLAS does."""
     if e.primitive.name != "dot_general":
         return False
-    return heuristics.contraction_as_loops(*_extents(e), e.outputs[0].type.dtype) is None
+    return heuristics.contraction_as_loops(*_extents(e), _computed_in(e)) is None
+
+
+def _computed_in(product: Equation) -> np.dtype:
+    return heuristics.product_dtype(
+        product.inputs[0].type.dtype, product.outputs[0].type.dtype, _extents(product)[2]
+    )
 
 
 def _extents(product: Equation) -> tuple[int, int, int]:

@@ -21,7 +21,19 @@ from funcgrad.lower.loopir import HI, LO, PARALLEL, REDUCE, SEQUENTIAL, VECTOR, 
 from funcgrad.lower.lowered import KernelStep, View
 from funcgrad.lower.nest import Nest
 from funcgrad.lower.nodes import CONST, GUARD, LOAD, OP, Node, flat_address, index_axes, walk
-from funcgrad.lower.unrolled import Block, Choice, Repeat, Unrolled, Write, unroll
+from funcgrad.lower.unrolled import (
+    Block,
+    Choice,
+    NotUnrolled,
+    Record,
+    Repeat,
+    Tape,
+    Unrolled,
+    Write,
+    unroll,
+    walk_items,
+)
+from funcgrad.prims.control_pull import RECORD_ALIGNMENT
 
 
 def loop_kernel(
@@ -38,6 +50,7 @@ def loop_kernel(
     writer = _Writer(unrolled, vector_bytes)
     extent = writer.write()
     nest = writer.nest
+    width = min(extent, heuristics.LANE_BLOCK_OF_TAPES)
     kernel = loopir.Kernel(
         tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), tuple(nest.blocks[0])
     )
@@ -52,6 +65,8 @@ def loop_kernel(
         (),
         label,
         sources,
+        tuple([plan.size(width) for plan in writer.tapes.values()]),
+        heuristics.LANES_APART if writer.by_blocks else 1,
     )
 
 
@@ -63,7 +78,7 @@ def _work(unrolled: Unrolled, in_vectors: Sequence[Var]) -> float:
     times = math.prod(unrolled.extents[unrolled.lanes :]) or 1
     if any(isinstance(i, Repeat) and i.axis is None for i in unrolled.body.items):
         times *= heuristics.GUESSED_ITERATIONS
-    vectors = bool(unrolled.starts or in_vectors) or not unrolled.body.items
+    vectors = bool(unrolled.together or in_vectors) or not unrolled.body.items
     each = heuristics.NANOSECONDS_PER_COST if vectors else heuristics.NANOSECONDS_PER_SCALAR
     return cost * lanes * times * each
 
@@ -72,10 +87,52 @@ _ENDLESS = 1 << 62
 """A number of rounds that is never reached."""
 
 
+class _TapePlan:
+    """Where the numbers of a record of a tape lie: first those that are the same for all lanes, then `_WIDTH` of each
+    other; among both those of large dtypes first, so that each is aligned."""
+
+    def __init__(self, tape: Tape, name: str):
+        self.name = name
+        self.addresses: list[Int] = [0] * len(tape.records)
+        alone, wide = 0, 0
+        sizes = [r.node.dtype.itemsize for r in tape.records]
+        order = sorted(range(len(sizes)), key=lambda k: -sizes[k])
+        for k in order:
+            if not tape.records[k].laned:
+                self.addresses[k] = alone // sizes[k]
+                alone += sizes[k]
+        self.alone = _aligned(alone)
+        for k in order:
+            if tape.records[k].laned:
+                before = loopir.mul(_WIDTH, wide // sizes[k])
+                self.addresses[k] = loopir.add(self.alone // sizes[k], before)
+                wide += sizes[k]
+        self.wide = wide
+
+    def size(self, width: int) -> int:
+        """The bytes of a record of so many lanes."""
+        return max(_aligned(self.alone + self.wide * width), RECORD_ALIGNMENT)
+
+    @property
+    def record(self) -> Int:
+        if not self.wide:
+            return self.size(0)
+        units = loopir.add(self.alone + RECORD_ALIGNMENT - 1, loopir.mul(_WIDTH, self.wide))
+        return loopir.mul(loopir.IntOp("floordiv", (units, RECORD_ALIGNMENT)), RECORD_ALIGNMENT)
+
+
+_WIDTH = Name("width")
+"""The lanes of a block for which there is room on a tape."""
+
+
+def _aligned(size: int) -> int:
+    return -(-size // RECORD_ALIGNMENT) * RECORD_ALIGNMENT
+
+
 def _one_loop(unrolled: Unrolled) -> Repeat | None:
     """The while loop that each lane runs by itself, if that is all that it does and vectors of lanes can run it, too,
     where lanes that have ended go on without effect: there is nothing inside that must not be done for them."""
-    if unrolled.starts or unrolled.lanes != 1 or unrolled.extents[0] < heuristics.FEWEST_TOGETHER:
+    if unrolled.together or unrolled.lanes != 1 or unrolled.extents[0] < heuristics.FEWEST_TOGETHER:
         return None
     loop, *others = unrolled.body.items or [None]
     if not isinstance(loop, Repeat) or others or loop.axis is not None or loop.asking.items or loop.writes:
@@ -120,11 +177,31 @@ class _Writer:
         self.nest.count_uses(roots)
         self.lane_axes = [k for k, c in enumerate(self.nest.reduced) if c == -1]
         self.part: Int = 0
+        tapes = [i.keeps for i in walk_items(unrolled.body) if isinstance(i, Repeat) and i.keeps]
+        if tapes and unrolled.together and len(self.lane_axes) > 1:
+            raise NotUnrolled("it has a tape, and its lanes are more than one axis")
+        self.tapes = {t: _TapePlan(t, f"tape{k}") for k, t in enumerate(tapes)}
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether the parallel loop goes over blocks of lanes."""
+        return self.loop is not None or (self.unrolled.together and len(self.lane_axes) == 1)
 
     def write(self) -> int:
         """Writes everything; gives the extent of the parallel axis."""
+        block = self.nest.blocks[0]
+        if any(plan.wide for plan in self.tapes.values()):
+            whole = loopir.add(HI, loopir.IntOp("neg", (LO,)))
+            width = loopir.IntOp("min", (whole, heuristics.LANE_BLOCK_OF_TAPES))
+            block.append(loopir.LetInt(_WIDTH.name, width))
+        block.extend(loopir.Tape(plan.name, plan.record) for plan in self.tapes.values())
+        extent = self._all()
+        block.extend(loopir.Free(plan.name) for plan in self.tapes.values())
+        return extent
+
+    def _all(self) -> int:
         nest, unrolled = self.nest, self.unrolled
-        if unrolled.starts:
+        if unrolled.together:
             return self._together()
         if self.loop:
             return self._as_far_as_many_go(self.loop)
@@ -143,25 +220,31 @@ class _Writer:
         return extent
 
     def _together(self) -> int:
-        """All lanes of a block through each iteration of the outermost loop."""
+        """All lanes of a block through each iteration of the outermost loops."""
         nest, unrolled = self.nest, self.unrolled
         inner = self.lane_axes[-1]
         start: Int = 0
         stop: Int = nest.extent(inner)
         if len(self.lane_axes) == 1:
-            start, stop = self._blocks(heuristics.LANE_BLOCK)
+            start, stop = self._blocks(
+                heuristics.LANE_BLOCK_OF_TAPES if self.tapes else heuristics.LANE_BLOCK
+            )
             extent, self.part = nest.extents[inner], start
         else:
             outer = self.lane_axes[:-1]
             nest.open_flat(outer)
             extent = math.prod(nest.extents[k] for k in outer)
             self.part = Name("i0" if len(outer) == 1 else "t")
-        for write in unrolled.starts:
-            nest.output(write.var)
-        self._over(inner, start, stop, unrolled.starts)
-        (loop,) = unrolled.body.items
-        assert isinstance(loop, Repeat)
-        self._repeat(loop, lambda: self._over(inner, start, stop, [*loop.writes, *unrolled.steps]))
+        loops = [item for item in unrolled.body.items if isinstance(item, Repeat)]
+        assert len(loops) == len(unrolled.body.items)
+        for loop in loops:
+            for write in loop.starts:
+                nest.output(write.var)
+        for loop in loops:
+            self._over(inner, start, stop, loop.starts)
+            self._repeat(
+                loop, lambda loop=loop: self._over(inner, start, stop, [*loop.writes, *loop.steps], loop)
+            )
         self._over(inner, start, stop, unrolled.writes)
         nest.close(1)
         return extent
@@ -224,21 +307,43 @@ class _Writer:
                 found = Node(OP, done.dtype, (here, value, found), "select")
             self.nest.hold(done, self.nest.variable(found))
 
-    def _over(self, axis: int, start: Int, stop: Int, writes: Sequence[Write]) -> None:
-        """The writes of all lanes, and those that are the same for all of them once."""
+    def _over(
+        self, axis: int, start: Int, stop: Int, writes: Sequence[Write], loop: Repeat | None = None
+    ) -> None:
+        """The writes of all lanes, and those that are the same for all of them once; also what the iteration of a
+        loop keeps on a tape and takes from one."""
         alone = [w for w in writes if not self._lanes_of(w)]
         by_lane = [w for w in writes if self._lanes_of(w)]
-        if by_lane:
+        lane = loopir.add(Name(f"i{axis}"), loopir.IntOp("neg", (start,)))
+        keeps = self._places(loop.keeps, lane) if loop else []
+        if by_lane or keeps:
             self.nest.open(axis, VECTOR, start, stop)
-            self._put(by_lane)
+            for record, name, address in self._places(loop.takes, lane) if loop else ():
+                self.nest.take(record.taken, name, address)
+            self._put(by_lane, keeps=keeps)
             self.nest.close(1)
         self._put(alone, self.part)
+
+    def _places(self, tape: Tape | None, lane: Int | None = None) -> list[tuple[Record, str, Int]]:
+        """The numbers of the open record, with the tape's name and their addresses: those of a lane, or those that
+        are the same for all lanes."""
+        if tape is None:
+            return []
+        plan = self.tapes[tape]
+        pairs = [(r, a) for r, a in zip(tape.records, plan.addresses) if r.laned == (lane is not None)]
+        return [(r, plan.name, a if lane is None else loopir.add(a, lane)) for r, a in pairs]
 
     def _lanes_of(self, write: Write) -> bool:
         return any(k < self.unrolled.lanes for k in index_axes(write.address))
 
-    def _put(self, writes: Sequence[Write], once: Int | None = None) -> None:
-        self.nest.put([(w.var, w.address, w.node) for w in writes], once)
+    def _put(
+        self,
+        writes: Sequence[Write],
+        once: Int | None = None,
+        keeps: Sequence[tuple[Record, str, Int]] = (),
+    ) -> None:
+        kept = [(name, address, record.node) for record, name, address in keeps]
+        self.nest.put([(w.var, w.address, w.node) for w in writes], once, kept)
 
     def _items(self, block: Block) -> None:
         for item in block.items:
@@ -260,7 +365,15 @@ class _Writer:
         if loop.answer is not None:
             self._items(loop.asking)
             nest.blocks[-1].append(loopir.LeaveUnless(nest.value(loop.answer)))
+        if loop.keeps:
+            every = tuple([plan.name for plan in self.tapes.values()])
+            nest.blocks[-1].append(loopir.Push(self.tapes[loop.keeps].name, every))
+        if loop.takes:
+            nest.blocks[-1].append(loopir.Pop(self.tapes[loop.takes].name))
+        for record, name, address in self._places(loop.takes):
+            nest.take(record.taken, name, address)
         self._items(loop.body)
+        self._put((), keeps=self._places(loop.keeps))
         write()
         nest.assign(variables, loop.following)
         if loop.axis is None:

@@ -86,7 +86,16 @@ class OfInt:
     dtype: np.dtype
 
 
-Scalar = Ref | Lit | Load | Apply | OfInt
+@record
+class Kept:
+    """A number of the record on a tape that is open: what lies `address` numbers of its dtype from its start."""
+
+    tape: str
+    address: Int
+    dtype: np.dtype
+
+
+Scalar = Ref | Lit | Load | Apply | OfInt | Kept
 
 # ---------------------------------------------------------------------------------------------- statements
 
@@ -208,6 +217,46 @@ class Switch:
     bodies: tuple[tuple[Statement, ...], ...]
 
 
+@record
+class Tape:
+    """Memory that grows, of records of so many bytes, for one thread: empty at first."""
+
+    name: str
+    record: Int
+
+
+@record
+class Push:
+    """Opens a new record at the end of a tape. Where there is no memory for it, the kernel gives back what `every` tape
+    of its has, says so and ends."""
+
+    tape: str
+    every: tuple[str, ...]
+
+
+@record
+class Pop:
+    """Opens the last record of a tape and takes it away; ends the `While` around it where there is none."""
+
+    tape: str
+
+
+@record
+class Keep:
+    """Writes a number to the record that is open, as `Kept` reads it."""
+
+    tape: str
+    address: Int
+    expr: Scalar
+
+
+@record
+class Free:
+    """Gives the memory of a tape back."""
+
+    tape: str
+
+
 PARALLEL, VECTOR, REDUCE, SEQUENTIAL = "parallel", "vector", "reduce", "sequential"
 
 
@@ -231,7 +280,7 @@ class Loop:
 
 Statement = (
     Let | LetInt | Store | Update | Accumulator | Combine | CombineArg | Choose | When | Loop
-    | Variable | Assign | While | LeaveUnless | Switch
+    | Variable | Assign | While | LeaveUnless | Switch | Tape | Push | Pop | Keep | Free
 )  # fmt: skip
 
 
@@ -363,6 +412,8 @@ def print_scalar(expr: Scalar) -> str:
         return f"{expr.buffer}[{print_int(expr.address)}]"
     if isinstance(expr, OfInt):
         return f"{dtypes.name(expr.dtype)}({print_int(expr.index)})"
+    if isinstance(expr, Kept):
+        return f"{expr.tape}[{print_int(expr.address)}]:{dtypes.name(expr.dtype)}"
     name = f"convert.{dtypes.name(expr.dtype)}" if expr.code == "convert" else str(expr.code)
     return f"{name}({', '.join(map(print_scalar, expr.args))})"
 
@@ -406,6 +457,12 @@ def print_body(body: Sequence[Statement], indent: str) -> Iterator[str]:
         elif isinstance(s, While):
             yield f"{indent}while:"
             yield from print_body(s.body, indent + "    ")
+        elif isinstance(s, Tape):
+            yield f"{indent}tape {s.name}, {print_int(s.record)} bytes a record"
+        elif isinstance(s, Push | Pop | Free):
+            yield f"{indent}{type(s).__name__.lower()} {s.tape}"
+        elif isinstance(s, Keep):
+            yield f"{indent}{s.tape}[{print_int(s.address)}] = {print_scalar(s.expr)}"
         elif isinstance(s, LeaveUnless):
             yield f"{indent}leave unless {print_scalar(s.condition)}"
         elif isinstance(s, Switch):
@@ -456,6 +513,8 @@ def _verify_body(
                 if term.buffer not in buffers:
                     raise LoopError(f"there is no buffer {term.buffer} in\n{kernel}")
                 use(term.address)
+            elif isinstance(term, Kept):
+                use(Name(term.tape), term.address)
             elif isinstance(term, (Apply, IntOp)):
                 use(*term.args)
             elif isinstance(term, OfInt):
@@ -495,6 +554,13 @@ def _verify_body(
             use(Name(s.name), s.expr)
         elif isinstance(s, LeaveUnless):
             use(s.condition)
+        elif isinstance(s, Tape):
+            use(s.record)
+            names.add(s.name)
+        elif isinstance(s, Push | Pop | Free):
+            use(Name(s.tape))
+        elif isinstance(s, Keep):
+            use(Name(s.tape), s.address, s.expr)
         elif isinstance(s, While):
             _verify_body(s.body, names, buffers, kernel)
         elif isinstance(s, Switch):

@@ -6,6 +6,7 @@ others. Every value is contiguous and row-major; a step that reads a part of one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -32,7 +33,9 @@ class KernelStep:
 
     `views` are the kernel's buffers in order, `integers` and `scalars` its further arguments. `work`
     estimates the nanoseconds that one parallel iteration takes. `inplace` has pairs (input, output) of
-    positions in `views` that may be one memory; any other output must not overlap another view.
+    positions in `views` that may be one memory; any other output must not overlap another view. `tapes` are the bytes
+    that each iteration of a loop leaves on tapes of the kernel's, which each thread has for itself. Threads take
+    multiples of `unit` parallel iterations.
     """
 
     kernel: Kernel
@@ -44,6 +47,8 @@ class KernelStep:
     inplace: tuple[tuple[int, int], ...] = ()
     label: str = ""
     sources: tuple[str, ...] = ()
+    tapes: tuple[int, ...] = ()
+    unit: int = 1
 
     @property
     def reads(self) -> tuple[Var, ...]:
@@ -275,6 +280,26 @@ def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:
         if isinstance(step, RegionStep):
             for body in step.bodies:
                 yield from walk_steps(body.steps)
+
+
+def walk_with_counts(
+    steps: Iterable[Step], times: int = 1, inside: str = ""
+) -> Iterator[tuple[Step, int, str]]:
+    """All steps with how often they run, as far as that is known, and the loop that they are in."""
+    for step in steps:
+        yield step, times, inside
+        if isinstance(step, RegionStep):
+            length = step.length if isinstance(step, ScanStep) else 1
+            name = f"{step.label} of {length} steps" if isinstance(step, ScanStep) else step.label
+            for body in step.bodies:
+                yield from walk_with_counts(body.steps, times * length, name)
+
+
+def flops_of(step: Step) -> float:
+    """The FLOPs of a matrix product or convolution, and 0 for any other step."""
+    if isinstance(step, RoutineStep):
+        return step.flops
+    return 2.0 * math.prod(step.batch) * step.m * step.n * step.k if isinstance(step, GemmStep) else 0.0
 
 
 @record

@@ -283,14 +283,28 @@ class Nest:
         self._held[node] = len(self.blocks) - 1
         self._bind(node, variable, len(self.blocks) - 1)
 
+    def take(self, node: Node, tape: str, address: Int) -> None:
+        """In the innermost body, `node` is what the open record of a tape holds there."""
+        name = self._fresh("v")
+        self.blocks[-1].append(loopir.Let(name, loopir.Kept(tape, address, node.dtype)))
+        self.hold(node, Ref(name, node.dtype))
+
     def assign(self, variables: Sequence[Ref], nodes: Sequence[Node]) -> None:
         """Gives variables new values, all at once."""
         news = [(v, self._settled(self.value(n))) for v, n in zip(variables, nodes)]
         self.blocks[-1].extend(loopir.Assign(v.name, e) for v, e in news if e != v)
 
-    def put(self, writes: Sequence[tuple[Var, E.Index, Node]], once: Int | None = None) -> None:
-        """Stores these elements, after everything has been read; where `once` is given, only where it is 0."""
+    def put(
+        self,
+        writes: Sequence[tuple[Var, E.Index, Node]],
+        once: Int | None = None,
+        keeps: Sequence[tuple[str, Int, Node]] = (),
+    ) -> None:
+        """Stores these elements, and what goes to the open records of tapes, after everything has been read; where
+        `once` is given, the elements only where it is 0."""
         news = [(var, address, self._settled(self.value(node))) for var, address, node in writes]
+        kept = [(tape, address, self._settled(self.value(node))) for tape, address, node in keeps]
+        self.blocks[-1].extend(loopir.Keep(*item) for item in kept)
         stores = []
         for var, address, expr in news:
             buffer = self.output(var)

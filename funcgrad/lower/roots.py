@@ -11,11 +11,12 @@ import functools
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
 from funcgrad.ir import expr as E
 from funcgrad.ir.effects import has_effect
@@ -23,7 +24,9 @@ from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower import heuristics
 from funcgrad.lower.lowered import GemmStep, View
-from funcgrad.lower.nodes import LOAD, OP, Expander, Node, flat_address, index_nodes, is_half, walk
+from funcgrad.lower.nest import identity
+from funcgrad.lower.nodes import LOAD, OP, Expander, Node, flat_address, index_nodes, walk
+from funcgrad.lower.scatters import in_pieces
 
 MAP, REDUCE, OPAQUE = "map", "reduce", "opaque"
 
@@ -117,7 +120,7 @@ class Roots:
         several = equation.primitive.multiple_results
         definitions = rule(in_types, out_types if several else out_types[0], **equation.params)
         if several and isinstance(definitions, E.Extern):
-            self._add_opaque(equation, definitions, equation.outputs)
+            self._add_opaque(equation, definitions, equation.outputs, equation.inputs)
             return
         for var, definition in zip(equation.outputs, definitions if several else (definitions,)):
             self._define(var, definition, equation.inputs, equation)
@@ -131,10 +134,15 @@ class Roots:
         if isinstance(definition, E.Dot):
             lhs, rhs = inputs[0].type, inputs[1].type
             m, n, k = product_extents(definition, lhs, rhs)
-            why = heuristics.contraction_as_loops(m, n, k, var.type.dtype)
+            wide = heuristics.product_dtype(lhs.dtype, var.type.dtype, k)
+            why = heuristics.contraction_as_loops(m, n, k, wide)
             if why is None:
                 self._dots[var] = definition, inputs
-                self._define_gemm(var, definition, inputs, equation)
+                target, final = self._computed(var, wide, equation)
+                self._define_gemm(target, definition, inputs, equation)
+                if final is not None:
+                    self.maps[var] = final
+                    self.order.append(var)
                 return
             self.reasons.append(f"{equation.primitive.name} of {lhs} and {rhs} is a loop nest: {why}")
             definition = dot_as_reduce(definition, lhs, rhs, var.type)
@@ -146,8 +154,10 @@ class Roots:
         if isinstance(definition, E.Map):
             self.maps[var] = (definition.expr, inputs)
             self.order.append(var)
-        elif isinstance(definition, (E.Scatter, E.Extern)):
-            self._add_opaque(equation, definition, (var,))
+        elif isinstance(definition, E.Scatter):
+            self._define_scatter(var, definition, inputs, equation)
+        elif isinstance(definition, E.Extern):
+            self._add_opaque(equation, definition, (var,), inputs)
 
     def temporary(self, type: ArrayType, equation: Equation) -> Var:
         var = Var(type)
@@ -165,11 +175,8 @@ class Roots:
             return E.Map(E.Const(0, var.type.dtype))
         if math.prod(reduce.extents) == 1:
             zero = {ndim + k: E.Index(0) for k in range(len(reduce.extents))}
-            return E.Map(_substitute_axes(reduce.expr, zero))
-        target, final = var, None
-        if is_half(var.type.dtype):
-            target = self.temporary(ArrayType(var.type.shape, np.dtype(np.float32)), equation)
-            final = (target, E.Map(E.convert(E.Read(0, E.axes(ndim)), var.type.dtype)))
+            return E.Map(E.substitute_axes(reduce.expr, zero))
+        target, final = self._computed(var, dtypes.compute_dtype(var.type.dtype), equation)
         order = self._order(reduce, inputs, var.type.shape)
         rows, count = self._chunks(reduce, order, var.type.shape)
         if rows:
@@ -183,9 +190,22 @@ class Roots:
         self.order.append(target)
         if final is None:
             return None
-        self.maps[var] = (final[1].expr, (final[0],))
+        self.maps[var] = final
         self.order.append(var)
         return None
+
+    def _computed(
+        self, var: Var, wide: np.dtype, equation: Equation
+    ) -> tuple[Var, tuple[E.Expr, tuple[Atom, ...]] | None]:
+        """What sums in `wide` that make `var` are stored as: as itself, or as a value of that dtype and how `var` comes
+        from it."""
+        if wide == var.type.dtype:
+            return var, None
+        target = self.temporary(var.type.with_dtype(wide), equation)
+        value: E.Expr = E.Read(0, E.axes(var.type.ndim))
+        if dtypes.is_integer(var.type.dtype):  # more than that holds is cut off, not the largest of it
+            value = E.convert(value, dtypes.int64)
+        return target, (E.convert(value, var.type.dtype), (target,))
 
     def _order(self, reduce: E.Reduce, inputs: tuple[Atom, ...], kept: tuple[int, ...]) -> list[int]:
         """The axes of a reduction in the order in which they are walked."""
@@ -208,10 +228,38 @@ class Roots:
         rows = heuristics.rows_of_chunk(math.prod(shape), outermost, size)
         return rows, -(-outermost // rows) if rows else 0
 
-    def _add_opaque(
-        self, equation: Equation, definition: E.Scatter | E.Extern, outputs: tuple[Var, ...]
+    def _define_scatter(
+        self, var: Var, scatter: E.Scatter, inputs: tuple[Atom, ...], equation: Equation
     ) -> None:
-        inputs = equation.inputs
+        dtype, shape = var.type.dtype, var.type.shape
+        pieces, streams = heuristics.pieces_of_scatter(scatter.kind, scatter.extents, var.type.size, dtype)
+        if pieces * streams > 1:
+            scatter = in_pieces(scatter, pieces, streams)
+        if pieces == 1:
+            self._add_opaque(equation, scatter, (var,), inputs)
+            return
+        nothing, copies = (self.temporary(ArrayType((pieces, *shape), dtype), equation) for _ in range(2))
+        self.maps[nothing] = (E.Const(identity(scatter.kind, dtype).value, dtype), ())
+        self.order.append(nothing)
+        before = inputs[scatter.operand]
+        own = tuple([nothing if k == scatter.operand else a for k, a in enumerate(inputs)])
+        self._add_opaque(equation, scatter, (copies,), own)
+        total = self.temporary(ArrayType(shape, dtype), equation)
+        ndim = len(shape)
+        reduce = E.Reduce(scatter.kind, (pieces,), E.Read(0, (E.axis(ndim), *E.axes(ndim))))
+        self.reduces[total] = (reduce, (copies,), 0, [ndim, *range(ndim)])
+        self.order.append(total)
+        both = (E.Read(0, E.axes(ndim)), E.Read(1, E.axes(ndim)))
+        self.maps[var] = (E.Op(scatter.kind, both, dtype), (before, total))
+        self.order.append(var)
+
+    def _add_opaque(
+        self,
+        equation: Equation,
+        definition: E.Scatter | E.Extern,
+        outputs: tuple[Var, ...],
+        inputs: tuple[Atom, ...],
+    ) -> None:
         if isinstance(definition, E.Region):
             inputs = self._region_inputs(equation, definition)
         name = outputs[0] if outputs else Var(ArrayType((0,), np.dtype(np.uint8)))
@@ -624,18 +672,3 @@ def _collect_divisors(index: E.Index, divisors: dict[int, set[int]]) -> None:
             _collect_divisors(inner, divisors)
         elif isinstance(atom, E.Clamp):
             _collect_divisors(atom.index, divisors)
-
-
-def _substitute_axes(expr: E.Expr, axes: dict[int, E.Index]) -> E.Expr:
-    inner: Callable[[E.Expr], E.Expr] = lambda e: _substitute_axes(e, axes)  # noqa: E731
-    index: Callable[[E.Index], E.Index] = lambda ix: E.map_index(ix, axes, inner)  # noqa: E731
-    if isinstance(expr, E.Read):
-        return E.Read(expr.operand, tuple(map(index, expr.index)))
-    if isinstance(expr, E.Op):
-        return E.Op(expr.code, tuple(map(inner, expr.args)), expr.dtype)
-    if isinstance(expr, E.FromIndex):
-        return E.FromIndex(index(expr.index), expr.dtype)
-    if isinstance(expr, E.Guard):
-        bounds = tuple((index(ix), low, high) for ix, low, high in expr.bounds)
-        return E.Guard(bounds, inner(expr.inside), inner(expr.outside))
-    return expr

@@ -400,17 +400,22 @@ def scatter_step(root: Root, definition: Definition, label: str, sources: tuple[
     indices = [address, *(b[0] for b in bounds)]
     for node in walk(seen):
         indices.extend(ix for ix in (node.address, *(b[0] for b in node.bounds)) if ix is not None)
-    nest = Nest(scatter.extents, [False] * len(scatter.extents), indices)
+    classes = [k < scatter.independent for k in range(len(scatter.extents))]
+    nest = Nest(scatter.extents, classes, indices)
     nest.count_uses(seen)
     nest.output(root.var, "inout")
-    for k in range(len(nest.extents)):
+    alone = [k for k, independent in enumerate(nest.reduced) if independent]
+    if alone:
+        nest.open_flat(alone)
+    for k in range(len(alone), len(nest.extents)):
         nest.open(k, SEQUENTIAL)
     nest.apply_update(root.var, address, bounds, scatter.kind, value)
-    nest.close(len(nest.extents))
+    nest.close(len(nest.extents) - len(alone) + bool(alone))
     kernel = loopir.Kernel(
         tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), tuple(nest.blocks[0])
     )
     views = tuple(View(var, offset) for var, offset in nest.views)
-    work = math.prod(scatter.extents) * 1.0
+    extent = math.prod(nest.extents[: len(alone)])
+    work = math.prod(scatter.extents) / extent
     values = tuple(nest.integers.values()), tuple(nest.scalar_args.values())
-    return KernelStep(kernel, views, *values, 1, work, (), label, sources)
+    return KernelStep(kernel, views, *values, extent, work, (), label, sources)

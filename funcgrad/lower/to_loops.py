@@ -170,10 +170,9 @@ class _Lowering:
         extern = root.definition
         in_memory = tuple([a for a in inputs if isinstance(a, Var)])
         if isinstance(extern, E.Routine) and len(in_memory) == len(inputs):
-            step = RoutineStep(
-                extern.routine, extern.settings, in_memory, root.outputs, label, sources, extern.flops
-            )
-            return [step]
+            buffers = (*root.outputs, *map(Var, extern.scratch))
+            settings = extern.settings
+            return [RoutineStep(extern.routine, settings, in_memory, buffers, label, sources, extern.flops)]
         types = tuple(a.type for a in root.inputs)
         if isinstance(extern, E.UserCall):
             return [UserStep(extern, inputs, types, root.outputs, extern.name, sources)]

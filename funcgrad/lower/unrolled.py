@@ -30,6 +30,10 @@ Reader = Callable[[Index], Node]
 """The node of the element at an index of a value."""
 
 
+Cells = list[tuple[Var, Index]]
+"""Where the elements of a value are: each in the memory of a variable, at an index."""
+
+
 class NotUnrolled(Exception):
     """Why a region is not a kernel of its own."""
 
@@ -52,10 +56,14 @@ class Write:
 
 @dataclass(eq=False)
 class Repeat:
-    """A loop over `axis`, or, where that is None, as long as `answer`, which `asking` leads to, is true.
+    """A loop over `axis`, or, where that is None, as long as `answer`, which `asking` leads to, is true, or, where
+    there is a tape that it takes records from, as long as there are any.
 
     `held` are the variables that it carries, `first` their values before, `following` those after each run of
     `body`, and `done` stands for what they are in the end. `writes` belong to each iteration.
+
+    Over lanes the outermost loops carry values in memory, an element or a few for each lane; `starts` write them before
+    the loop, `steps` at the end of each iteration. What it holds in variables is the same in all lanes.
     """
 
     axis: int | None
@@ -67,6 +75,33 @@ class Repeat:
     answer: Node | None = None
     following: list[Node] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
+    starts: list[Write] = field(default_factory=list)
+    steps: list[Write] = field(default_factory=list)
+    keeps: Tape | None = None
+    takes: Tape | None = None
+
+    def nodes(self) -> list[Node]:
+        """Every node that it names."""
+        found = [*self.first, *self.following, *([] if self.answer is None else [self.answer])]
+        found += [w.node for w in (*self.writes, *self.starts, *self.steps)]
+        return [*found, *(r.node for r in self.keeps.records)] if self.keeps else found
+
+
+@dataclass(eq=False)
+class Record:
+    """A number of one iteration on a tape: what is put there, and what stands for it where it is taken. `laned`: one
+    for each lane."""
+
+    node: Node
+    taken: Node
+    laned: bool
+
+
+@dataclass(eq=False)
+class Tape:
+    """What the iterations of a loop leave for another one, which takes the last record first."""
+
+    records: list[Record]
 
 
 @dataclass(eq=False)
@@ -84,32 +119,32 @@ class Unrolled:
     """A region as scalars. `extents` are those of the axes: the first `lanes` of them are independent of each other,
     the others are those of loops.
 
-    Where there are `starts`, the outermost loop carries values in memory, an element or a few for each lane; `starts`
-    write them before it, `steps` at the end of each iteration. What it holds in variables is the same in all lanes.
-    Else each lane runs the whole of `body`. `writes` come at the end.
+    Where they go `together` through the outermost loops, these carry values in memory; else each lane runs the whole of
+    `body`. `writes` come at the end.
     """
 
     extents: list[int]
     lanes: int
     body: Block
     writes: list[Write]
-    starts: list[Write] = field(default_factory=list)
-    steps: list[Write] = field(default_factory=list)
+
+    @property
+    def together(self) -> bool:
+        return any(isinstance(item, Repeat) and item.starts for item in self.body.items)
 
     def roots(self) -> list[Node]:
         """Every node that the items and writes name."""
-        found = [w.node for w in (*self.starts, *self.steps, *self.writes)]
+        found = [w.node for w in self.writes]
         for item in walk_items(self.body):
             if isinstance(item, Repeat):
-                found += [*item.first, *item.following, *(w.node for w in item.writes)]
-                found += [item.answer] if item.answer is not None else []
+                found += item.nodes()
             else:
                 found += [item.index, *itertools.chain.from_iterable(item.values)]
         return found
 
     def all_writes(self) -> list[Write]:
-        inner = (w for item in walk_items(self.body) if isinstance(item, Repeat) for w in item.writes)
-        return [*self.starts, *self.steps, *inner, *self.writes]
+        loops = [item for item in walk_items(self.body) if isinstance(item, Repeat)]
+        return [*(w for loop in loops for w in (*loop.starts, *loop.steps, *loop.writes)), *self.writes]
 
 
 def walk_items(block: Block) -> Iterator[Repeat | Choice]:
@@ -127,8 +162,6 @@ def unroll(
     input, perhaps under another shape."""
     if any(v.type.size == 0 for v in (*outputs, *(a for a in inputs if isinstance(a, Var)))):
         raise NotUnrolled("it works on empty values")
-    if region.name not in ("scan", "while", "cond"):
-        raise NotUnrolled(f"a {region.name} has a tape")
     why = NotUnrolled("it works on large values")
     for lanes in _candidates(region, inputs, outputs):
         try:
@@ -150,7 +183,7 @@ def _candidates(
     if _is_map(region):
         yield (settings["length"],)
         return
-    carried = outputs if region.name != "scan" else outputs[: settings["carry"]]
+    carried: Sequence[Var] = outputs if region.name != "scan" else outputs[: settings["carry"]]
     if region.name == "cond" or not carried:
         carried = []
     largest = max((v.type.shape for v in carried), key=math.prod, default=())
@@ -174,8 +207,6 @@ class _Unroller:
         self.mapped = mapped
         self.nodes: dict[Any, Node] = {}
         self.numbers = itertools.count()
-        self.starts: list[Write] = []
-        self.steps: list[Write] = []
         self.ends: list[Write] = []
 
     def hold(self, dtype: np.dtype) -> Node:
@@ -219,7 +250,7 @@ class _Unroller:
             if reader is not None:
                 writes += [scope.write(var, (), ix, reader(ix)) for ix in self.elements(var.type)]
         self.check_size()
-        return Unrolled(self.extents, len(self.lanes), block, writes + self.ends, self.starts, self.steps)
+        return Unrolled(self.extents, len(self.lanes), block, writes + self.ends)
 
 
 class _Scope:
@@ -438,11 +469,15 @@ class _Scope:
         outermost: bool = False,
     ) -> list[Reader | None]:
         """The outputs of a region; None for those that it writes to memory itself."""
-        if region.name not in ("scan", "while", "cond"):
-            raise NotUnrolled(f"a {region.name} inside has a tape")
         if not outermost and self.unroller.own_lanes:
             raise NotUnrolled("a loop over lanes has control flow inside")
-        make = {"scan": self._scan, "while": self._while, "cond": self._cond}[region.name]
+        makers = {
+            "scan": self._scan,
+            "while": self._while,
+            "while_transpose": self._taped,
+            "cond": self._cond,
+        }
+        make = makers[region.name]
         return make(region, inputs, places, outermost)
 
     def _inner(self, graph: Graph, operands: Sequence[Atom], readers: Sequence[Reader | None]) -> _Scope:
@@ -457,20 +492,26 @@ class _Scope:
 
     def _carried(
         self, carries: Sequence[Atom], types: Sequence[ArrayType], places: Sequence[Any], outermost: bool
-    ) -> tuple[Repeat, list[Reader], list[int]]:
-        """A loop that carries values of these types: what reads them inside, and which of them are in memory."""
+    ) -> tuple[Repeat, list[Reader], dict[int, Cells]]:
+        """A loop that carries values of these types: what reads them inside, and where those are that are in memory: in
+        their places, or, where there are several numbers for each lane, each in memory of its own, of which a vector
+        of lanes reads neighbours."""
         unroller = self.unroller
         loop = Repeat(None, [], [], [], Block(), Block())
         readers: list[Reader] = []
-        in_memory = []
+        in_memory: dict[int, Cells] = {}
         for k, (atom, type) in enumerate(zip(carries, types)):
             elements = unroller.elements(type)
             lead = unroller.own_lanes
             if outermost and lead and elements[0][: len(lead)] == lead:
-                var = places[k][0]
-                unroller.starts += [self.write(var, (), ix, self.value(atom, ix)) for ix in elements]
-                readers.append(self._of_lane(var, elements))
-                in_memory.append(k)
+                if len(elements) == 1:
+                    cells = [(places[k][0], elements[0])]
+                else:
+                    cells = [(Var(ArrayType(unroller.lanes, type.dtype)), lead) for _ in elements]
+                starts = [self.value(atom, ix) for ix in elements]
+                loop.starts += [self.write(var, (), cell, x) for (var, cell), x in zip(cells, starts)]
+                readers.append(self._of_lane(type, cells))
+                in_memory[k] = cells
                 continue
             held = [unroller.hold(type.dtype) for _ in elements]
             loop.held += held
@@ -479,28 +520,33 @@ class _Scope:
             readers.append(self.held(type, held))
         return loop, readers, in_memory
 
-    def _of_lane(self, var: Var, elements: Sequence[Index]) -> Reader:
+    def _of_lane(self, type: ArrayType, cells: Cells) -> Reader:
         """A carried value in memory, of which each lane reads its own elements."""
-        return self.held(var.type, [self._raw(var, var.type.shape, ix) for ix in elements])
+        return self.held(type, [self._raw(var, var.type.shape, cell) for var, cell in cells])
 
     def _raw(self, var: Var, shape: tuple[int, ...], index: Index) -> Node:
         address = E.simplify(flat_address(index, shape), self.unroller.extents)
         return self.expander.node(LOAD, var.type.dtype, var=var, address=address)
 
     def _close(
-        self, loop: Repeat, scope: _Scope, outs: Sequence[Atom], types: Sequence[ArrayType], in_memory: Sequence[int],
-        places: Sequence[Any],
-    ) -> list[Reader | None]:  # fmt: skip
+        self,
+        loop: Repeat,
+        scope: _Scope,
+        outs: Sequence[Atom],
+        types: Sequence[ArrayType],
+        in_memory: dict[int, Cells],
+    ) -> list[Reader | None]:
         """End a loop whose body gives `outs` for the next iteration."""
         unroller = self.unroller
         done = iter(loop.done)
         readers: list[Reader | None] = []
         for k, (atom, type) in enumerate(zip(outs, types)):
             elements = unroller.elements(type)
-            if k in in_memory:
-                var = places[k][0]
-                unroller.steps += [scope.write(var, (), ix, scope.value(atom, ix)) for ix in elements]
-                readers.append(None)
+            cells = in_memory.get(k)
+            if cells is not None:
+                nexts = [scope.value(atom, ix) for ix in elements]
+                loop.steps += [scope.write(var, (), cell, x) for (var, cell), x in zip(cells, nexts)]
+                readers.append(None if len(cells) == 1 else self._of_lane(type, cells))
             else:
                 loop.following += [scope.stored(atom, ix) for ix in elements]
                 readers.append(self.held(type, [next(done) for _ in elements]))
@@ -546,7 +592,7 @@ class _Scope:
         if lane_axis:
             self.unroller.ends += loop.writes
             return [None] * len(graph.outputs)
-        outs = self._close(loop, scope, graph.outputs[:carry], types, in_memory, places)
+        outs = self._close(loop, scope, graph.outputs[:carry], types, in_memory)
         return [*outs, *(None for _ in graph.outputs[carry:])]
 
     def _while(self, region: E.Region, inputs: Sequence[Atom], places: Sequence[Any], outermost: bool):
@@ -565,7 +611,51 @@ class _Scope:
         scope = self._inner(body, kept_body, readers)
         scope.block = loop.body
         scope.run(body, ())
-        return self._close(loop, scope, body.outputs, types, in_memory, places)
+        return self._close(loop, scope, body.outputs, types, in_memory)
+
+    def _taped(self, region: E.Region, inputs: Sequence[Atom], places: Sequence[Any], outermost: bool):
+        """Forward, leaving a record of each iteration on a tape, and backward."""
+        settings = dict(region.attributes)
+        own, own_pulled = settings["extras"]
+        c, b, carry = settings["cond_consts"], settings["body_consts"], settings["carry"]
+        start = own + own_pulled + c
+        shared, values = inputs[start : start + b], inputs[start + b :]
+        for_cond, kept_cond = literal_inputs(inputs[start - c : start], range(c))
+        for_known, kept_known = literal_inputs((*inputs[:own], *shared), range(own + b))
+        for_pulled, kept_pulled = literal_inputs(
+            (*inputs[own : own + own_pulled], *shared), range(own_pulled + b)
+        )
+        cond, _ = prepared(region.graphs[0], for_cond, None)
+        known, _ = prepared(region.graphs[1], for_known, len(kept_known))
+        pulled, _ = prepared(region.graphs[2], for_pulled, len(kept_pulled))
+
+        types = [v.type for v in known.inputs[len(kept_known) :]]
+        own_places = [(Var(t.strong()), ()) for t in types]
+        loop, readers, in_memory = self._carried(values[:carry], types, own_places, outermost)
+        asked = self._inner(cond, kept_cond, readers)
+        asked.block = loop.asking
+        asked.run(cond, ())
+        loop.answer = asked.value(cond.outputs[0], ())
+        scope = self._inner(known, kept_known, readers)
+        scope.block = loop.body
+        scope.run(known, ())
+        tape = loop.keeps = Tape([])
+        lead, recorded = self.unroller.own_lanes, []
+        for atom in known.outputs[carry:]:
+            elements = self.unroller.elements(atom.type)
+            laned = bool(lead) and elements[0][: len(lead)] == lead
+            taken = [self.unroller.hold(atom.type.dtype) for _ in elements]
+            tape.records += [Record(scope.stored(atom, ix), t, laned) for ix, t in zip(elements, taken)]
+            recorded.append(self.held(atom.type, taken))
+        self._close(loop, scope, known.outputs[:carry], types, in_memory)
+
+        types = [v.type for v in pulled.inputs[len(kept_pulled) : len(kept_pulled) + len(pulled.outputs)]]
+        back, readers, in_memory = self._carried(values[carry:], types, places, outermost)
+        back.takes = tape
+        scope = self._inner(pulled, kept_pulled, [*readers, *recorded])
+        scope.block = back.body
+        scope.run(pulled, ())
+        return self._close(back, scope, pulled.outputs, types, in_memory)
 
     def _cond(self, region: E.Region, inputs: Sequence[Atom], places: Sequence[Any], outermost: bool):
         literals, kept = literal_inputs(inputs, region.inlined)
@@ -592,4 +682,15 @@ class _Scope:
 
 _BOOL, _INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 
-__all__ = ["Block", "Choice", "NotUnrolled", "Repeat", "Unrolled", "Write", "unroll", "walk_items"]
+__all__ = [
+    "Block",
+    "Choice",
+    "NotUnrolled",
+    "Record",
+    "Repeat",
+    "Tape",
+    "Unrolled",
+    "Write",
+    "unroll",
+    "walk_items",
+]

@@ -110,7 +110,10 @@ def _check(query: Any, key: Any, value: Any) -> None:
         raise DTypeError(f"{what}: they have one float dtype", hint="convert them with astype")
     ranks = {query.ndim, key.ndim, value.ndim}
     if ranks not in ({3}, {4}):
-        raise ShapeError(f"{what}: each has the axes (batch, position, head, feature), or all but the batch")
+        raise ShapeError(
+            f"{what}: each has the axes (batch, position, head, feature), or all but the batch",
+            hint="for one head x[:, None, :], or reshape(..., heads, -1)",
+        )
     if key.shape != value.shape:
         raise ShapeError(f"{what}: key and value have one shape")
     if query.shape[:-3] != key.shape[:-3] or query.shape[-1] != key.shape[-1]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.errors import ShapeError, boundary
+from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -58,18 +58,25 @@ def bitcast(x: Any, dtype: np.dtype) -> Any:
 
 
 @boundary
-def view(self: Any, dtype: Any = None) -> Any:
+def view(self: Any, dtype: Any = None, *sizes: Any) -> Any:
     """The bits as another dtype, as `numpy.ndarray.view` reads them: the last axis gets longer or shorter.
 
     The parts of complex numbers are real numbers, one after the other; a byte is true as a boolean if it is not 0.
 
     Raises:
+        ArgumentError: a shape in place of a dtype; PyTorch's `view` is `reshape`.
         ShapeError: a last axis without a whole number of elements of `dtype`, or no axis where the size changes.
 
-    >>> import funcgrad.numpy as fnp
-    >>> fnp.array([1.0], "float32").view("uint16").tolist()
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.array([1.0], "float32").view("uint16").tolist()
     [0, 16256]
     """
+    if sizes or isinstance(dtype, int | tuple):
+        given = ", ".join(map(str, dtype if isinstance(dtype, tuple) else (dtype, *sizes)))
+        raise ArgumentError(
+            f"view is of another dtype, not of another shape: {type_of(self)} as ({given})",
+            hint=f"write x.reshape({given})",
+        )
     if dtype is None:
         return self
     t, target = type_of(self), dtypes.as_dtype(dtype)

@@ -208,10 +208,12 @@ empty = zeros
 def full_like(
     a: Any, fill_value: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None
 ) -> Array:
-    """An array filled with a value, of the shape and dtype of `a` where they are not given."""
+    """An array filled with a value, of the shape and dtype of `a` where they are not given, and then as weak as it."""
     t = type_of(a)
-    wanted = t.dtype if dtype is None else dtype
-    return full(t.shape if shape is None else shape, fill_value, wanted, device=device)
+    filled = full(
+        t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype, device=device
+    )
+    return ops.convert(filled, t.dtype, weak=True) if dtype is None and t.weak else filled
 
 
 @boundary
@@ -251,7 +253,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *,
             )
     if dtype is None:
         dtype = result_dtype(*[type_of(x) for x in given])[0]
-    values = [np.asarray(x)[()] if isinstance(x, Array) else x for x in (start, stop, step)]
+    values = [np.asarray(x)[()] if type(x) is Array else x for x in (start, stop, step)]
     if values[1] is None:
         values[:2] = [0, values[0]]
     if values[2] is None:

@@ -227,7 +227,10 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     (fp,) = promote_inexact("interp", asarray(fp))
     tp, tf = type_of(xp), type_of(fp)
     if tp.ndim != 1 or tp.shape != tf.shape or not tp.size:
-        raise ShapeError(f"interp takes samples in two vectors of one length, got {tp} and {tf}")
+        raise ShapeError(
+            f"interp takes samples in two vectors of one length, got {tp} and {tf}",
+            hint="call it as interp(x, xp, fp); for several curves vmap over fp",
+        )
     if dtypes.is_complex(tp.dtype):
         raise DTypeError(f"interp takes positions that are real, got {tp}")
     x, xp = asarray(x), ops.convert(xp, type_of(x).dtype)

@@ -60,7 +60,10 @@ def _places(name: str, x: Any, s: Sequence[int] | None, axes: Axes) -> list[int]
         raise ArgumentError(f"fft.{name} has {len(s)} lengths for {len(chosen)} axes")
     for a in chosen:
         if not -rank <= a < rank:
-            raise AxisError(f"fft.{name} over axis {a} of {type_of(x)}, which has {rank} axes")
+            raise AxisError(
+                f"fft.{name} over axis {a} of {type_of(x)}, which has {rank} axes",
+                hint="give the array that axis, or name another",
+            )
     chosen = [a % rank for a in chosen]
     if len(set(chosen)) != len(chosen):
         raise AxisError(f"fft.{name}: axes={axes!r} names an axis of {type_of(x)} twice")

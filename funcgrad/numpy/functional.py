@@ -43,7 +43,8 @@ def _core_shape(x: Any, names: Sequence[str], sizes: dict[str, int], where: str)
     for name, n in zip(names, shape[len(lead) :]):
         if sizes.setdefault(name, int(name) if name.isdigit() else n) != n:
             raise ShapeError(
-                f"{where} is {type_of(x)}: its core axis {name} has length {n}, elsewhere {sizes[name]}"
+                f"{where} is {type_of(x)}: its core axis {name} has length {n}, elsewhere {sizes[name]}",
+                hint="core axes of one name have one length: give them other names in the signature, or cut one",
             )
     return lead
 

@@ -70,7 +70,10 @@ def take_along_axis(
     if axis is None:
         x, axis = ravel(x), 0
     if type_of(x).ndim != type_of(positions).ndim:
-        raise ShapeError(f"take_along_axis of {type_of(x)} by {type_of(positions)}: ranks differ")
+        raise ShapeError(
+            f"take_along_axis of {type_of(x)} by {type_of(positions)}: ranks differ",
+            hint="give the positions as many axes, of length 1 where they are the same for all: positions[:, None]",
+        )
     (number,) = canonical_axes("take_along_axis", axis, x)
     xs, ps = list(type_of(x).shape), list(type_of(positions).shape)
     lead = broadcast_shapes([*xs[:number], 1, *xs[number + 1 :]], [*ps[:number], 1, *ps[number + 1 :]])

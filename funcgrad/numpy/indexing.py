@@ -16,8 +16,16 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.array import Array, ArrayMethods
-from funcgrad.errors import ArgumentError, ImmutableError, IndexingError, boundary, hide_internal_frames
+from funcgrad.errors import (
+    ArgumentError,
+    ImmutableError,
+    IndexingError,
+    UnknownNameError,
+    boundary,
+    hide_internal_frames,
+)
 from funcgrad.ir.types import array_type
+from funcgrad.names import closest
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, promote
 from funcgrad.prims.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 from funcgrad.records import record
@@ -161,7 +169,7 @@ class _Mask:
 
     def check(self, t: Any, axis: int) -> None:
         covered = t.shape[axis : axis + len(self.shape)]
-        # NumPy takes a mask of length 0 for an axis of any length: it selects nothing
+        # an axis of length 0 of a mask fits any, as in NumPy: there is nothing that it could select
         if len(covered) != len(self.shape) or any(m not in (0, n) for m, n in zip(self.shape, covered)):
             raise IndexingError(
                 f"a boolean index of shape {self.shape} for axes of lengths {covered} of {t}",
@@ -278,7 +286,7 @@ def _count(s: slice) -> int:
 
 def _positions(entry: Any, length: int) -> Any:
     """An array of integers as int64 positions, negative ones counted from the end."""
-    if isinstance(entry, Array | np.ndarray | np.generic):
+    if type(entry) is Array or isinstance(entry, np.ndarray | np.generic):
         data = np.asarray(entry).astype(np.int64)
         return np.where(data < 0, data + length, data)
     index = ops.convert(entry, dtypes.int64)
@@ -515,6 +523,14 @@ class AtIndex:
         self.index = index
 
     @boundary
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UnknownNameError(
+            f"x.at[index] has no {name!r}", hint=f"{closest(name, AT_METHODS)}; write {AT_USE}"
+        )
+
+    @boundary
     def get(
         self,
         *,
@@ -734,3 +750,32 @@ def _scatter_flat(kind: str, x: Any, index: Any, values: Any, mode: Any, unique:
         unique,
     )
     return ops.reshape(flat, t.shape)
+
+
+def _no_array(*_: Any) -> Any:
+    raise ArgumentError(
+        "x.at[index] is no array: it says which elements of x to change", hint=f"write {AT_USE}"
+    )
+
+
+AT_METHODS = tuple(
+    name for name in vars(AtIndex) if not name.startswith("_") and name not in AtIndex.__slots__
+)
+AT_USE = "x.at[index].add(values), .set(values) or the like for a changed array, x[index] for the elements"
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "pow",
+    "radd",
+    "rsub",
+    "rmul",
+    "rtruediv",
+    "neg",
+    "lt",
+    "gt",
+    "le",
+    "ge",
+):
+    setattr(AtIndex, f"__{_name}__", boundary(_no_array))

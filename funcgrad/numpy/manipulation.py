@@ -214,8 +214,8 @@ def _promoted(name: str, arrays: Any, dtype: Any = None) -> list[Any]:
             hint="give the empty case a result of its own, for example funcgrad.numpy.zeros((0, n))",
         )
     types = check_arrays(name, *arrays)
-    common = dtype if dtype is not None else result_dtype(*types)[0]
-    return [asarray(cast(a, np.dtype(common))) for a in arrays]
+    common, weak = (np.dtype(dtype), False) if dtype is not None else result_dtype(*types)
+    return [asarray(cast(a, common, weak)) for a in arrays]
 
 
 @boundary
@@ -529,7 +529,13 @@ def pad(
     """
     x = asarray(array)
     ndim = type_of(x).ndim
-    widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
+    try:
+        widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
+    except ValueError:
+        raise ArgumentError(
+            f"pad_width={pad_width!r} does not fit the {ndim} axes of {type_of(x)}",
+            hint="give (before, after) for each axis, one pair for all, or one number",
+        ) from None
     if callable(mode):
         return _pad_by(mode, x, widths, options)
     if options:

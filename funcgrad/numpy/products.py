@@ -60,7 +60,14 @@ def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any
         return ops.dot_general(x, y, numbers, wanted)
     if tx.ndim <= 2 and row:
         return ops.dot_general(y, x, (((ty.ndim - 2,), (0,)), ((), ())), wanted)
-    batch = broadcast_shapes(tx.shape[:-2], ty.shape[:-2])
+    try:
+        batch = broadcast_shapes(tx.shape[:-2], ty.shape[:-2])
+    except ShapeError:
+        raise ShapeError(
+            f"matmul of {tx} and {ty}: the axes before the last two, {tx.shape[:-2]} and {ty.shape[:-2]}, do not "
+            "broadcast",
+            hint="the last two axes are multiplied, those before are batches: equal, or 1 in one of them",
+        ) from None
     x = _with_batch(x, batch)
     y = _with_batch(y, batch)
     count = len(batch)

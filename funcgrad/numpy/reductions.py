@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
-from funcgrad.numpy.promotion import cast, check_arrays
+from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, Tracer, state, type_of
 
@@ -76,8 +76,19 @@ def _masked(x: Any, where: Any, neutral: Any) -> Any:
             f"where= of a reduction is a boolean array, got {type_of(where)}",
             hint="compare it, as in where=(mask != 0)",
         )
-    shape = np.broadcast_shapes(type_of(x).shape, type_of(where).shape)
+    shape = _shape_with(where, x)
     return ops.select(ops.broadcast_to(where, shape), ops.broadcast_to(x, shape), neutral)
+
+
+def _shape_with(where: Any, x: Any) -> tuple[int, ...]:
+    """The shape to which an array and the mask of a reduction broadcast."""
+    try:
+        return broadcast_shapes(type_of(x).shape, type_of(where).shape)
+    except ShapeError:
+        raise ShapeError(
+            f"where, which is {type_of(where)}, does not broadcast to {type_of(x)}",
+            hint="axes are matched from the last: where=mask[:, None] chooses rows",
+        ) from None
 
 
 def _as_array(name: str, x: Any) -> Any:
@@ -379,6 +390,11 @@ def _position(name: str, operation: Callable[..., Any], doc: str):
     def function(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Any:
         x = _as_array(name, a)
         shape = type_of(x).shape
+        if isinstance(axis, tuple | list) and len(axis) != 1:
+            raise ArgumentError(
+                f"axis of {name} is one integer, got {axis!r} for {type_of(x)}",
+                hint=f"reshape first, so that these axes are one; the position in the flat array is {name}(x)",
+            )
         if axis is None:
             flat = ops.reshape(x, (type_of(x).size,))
             result = operation(flat, 0, dtypes.default_int())

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import GraphError
@@ -26,11 +28,11 @@ from funcgrad.transforms.vmap import batch_graph
 
 def interpret(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
     """Run a graph operation by operation with NumPy: the oracle."""
-    return [_data(x) for x in evaluate_graph(graph, [Array(a, t) for a, t in zip(arrays, graph.in_types)])]
-
-
-def _data(x: Any) -> Any:
-    return x._data if x.__class__ is Array else x
+    outs = evaluate_graph(graph, [Array(a, t) for a, t in zip(arrays, graph.in_types)])
+    return [
+        x._data if x.__class__ is Array else np.asarray(x, t.dtype)  # a number that the graph gives as it is
+        for x, t in zip(outs, graph.out_types)
+    ]
 
 
 _executor: list[Callable[[Graph, Sequence[Any]], list[Any]]] = [interpret]

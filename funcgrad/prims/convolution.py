@@ -290,6 +290,11 @@ def _fits_channels_last(lhs: Any, rhs: Any, groups: int) -> bool:
     return whole and type_of(lhs).dtype in (dtypes.float32, dtypes.float64)
 
 
+def _is_product(taps: Sequence[int], channels: int, steps: Sequence[int]) -> bool:
+    """Whether a convolution without padding whose channels are last is a matrix product that is worth BLAS."""
+    return math.prod(taps) == 1 and set(steps) <= {1} and channels >= _CHANNELS_OF_ONE_TAP
+
+
 def _with_channels_last(
     lhs: Any,
     rhs: Any,
@@ -306,12 +311,53 @@ def _with_channels_last(
     if any(map(any, pads)):
         x = ops.pad(x, zero, [(0, 0, 0), *pads, (0, 0, 0)])
     kernel = ops.transpose(rhs, [*range(2, rank + 2), 1, 0])
+    window, channels = type_of(rhs).shape[2:], type_of(rhs).shape[1]
+    if _is_product(window, channels, strides) and groups == 1:
+        flat = ops.reshape(kernel, (channels, outputs))
+        return ops.moveaxis(ops.dot_general(x, flat, (((rank + 1,), (0,)), ((), ()))), rank + 1, 1)
     if outputs % VECTOR:
         kernel = ops.pad(kernel, zero, [(0, 0, 0)] * (rank + 1) + [(0, -outputs % VECTOR, 0)])
     out = ops.apply(
-        "conv_channels_last", x, kernel, window_strides=strides, rhs_dilation=dilation, groups=groups
+        "conv_channels_last",
+        x,
+        kernel,
+        along="output",
+        window_strides=strides,
+        rhs_dilation=dilation,
+        groups=groups,
     )
     return ops.moveaxis(ops.slice_in_dim(out, 0, outputs, axis=rank + 1), rank + 1, 1)
+
+
+def _kernel_with_channels_last(
+    lhs: Any,
+    rhs: Any,
+    pads: Sequence[tuple[int, int, int]],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Any:
+    """The same along the kernel: what are images to the convolution are the channels of the operand."""
+    rank = len(pads)
+    x, kernel = ops.moveaxis(lhs, 0, rank + 1), ops.moveaxis(rhs, 0, rank + 1)
+    if any(map(any, pads)):
+        x = ops.pad(x, type_of(lhs).dtype.type(0), [(0, 0, 0), *pads, (0, 0, 0)])
+    found = out_lengths(
+        type_of(x).shape[1:-1], type_of(kernel).shape[1:-1], strides, ((0, 0),) * rank, (1,) * rank, dilation
+    )
+    if _is_product(found, type_of(x).shape[-1], dilation):
+        summed = tuple(range(rank + 1))
+        out = ops.dot_general(x, kernel, ((summed, summed), ((), ())))
+        return ops.reshape(out, (*type_of(out).shape, *found))
+    out = ops.apply(
+        "conv_channels_last",
+        x,
+        kernel,
+        along="kernel",
+        window_strides=strides,
+        rhs_dilation=dilation,
+        groups=1,
+    )
+    return ops.transpose(out, [rank, rank + 1, *range(rank)])
 
 
 def _by_phases(lhs: Any, rhs: Any, axis: int, length: int, params: dict[str, Any]) -> Any:
@@ -374,16 +420,19 @@ def _expand(
     found = out_lengths(type_of(lhs).shape[2:], kernel, window_strides, padding, lhs_dilation, rhs_dilation)
     if not math.prod((images, outputs, *found)) or not type_of(rhs).size:
         return [ops.zeros(array_type((images, outputs, *found), dtype))]
+    params = {
+        "window_strides": window_strides,
+        "padding": padding,
+        "lhs_dilation": lhs_dilation,
+        "rhs_dilation": rhs_dilation,
+        "feature_group_count": feature_group_count,
+        "channels_last": channels_last,
+    }
+    wide = dtypes.compute_dtype(dtype)
+    if wide != dtype:  # sums are of float32 anyway, and the kernels are made for that
+        return [ops.convert(convolve(ops.convert(lhs, wide), ops.convert(rhs, wide), **params), dtype)]
     for axis, (spread, stride) in enumerate(zip(lhs_dilation, window_strides)):
         if spread > 1 and stride == 1:
-            params = {
-                "window_strides": window_strides,
-                "padding": padding,
-                "lhs_dilation": lhs_dilation,
-                "rhs_dilation": rhs_dilation,
-                "feature_group_count": feature_group_count,
-                "channels_last": channels_last,
-            }
             return [_by_phases(lhs, rhs, axis, found[axis], params)]
     along = "output" if math.prod(found) >= math.prod(kernel) else "kernel"
     steps, strides = (window_strides, rhs_dilation) if along == "output" else (rhs_dilation, window_strides)
@@ -391,6 +440,10 @@ def _expand(
     if channels_last and along == "output" and _fits_channels_last(lhs, rhs, feature_group_count):
         pads = [(low, high, a - 1) for (low, high), a in zip(padding, lhs_dilation)]
         return [_with_channels_last(lhs, rhs, pads, window_strides, rhs_dilation, feature_group_count)]
+    whole = outputs % VECTOR == 0 and dtype in (dtypes.float32, dtypes.float64)
+    if channels_last and along == "kernel" and whole and feature_group_count == 1:
+        pads = [(low, high, a - 1) for (low, high), a in zip(padding, lhs_dilation)]
+        return [_kernel_with_channels_last(lhs, rhs, pads, window_strides, rhs_dilation)]
     rank, outer = len(found), type_of(lhs).shape[:2]
     products = _by_products(lhs, rhs, along, feature_group_count, math.prod(taps))
     if products and feature_group_count == 1 and math.prod(near) <= _SMALL_PLANE:
@@ -423,18 +476,18 @@ def _expand(
     for tap in np.ndindex(*taps):
         places = [divmod(t * stride, step) for t, stride, step in zip(tap, strides, steps)]
         offsets.append(sum(q * row + r * plane for (q, r), row, plane in zip(places, rows, planes)))
-    wide = (max(near[0], -(-count // rows[0])), *lengths[1:])
+    wide_rows = (max(near[0], -(-count // rows[0])), *lengths[1:])
     if along == "kernel":
         rhs = ops.pad(
-            rhs, dtype.type(0), [(0, 0, 0), (0, 0, 0), *((0, w - n, 0) for w, n in zip(wide, near))]
+            rhs, dtype.type(0), [(0, 0, 0), (0, 0, 0), *((0, w - n, 0) for w, n in zip(wide_rows, near))]
         )
     rhs = ops.reshape(rhs, (*type_of(rhs).shape[:2], math.prod(type_of(rhs).shape[2:])))
     out = conv_flat(
-        x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide), offsets=tuple(offsets),
+        x, rhs, along=along, groups=feature_group_count, count=count, long=math.prod(wide_rows), offsets=tuple(offsets),
         products=products,
     )  # fmt: skip
     if along == "output":
-        out = ops.reshape(out, (images, outputs, *wide))
+        out = ops.reshape(out, (images, outputs, *wide_rows))
         ends = (images, outputs, *found)
         return [ops.slice_(out, (0,) * (rank + 2), ends)]
     return [ops.reshape(out, (images, outputs, *found))]

@@ -1,7 +1,8 @@
 """Linear algebra on the last two axes: solving, factors, eigenvalues and singular values.
 
-LAPACK computes, through NumPy and SciPy; all other axes are batch axes. A matrix that has no answer (singular, not
-positive definite) gives infinities or NaN, since a compiled function cannot raise for some elements of a batch.
+LAPACK computes, through NumPy and SciPy, and in compiled code kernels for small matrices; all other axes are batch
+axes. A matrix that has no answer (singular, not positive definite) gives infinities or NaN, since a compiled function
+cannot raise for some elements of a batch.
 
 Derivatives: M. Giles, "An extended collection of matrix derivative results for forward and reverse mode automatic
 differentiation", 2008; of Cholesky factors: I. Murray, "Differentiation of the Cholesky decomposition", 2016.
@@ -10,6 +11,7 @@ differentiation", 2008; of Cholesky factors: I. Murray, "Differentiation of the 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import DTypeError, NotDifferentiableError, ShapeError
+from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.registry import Rule, is_linear, library_call
@@ -199,6 +202,26 @@ def _samples(
     return samples
 
 
+def _routine(name: str, routine: str, how: Callable[..., tuple[Any, ...]], scratch: int = 0) -> Rule:
+    """The lowering to kernels for small matrices of real numbers, which `how` gives the extents and the operations of,
+    else to LAPACK. `scratch` of the operands have a copy to work in."""
+    search = library_call(name)
+
+    def lower(in_types: Sequence[ArrayType], out_types: Any, **params: Any) -> E.Extern:
+        extern = search(in_types, out_types, **params)
+        x = in_types[0]
+        if max(x.shape[-2:]) >= _LARGE or dtypes.is_complex(x.dtype):
+            return extern
+        matrices = math.prod(x.shape[:-2])
+        settings, flops = how(*(t.shape[-2:] for t in in_types), **params)
+        work_in = tuple(in_types[:scratch])
+        return E.Routine(
+            extern.name, extern.attributes, routine, (matrices, *settings), 2.0 * matrices * flops, work_in
+        )
+
+    return lower
+
+
 def _depends(*args: Any, **params: Any) -> list[Any]:
     from funcgrad.transforms.dependence import each_matrix  # imports scipy.sparse
 
@@ -215,7 +238,7 @@ def _define(
         jvp=jvp,
         transpose=more.pop("transpose", None),
         batch=_batch(name, several),
-        lower=library_call(name),
+        lower=more.pop("lower", None) or library_call(name),
         samples=samples,
         depends=_depends,
         multiple_results=several,
@@ -288,6 +311,7 @@ linear_solve_p = _define(
     _samples(draw_well, lambda square, any_: (square(3), any_(3, 2)), [{}]),
     False,
     transpose=_solve_transpose,
+    lower=_routine("linear_solve", "solve", lambda a, b: (b, b[0] ** 3 / 3 + b[0] ** 2 * b[1]), scratch=1),
 )
 
 
@@ -349,6 +373,11 @@ def _triangular_transpose(ct: Any, a: Any, b: Any, **params: Any) -> list[Any]:
     ]
 
 
+def _triangular_extents(a: Any, b: Any, **params: Any) -> tuple[Any, ...]:
+    how = [int(params[k]) for k in ("left_side", "lower", "transpose_a", "unit_diagonal")]
+    return (*b, *how), a[0] * math.prod(b) / 2
+
+
 _PLAIN = {
     "left_side": True,
     "lower": True,
@@ -373,6 +402,7 @@ triangular_solve_p = _define(
     ),
     False,
     transpose=_triangular_transpose,
+    lower=_routine("triangular_solve", "triangular_solve", _triangular_extents),
 )
 
 
@@ -416,6 +446,7 @@ cholesky_p = _define(
     _cholesky_jvp,
     _samples(lambda *s, **d: _symmetric(*s[::-1], shift=1.0, **d), lambda square, any_: (square(3),), [{}]),
     False,
+    lower=_routine("cholesky", "cholesky", lambda a: (a[:1], a[0] ** 3 / 6)),
 )
 
 
@@ -472,6 +503,7 @@ lu_p = _define(
     _lu_jvp,
     _samples(draw_well, lambda square, any_: (square(3),), [{}]),
     True,
+    lower=_routine("lu", "lu", lambda x: (x, max(x) * min(x) ** 2 / 2 - min(x) ** 3 / 6)),
 )
 
 

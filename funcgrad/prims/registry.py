@@ -78,6 +78,10 @@ def zero_jvp(name: str) -> Rule:
     return jvp
 
 
+_IN_LOGIC = {"sub": "x ^ y", "neg": "~x"}
+"""What NumPy's users write for arithmetic on booleans that has no meaning."""
+
+
 def elementwise_type(
     name: str, accepts: Iterable[np.dtype], result: Callable[[np.dtype], np.dtype] | None
 ) -> Rule:
@@ -101,7 +105,9 @@ def elementwise_type(
             shape = t.shape or shape
         if first.dtype not in accepted:
             names = ", ".join(dtypes.name(d) for d in dtypes.ALL if d in accepted)
-            raise DTypeError(f"{name} is not defined for {first}", hint=f"it takes {names}")
+            logic = _IN_LOGIC.get(name) if dtypes.is_bool(first.dtype) else None
+            instead = f"; for booleans write {logic}, or convert with .astype(int)" if logic else ""
+            raise DTypeError(f"{name} is not defined for {first}", hint=f"it takes {names}{instead}")
         dtype = first.dtype if result is None else result(first.dtype)
         weak = all(t.weak for t in types)
         return array_type(shape, dtype, weak and dtype != dtypes.bool_)

@@ -184,7 +184,8 @@ def _shape_of(shape: Any, function: str) -> tuple[int, ...]:
         raise
     except TypeError:
         raise ShapeError(
-            f"random.{function}: {shape!r} is not a shape", hint="pass a tuple of ints"
+            f"random.{function}: {shape!r} is not a shape",
+            hint=f"pass a tuple of ints; the key comes first: random.{function}(key, ...)",
         ) from None
     if any(n < 0 for n in sizes):
         raise ShapeError(f"random.{function}: shape {sizes} has a negative length")
@@ -542,13 +543,20 @@ def categorical(
     (t,) = check_arrays("random.categorical", logits)
     dtype = _float_dtype(t.dtype if dtypes.is_inexact(t.dtype) else None, "categorical")
     if not -t.ndim <= axis < t.ndim:
-        raise ArgumentError(f"categorical over axis {axis} of logits of type {t}", hint="give logits an axis")
+        raise ArgumentError(
+            f"categorical over axis {axis} of logits of type {t}",
+            hint=f"use an axis from {-t.ndim} to {t.ndim - 1}" if t.ndim else "give logits an axis",
+        )
     axis %= t.ndim
     batch = t.shape[:axis] + t.shape[axis + 1 :]
     sizes = batch if shape is None else _shape_of(shape, "categorical")
-    if broadcast_shapes(sizes, batch) != sizes or len(sizes) < len(batch):
+    ends = sizes[len(sizes) - len(batch) :]
+    if len(sizes) < len(batch) or any(own not in (1, n) for own, n in zip(batch, ends)):
         raise ShapeError(
-            f"categorical of shape {sizes} has to end in the shape {batch} of the distributions in logits {t}"
+            f"categorical of shape {sizes} has to end in the shape {batch} of the distributions in logits {t}",
+            hint=f"for n draws from each: shape=(n, {', '.join(map(str, batch))})"
+            if batch
+            else "leave shape out",
         )
     before = len(sizes) - len(batch)
     if not replace:
@@ -731,7 +739,10 @@ def _weighted(key: Any, p: Any, sizes: tuple[int, ...], count: int, replace: boo
     """Positions drawn with probabilities `p`."""
     (t,) = check_arrays("random.choice", p)
     if t.shape != (count,):
-        raise ArgumentError(f"choice from {count} elements takes p of shape ({count},), got {t}")
+        raise ArgumentError(
+            f"choice from {count} elements takes p of shape ({count},), got {t}",
+            hint="give one probability for each element",
+        )
     if not dtypes.is_float(t.dtype):
         raise DTypeError(f"probabilities are floats, got {t}")
     if replace:

@@ -38,7 +38,10 @@ def multivariate_normal(
         mean, cov = (ops.convert(x, dtypes.as_dtype(dtype)) for x in (mean, cov))
     tm, tc = type_of(mean), type_of(cov)
     if not tm.ndim or tc.ndim < 2 or tc.shape[-2:] != (tm.shape[-1],) * 2:
-        raise ShapeError(f"multivariate_normal of mean {tm} and covariance {tc}: give (n,) and (n, n)")
+        raise ShapeError(
+            f"multivariate_normal of mean {tm} and covariance {tc}: their last axes have to be (n,) and (n, n)",
+            hint="a covariance is a square matrix as long as the mean: jnp.diag(variances) for independent numbers",
+        )
     together = broadcast_shapes(tm.shape[:-1], tc.shape[:-2])
     sizes = together if shape is None else _shape_of(shape, "multivariate_normal")
     if broadcast_shapes(sizes, together) != sizes:

@@ -15,7 +15,7 @@ from funcgrad import dtypes
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.kernels.cpu import blas, program, routines
 from funcgrad.lower import heuristics
-from funcgrad.lower.cpu.emit import emit, functions_of
+from funcgrad.lower.cpu.emit import emit, functions_of, has_tape
 from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
     CopyStep,
@@ -53,6 +53,7 @@ class Assembly:
         self._calls: list[tuple[Any, ...]] = []
         self._user_calls: list[str] = []
         self._missing: list[str] = []
+        self._taped = False
         self._exits: list[int] = []
         self._numbers: dict[str, int] = {}
         arena = placement.arena_slot
@@ -78,6 +79,7 @@ class Assembly:
             calls=tuple(self._calls),
             user_calls=tuple(self._user_calls),
             missing=tuple(self._missing),
+            taped=self._taped,
             frame_size=assembled.frame_size,
             arena_slot=placement.arena_slot,
             arena_size=placement.plan.size,
@@ -99,14 +101,17 @@ class Assembly:
                 return
             text = emit(step.kernel)
             self.sources.append(text)
-            values = [*step.integers, *map(_bits, step.scalars)]
-            grain = heuristics.parallel_grain(step.extent, step.work, self._cores)
+            taped = has_tape(step.kernel)
+            memory = [assembled.symbol("realloc"), assembled.symbol("free")] if taped else []
+            values = [*step.integers, *memory, *map(_bits, step.scalars)]
+            grain = heuristics.parallel_grain(step.extent, step.work, self._cores, step.unit)
             pointers = list(map(address, step.views))
             called = functions_of(step.kernel)
-            if called:
+            if called or taped:
                 pointers.append(self._flag)
             assembled.call(self._kernel(text), step.extent, grain, pointers, values)
-            if called:
+            self._taped = self._taped or taped
+            if called or taped:
                 self._exits.append(assembled.jump_if_zero(*self._flag))
                 self._user_calls += called
             self.work += step.extent * step.work

@@ -157,16 +157,21 @@ class Executable:
             status = function[0](*map(np.ascontiguousarray, arrays))
         self._functions.append(function)
         if status == program.OUT_OF_MEMORY:
-            raise MemoryError(
-                f"{self.graph.name}: no memory is left for what reverse mode through a while_loop has to keep of its "
-                "iterations; run fewer, carry less, or nest it in a lax.scan of checkpointed blocks"
-            )
+            raise self._out_of_memory()
         assert status == 0, f"the driver met an unknown instruction {status}"
         good = function[2]
         if good is not None and not good.value:
             good.value = 1
-            errors = [e for e in map(LibraryCall.error, self._calls) if e is not None]
-            raise errors[0] if errors else user_call_failed(self._plan.user_calls)
+            errors: list[Exception] = [e for e in map(LibraryCall.error, self._calls) if e is not None]
+            if not errors and self._plan.user_calls:
+                errors.append(user_call_failed(self._plan.user_calls))
+            raise errors[0] if errors else self._out_of_memory()
+
+    def _out_of_memory(self) -> MemoryError:
+        return MemoryError(
+            f"{self.graph.name}: no memory is left for what reverse mode through a while_loop has to keep of its "
+            "iterations; give the loop checkpoint=n or a budget, or let it run less often or carry less"
+        )
 
     def _function(self) -> tuple[Any, Any, Any]:
         """The program as a function, the arena that it works in, and the byte behind that which calls of others' code
@@ -174,7 +179,7 @@ class Executable:
         calls."""
         assert self._words is not None
         size = self._plan.arena_size
-        can_fail = self._calls or self._plan.user_calls
+        can_fail = self._calls or self._plan.user_calls or self._plan.taped
         needed = size or can_fail
         arena = np.empty(size + memory.ALIGNMENT, np.uint8) if needed else None
         start = 0 if arena is None else arena.ctypes.data

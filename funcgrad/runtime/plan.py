@@ -45,6 +45,7 @@ class Plan:
         calls: for each library call the primitive's name, its parameters, its operands (values or types), and the
             types of its results.
         user_calls: the names of the user's kernels among the kernels, which may fail.
+        taped: whether a kernel keeps a tape, for which there may be no memory.
         missing: the names of the user's kernels that have no form for this device: the program lacks their calls.
         buffers: the types of the buffers that are made for results.
         results: for each result the number of its buffer, -1 - k for operand k, or its value.
@@ -58,6 +59,7 @@ class Plan:
     calls: tuple[tuple[Any, ...], ...]
     user_calls: tuple[str, ...]
     missing: tuple[str, ...]
+    taped: bool
     frame_size: int
     arena_slot: int
     arena_size: int

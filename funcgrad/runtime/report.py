@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from funcgrad import dtypes
@@ -21,13 +21,27 @@ from funcgrad.lower.lowered import (
     RegionStep,
     RoutineStep,
     ScanStep,
+    Step,
     TapeStep,
     UserStep,
+    flops_of,
     walk_steps,
+    walk_with_counts,
 )
 from funcgrad.lower.placement import Buffer, Operand
 from funcgrad.prims.control_choice import notes
+from funcgrad.records import record
 from funcgrad.runtime.executable import Executable
+
+
+@record
+class MemoryAnalysis:
+    """Bytes of memory of a call; `alias_size_in_bytes` of the results lie in the memory of donated arguments."""
+
+    argument_size_in_bytes: int
+    output_size_in_bytes: int
+    alias_size_in_bytes: int
+    temp_size_in_bytes: int
 
 
 class Lowered:
@@ -59,21 +73,38 @@ class Lowered:
 
     @property
     def flops(self) -> float:
-        """Predicted floating-point operations of the matrix products."""
-        total = 0.0
-        for s in self.executable.placement.steps:
-            if isinstance(s, GemmStep):
-                batch = 1
-                for n in s.batch:
-                    batch *= n
-                total += 2.0 * batch * s.m * s.n * s.k
-        return total
+        """Predicted floating-point operations of the matrix products and convolutions; the bodies of `while` loops
+        are counted once."""
+        return float(sum(flops_of(s) * times for s, times, _ in self._counted()))
 
     @property
     def bytes(self) -> int:
-        """Predicted bytes of memory that the steps read and write."""
-        steps = self.executable.placement.steps
-        return sum(v.type.nbytes for s in steps for v in (*s.reads, *s.writes))
+        """Predicted bytes of memory that the steps read and write; the bodies of `while` loops are counted once."""
+        return sum(
+            v.type.nbytes * times
+            for s, times, _ in self._counted()
+            if not isinstance(s, RegionStep)
+            for v in (*s.reads, *s.writes)
+        )
+
+    def _counted(self) -> Iterator[tuple[Step, int, str]]:
+        return walk_with_counts(self.executable.placement.steps)
+
+    def cost_analysis(self) -> dict[str, float]:
+        """`flops` and `bytes` under the names that `jax.stages` has for them."""
+        return {"flops": self.flops, "bytes accessed": float(self.bytes)}
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """The predicted memory of a call under the names that `jax.stages` has for it."""
+        graph, placement = self.closed.graph, self.executable.placement
+        results = sum(v.type.nbytes for v in graph.outputs)
+        reused = sum(placement.buffers[number].nbytes for number in placement.donated)
+        return MemoryAnalysis(
+            argument_size_in_bytes=sum(t.nbytes for t in self.closed.in_types),
+            output_size_in_bytes=results,
+            alias_size_in_bytes=reused,
+            temp_size_in_bytes=placement.plan.size + self._library_bytes(),
+        )
 
     @property
     def peak_bytes(self) -> int:
@@ -187,8 +218,11 @@ class Lowered:
             f"peak beside the arguments: {self.peak_bytes} bytes",
         ]
         for step in walk_steps(placement.steps):
-            if isinstance(step, TapeStep):
-                lines.append(f"a tape of {step.size} bytes for each iteration, which grows by doubling")
+            sizes = (step.size,) if isinstance(step, TapeStep) else ()
+            own = step.tapes if isinstance(step, KernelStep) else ()
+            for size in (*sizes, *own):
+                each = " on each thread" if own and step.extent > 1 else ""
+                lines.append(f"a tape of {size} bytes for each iteration{each}, which grows by doubling")
         for value in sorted(plan.offsets, key=lambda v: plan.offsets[v]):
             first, last = plan.lives[value]
             assert isinstance(value, Var)

@@ -36,6 +36,8 @@ from funcgrad.errors import (
     Held,
     LeakedTracerError,
     NotDifferentiableError,
+    UnhashableError,
+    boundary,
 )
 from funcgrad.ir.primitive import LINEAR_RULES, Linear, Primitive
 from funcgrad.ir.types import ArrayType, array_type
@@ -115,6 +117,14 @@ class Tracer(ArrayMethods):
             "or make the argument static (static_argnums)",
             loop=True,
         ).__index__()
+
+    @boundary
+    def __hash__(self) -> int:
+        raise UnhashableError(
+            f"traced values have no hash: {self.type}",
+            hint="a dict cannot be asked for one: put its entries in an array, and index that, or choose a function by "
+            "lax.switch",
+        )
 
     def item(self, *index: int) -> Any:
         return self.concrete(".item()", "return the array from the function and read it outside").item(*index)
@@ -345,6 +355,11 @@ def numpy_of(value: Any) -> np.ndarray:
             f"a {kind.__module__}.{kind.__qualname__} does not become an array: {error}",
             hint="hand over its numbers with numpy.asarray(x); of a tensor of torch, x.detach().cpu().numpy()",
         ) from error
+
+
+def named_type(value: Any) -> str:
+    """The type of a value in words for messages: a traced value is an array to whoever wrote the function."""
+    return "an array" if isinstance(value, Tracer | Array) else type(value).__name__
 
 
 def is_operand(value: Any) -> bool:

@@ -96,7 +96,7 @@ class Tape(JvpTrace):
             given = [s.gathered for s in made]
             if any(ct is not None for ct in given):
                 pull(given, slots)
-        return [s.cotangent() if s.__class__ is Slot else s for s in self.inputs]
+        return [s.cotangent() if isinstance(s, Slot) else s for s in self.inputs]
 
     def wrap(self, out: Any, tangent: Any) -> Any:
         traced = super().wrap(out, tangent)

@@ -19,6 +19,7 @@ _map = builtins.map
 _all = builtins.all
 
 
+@boundary
 def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
     """Put a tree together: the inverse of `flatten`."""
     return treedef.unflatten(leaves)

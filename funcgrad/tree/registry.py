@@ -11,7 +11,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from funcgrad.errors import TreeError
+from funcgrad.errors import TreeError, boundary
 
 if TYPE_CHECKING:
     from funcgrad.tree.treedef import TreeDef
@@ -179,6 +179,7 @@ def _namedtuple_kind(type_: Any) -> Kind:
     )
 
 
+@boundary
 def register_pytree_node(
     nodetype: type,
     flatten_func: Callable[[Any], tuple[Iterable[Any], Any]],
@@ -210,6 +211,7 @@ def register_pytree_node(
     _add_kind(Kind(nodetype, flatten_checked, unflatten_func, pairs))
 
 
+@boundary
 def register_pytree_with_keys(
     nodetype: type,
     flatten_with_keys: Callable[[Any], tuple[Iterable[tuple[Any, Any]], Any]],
@@ -225,6 +227,7 @@ def register_pytree_with_keys(
     register_pytree_node(nodetype, flatten_func or without_keys, unflatten_func, flatten_with_keys)
 
 
+@boundary
 def register_pytree_node_class(cls: C) -> C:
     """Class decorator: the class has `tree_flatten()` and a class method `tree_unflatten(aux, children)`."""
     node: Any = cls
@@ -232,6 +235,7 @@ def register_pytree_node_class(cls: C) -> C:
     return cls
 
 
+@boundary
 def register_pytree_with_keys_class(cls: C) -> C:
     """Class decorator: the class has `tree_flatten_with_keys`, `tree_unflatten`, perhaps `tree_flatten`."""
     node: Any = cls
@@ -240,6 +244,7 @@ def register_pytree_with_keys_class(cls: C) -> C:
     return cls
 
 
+@boundary
 def register_static(cls: C) -> C:
     """Make the instances of `cls` nodes without leaves: the whole object is metadata, compared by `==`."""
     register_pytree_node(cls, lambda node: ((), node), lambda node, _: node)
@@ -252,6 +257,7 @@ def static(**kwargs: Any) -> Any:
     return dataclasses.field(metadata={**metadata, "static": True}, **kwargs)
 
 
+@boundary
 def register_dataclass(
     nodetype: Any = None,
     data_fields: Sequence[str] | None = None,

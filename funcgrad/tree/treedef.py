@@ -112,7 +112,7 @@ class TreeDef:
                 if self._kind is None or _hashable(self._meta):
                     raise
                 raise UnhashableError(
-                    f"the metadata of {self._kind.type.__qualname__} cannot be hashed: {error}",
+                    f"the metadata of {self._kind.type.__qualname__} cannot be hashed: {getattr(error, 'what', error)}",
                     hint="make arrays and lists children (data fields); metadata is compared and hashed "
                     "when a function is compiled",
                 ) from None

@@ -146,7 +146,10 @@ def work(pool):
 def keep_off_own_core(pool):
     """Let the threads that sleep wake up on other cores than the caller's."""
     size = load(pool + CORES_SIZE)
-    others = load(pool + CORES) + size * ((ask(load(pool + GET_CORE), 0) & _C_INT) + 1)
+    own = ask(load(pool + GET_CORE), 0) & _C_INT
+    if own >= 8 * size:  # a core that this process did not have when it began
+        return
+    others = load(pool + CORES) + size * (own + 1)
     for number in range(load(pool + STARTED)):
         seat = pool + SEATS + SEAT * number
         if atomic_load(seat + ASLEEP) != 0:

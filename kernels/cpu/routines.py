@@ -1,7 +1,7 @@
 """Routines that take several hand-written kernels, or loops that no generated kernel has, by name.
 
-A routine is a function `calls(buffers, *settings)`: `buffers` are the dtypes of its operands and results, in this
-order, which are also the buffers of each of its kernels.
+A routine is a function `calls(buffers, *settings)`: `buffers` are the dtypes of its operands, results and scratch, in
+this order, which are also the buffers of each of its kernels.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from funcgrad.kernels.cpu import (
     convolution,
     convolution_channels_last,
     convolution_products,
+    factors,
     scan,
     selection,
 )
@@ -21,10 +22,14 @@ Call = tuple[str, int, float, list[int]]
 
 ROUTINES: dict[str, Callable[..., list[Call]]] = {
     "accumulate": scan.calls,
+    "cholesky": factors.cholesky,
     "convolve": convolution.calls,
     "convolve_by_products": convolution_products.calls,
     "convolve_channels_last": convolution_channels_last.calls,
+    "lu": factors.lu,
+    "solve": factors.solve,
     "top_k": selection.calls,
+    "triangular_solve": factors.triangular,
 }
 
 BY_BLAS = frozenset({"convolve_by_products"})

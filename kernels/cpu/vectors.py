@@ -18,7 +18,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .codegen import FEATURES
+from .lanes import VECTOR_BYTES
 from .scalars import F32, F64, I64, PART, Function, Pointer, Scalar, declared
 
 COUNTS = (2, 4, 8, 16)
@@ -102,8 +102,6 @@ fma = Function("fma", lambda given: (given[0], given), _fma)
 EDGE = 16
 """Rows and columns of what `transpose` exchanges."""
 
-_REGISTER = 64 if "+avx512f" in FEATURES.split(",") else 32 if "+avx" in FEATURES.split(",") else 16
-
 
 def _scratch(builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
     kind = ir.ArrayType(kinds[0].to.llvm, EDGE * EDGE)
@@ -127,7 +125,7 @@ def _transpose(builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Non
     x, from_, x_stride, y, to, y_stride = values
     kind = kinds[0].to
     bits = (2 * PART[kind].bitwidth) if kind in PART else kind.bitwidth
-    count = min(_REGISTER * 8 // bits, EDGE)
+    count = min(VECTOR_BYTES * 8 // bits, EDGE)
     vector = ir.VectorType(ir.IntType(bits), count)
     word = ir.IntType(64)
 

@@ -336,3 +336,10 @@ def test_types_print_and_compare():
             t.shape = ()
     assert V3 != S and V3 != "f32[3]" and array_type((), float32, True) != S
     assert array_type((), float32, True).matches(S)
+
+
+def test_atoms_have_the_names_of_jax():
+    closed = fg.make_jaxpr(lambda x: x * 2.0 + 1.0)(1.0)
+    (mul, add) = closed.eqns
+    assert mul.invars[0].aval == closed.jaxpr.invars[0].aval and add.outvars[0].aval.shape == ()
+    assert [float(e.invars[1].val) for e in (mul, add)] == [2.0, 1.0]

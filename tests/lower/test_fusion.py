@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import programs as P
 import pytest
 import stand_in
 
-from funcgrad import api
+from funcgrad import api, dtypes, lax, nn
 from funcgrad.lower import heuristics
 from funcgrad.lower.cpu.emit import emit
 from funcgrad.lower.lowered import GemmStep, KernelStep
@@ -127,6 +129,16 @@ def test_transposes_in_tiles(order, monkeypatch):
     check(lambda x: ops.add(ops.transpose(ops.exp(x), order), P.f32(3)), draw(5, 9, 11), kernels=1)
 
 
+def test_windows_that_do_not_overlap_are_one_kernel():
+    """Each element is read once, so that nothing is computed twice where it is not stored."""
+
+    def pooled(x, start, combine, window):
+        return lax.reduce_window(nn.relu(x), start, combine, (1, *window, 1), (1, *window, 1), "VALID")
+
+    for start, combine, window in ((-np.inf, lax.max, (2, 2)), (0.0, lax.add, (3, 3))):
+        check(lambda x, a=(start, combine, window): pooled(x, *a), draw(2, 6, 6, 5), kernels=1)
+
+
 def test_shapes_and_slices_cost_no_kernel_of_their_own():
     def shuffle(x, y):
         z = ops.reshape(ops.transpose(x, (1, 0)), (6, 2, 4))
@@ -238,3 +250,39 @@ def test_a_product_as_loops_does_not_compute_its_operands_again_for_each_column(
     lowered = check(lambda x, w: P.matmul(ops.exp(ops.sin(x)), w), x, w, kernels=2)
     assert "sin" not in str(lowered.steps[1].kernel)
     check(lambda x, w: P.matmul(ops.neg(x), w), x, w, kernels=1)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.bfloat16, dtypes.float16])
+def test_products_of_16_bit_floats_are_blas_calls_in_float32(dtype):
+    a, b = draw(2, 20, 30).astype(dtype), draw(2, 30, 25).astype(dtype)
+    numbers = (((2,), (1,)), ((0,), (0,)))
+    for wanted in (None, np.dtype(np.float32)):
+        product = functools.partial(ops.dot_general, dimension_numbers=numbers, preferred_element_type=wanted)
+        lowered = check(product, a, b, tolerance=1e-2)
+        (step,) = [s for s in lowered.steps if isinstance(s, GemmStep)]
+        assert step.dtype == np.float32
+    swapped = check(
+        lambda a, b: ops.transpose(ops.dot_general(a, b, numbers), (0, 2, 1)), a, b, tolerance=1e-2
+    )
+    assert sum(isinstance(s, GemmStep) for s in swapped.steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "k", "wide"),
+    [
+        ("int8", 1024, "float32"),
+        ("int8", 1025, "float64"),
+        ("uint8", 64, "float32"),
+        ("uint16", 99, "float64"),
+    ],
+)
+@pytest.mark.parametrize("out", [None, np.int32, np.int64])
+def test_products_of_narrow_integers_are_blas_calls_in_a_float_that_holds_their_sums(dtype, k, wide, out):
+    limits = np.iinfo(dtype)
+    a, b = np.random.default_rng(k).integers(limits.min, limits.max + 1, (2, 20, k)).astype(dtype)
+    a[0], b[0] = limits.min, limits.min
+    a[1], b[1] = limits.max, limits.max
+    numbers = (((1,), (1,)), ((), ()))
+    lowered = check(lambda a, b: ops.dot_general(a, b, numbers, out and np.dtype(out)), a, b, tolerance=0)
+    (step,) = [s for s in lowered.steps if isinstance(s, GemmStep)]
+    assert step.dtype == np.dtype(wide)

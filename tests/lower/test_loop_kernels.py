@@ -1,11 +1,15 @@
 """Control flow on few numbers as one kernel: against Python loops, in registers, by lanes, and per example."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad import lax
+from funcgrad.lower.heuristics import parallel_grain
 from funcgrad.lower.lowered import KernelStep, RegionStep
 
 RNG = np.random.default_rng(0)
@@ -249,3 +253,127 @@ def test_dtypes_of_carries(dtype):
     assert got.dtype == x.dtype and ys.dtype == x.dtype
     np.testing.assert_array_equal(np.asarray(got), np.asarray(c))
     np.testing.assert_array_equal(np.asarray(ys), np.asarray(jnp.stack(want)))
+
+
+def pendulum(state, w):
+    angle, speed = state
+    return angle + 0.1 * speed, speed - 0.1 * w * jnp.sin(angle)
+
+
+def swinging(start, w, n, checkpoint=None):
+    return lax.fori_loop(0, n, lambda _, s: pendulum(s, w), start, checkpoint=checkpoint)[0]
+
+
+def by_hand(angle, speed, w, n):
+    """The derivatives of the last angle by the start and by w."""
+    path = [(angle, speed)]
+    for _ in range(n):
+        angle, speed = path[-1]
+        path.append((angle + 0.1 * speed, speed - 0.1 * w * np.sin(angle)))
+    of_angle, of_speed, of_w = np.ones_like(angle), np.zeros_like(angle), np.zeros_like(angle)
+    for angle, _ in reversed(path[:-1]):
+        of_w = of_w - 0.1 * np.sin(angle) * of_speed
+        of_angle, of_speed = of_angle - 0.1 * w * np.cos(angle) * of_speed, of_speed + 0.1 * of_angle
+    return of_angle, of_speed, of_w
+
+
+@pytest.mark.parametrize("checkpoint", [None, 7, (3, 4)])
+@pytest.mark.parametrize("n", [0, 1, 50])
+def test_reverse_mode_through_a_dynamic_loop_on_few_numbers_is_one_kernel(n, checkpoint):
+    def gradient(start, w, n):
+        return fg.grad(lambda s, w: swinging(s, w, n, checkpoint), (0, 1))(start, w)
+
+    start, w = (np.float64(1.0), np.float64(0.3)), np.float64(2.0)
+    (of_angle, of_speed), of_w = fg.jit(gradient)(start, w, n)
+    np.testing.assert_allclose([of_angle, of_speed, of_w], by_hand(*start, w, n), rtol=1e-12, atol=1e-15)
+    assert is_one_kernel(gradient, start, w, n)
+    assert "push tape0" in str(fg.jit(gradient).lower(start, w, n))
+
+
+@pytest.mark.parametrize("shape", [(20,), (127,), (300,), (40, 30)])
+def test_reverse_mode_over_lanes_goes_block_by_block_to_the_end_and_back(shape):
+    start, n = (RNG.standard_normal(shape), RNG.standard_normal(shape)), 30
+    w = RNG.uniform(1, 2, shape)
+
+    def gradient(start, w, n):
+        return fg.grad(lambda s, w: swinging(s, w, n).sum(), (0, 1))(start, w)
+
+    (of_angle, of_speed), of_w = fg.jit(gradient)(start, w, n)
+    for got, want in zip((of_angle, of_speed, of_w), by_hand(*start, w, n)):
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+    assert is_one_kernel(gradient, start, w, n)
+    lanes = min(np.prod(shape), 128)
+    assert f"a tape of {-(-2 * 8 * lanes // 16) * 16} bytes for each iteration on each thread" in str(
+        fg.jit(gradient).lower(start, w, n)
+    )
+
+
+def test_each_example_goes_back_over_its_own_iterations():
+    n, w = RNG.integers(0, 60, 50), RNG.uniform(1, 2, 50)
+    start = (RNG.standard_normal(50), RNG.standard_normal(50))
+    gradient = fg.vmap(lambda s, w, n: fg.grad(lambda s, w: swinging(s, w, n), (0, 1))(s, w))
+    (of_angle, of_speed), of_w = fg.jit(gradient)(start, w, n)
+    for k in range(50):
+        want = by_hand(start[0][k], start[1][k], w[k], n[k])
+        np.testing.assert_allclose([of_angle[k], of_speed[k], of_w[k]], want, rtol=1e-10, atol=1e-12)
+    assert is_one_kernel(gradient, start, w, n)
+
+
+def test_records_of_several_dtypes_and_of_values_that_all_lanes_share():
+    x = RNG.uniform(0, 1, 200).astype("float32")
+
+    def f(x, scale, n):
+        def step(i, state):
+            x, s, odd = state
+            odd = odd ^ (x > 0.3)
+            return jnp.where(odd, jnp.sin(x * 2), x * 0.7 + 0.2) * s.astype("float32"), s * 0.99, odd
+
+        return lax.fori_loop(0, n, step, (x, scale, jnp.zeros(x.shape, bool)))[0].sum()
+
+    scale = np.float64(1.01)
+    gradient = fg.jit(fg.grad(f))
+    assert "push tape0" in str(gradient.lower(x, scale, 9))
+    numeric = (f(x.astype("float64") + 1e-7, scale, 9) - f(x.astype("float64") - 1e-7, scale, 9)) / 2e-7
+    np.testing.assert_allclose(float(gradient(x, scale, 9).sum()), float(numeric), rtol=1e-4)
+    unrolled = fg.grad(lambda x: f(x, scale, 9))(x)
+    np.testing.assert_allclose(gradient(x, scale, 9), unrolled, rtol=1e-5)
+
+
+NO_MEMORY = """
+import resource, numpy as np, funcgrad as fg
+gradient = fg.jit(fg.grad(lambda x, n: fg.lax.fori_loop(0, n, lambda _, x: fg.numpy.sin(x), x).sum()))
+x = np.ones({size}, np.float32)
+gradient(x, 10)
+most = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (1 << 32, most))
+try:
+    gradient(x, 1 << 29)
+except MemoryError as error:
+    assert "give the loop checkpoint=n or a budget" in str(error)
+    print(float(gradient(x, 10).sum()) > 0)
+"""
+
+
+@pytest.mark.parametrize("size", [1, 300])
+def test_a_tape_without_memory_is_a_memory_error(size):
+    pytest.importorskip("resource")
+    done = subprocess.run([sys.executable, "-c", NO_MEMORY.format(size=size)], capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_several_numbers_of_each_lane_lie_apart_and_threads_do_not_share_lines():
+    x = RNG.standard_normal((200, 3)).astype("float32")
+
+    def f(x):
+        return lax.scan(lambda s, _: (s + 0.1 * jnp.stack([s[1], -s[0], s[2]]), None), x, None, length=9)[0]
+
+    lowered = fg.jit(fg.vmap(f)).lower(x)
+    (step,) = lowered.executable.lowered.steps
+    assert step.unit == 64
+    _, inside, behind = str(step.kernel).split("sequential")[1].split("vector i0")
+    assert "i0*3" not in inside and "i0*3" in behind
+    want = x.astype("float64")
+    for _ in range(9):
+        want = want + 0.1 * np.stack([want[:, 1], -want[:, 0], want[:, 2]], 1)
+    np.testing.assert_allclose(fg.jit(fg.vmap(f))(x), want, rtol=1e-4, atol=1e-5)
+    assert [parallel_grain(extent, 1e6, 2, 64) for extent in (1, 64, 65, 1000)] == [64, 64, 64, 128]

@@ -43,9 +43,7 @@ def test_what_is_computed_with_is_turned_first():
 def test_what_is_read_only_in_places_is_not_turned():
     """A square may reach beyond what there is to read."""
     x = P.draw(40, 40)
-    text = text_of(
-        lambda x: (ops.pad(ops.transpose(x, (1, 0)), np.float32(0), [(3, 3, 0), (2, 2, 0)]),), x
-    )
+    text = text_of(lambda x: (ops.pad(ops.transpose(x, (1, 0)), np.float32(0), [(3, 3, 0), (2, 2, 0)]),), x)
     assert "vec." not in text
 
 

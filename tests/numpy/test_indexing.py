@@ -118,7 +118,14 @@ def test_traced_mask_says_what_to_do():
         fg.jit(lambda x: x[x > 0])(X)
 
 
-@pytest.mark.parametrize("shapes", [((2, 3), (0, 0)), ((0, 1), (0, 0)), ((2, 3), (0, 3)), ((2, 3), (0,))])
-def test_a_mask_of_length_zero_fits_any_axis(shapes):
-    shape, mask = shapes
-    assert fnp.ones(shape)[np.ones(mask, bool)].shape == np.ones(shape)[np.ones(mask, bool)].shape
+@pytest.mark.parametrize("shapes", [((3,), (0,)), ((3, 4), (0, 4)), ((3, 4), (3, 0)), ((3, 4, 5), (3, 0))])
+def test_a_mask_without_elements_selects_nothing(shapes):
+    x, mask = np.zeros(shapes[0]), np.zeros(shapes[1], bool)
+    assert fnp.asarray(x)[mask].shape == x[mask].shape
+    np.testing.assert_array_equal(fnp.asarray(x).at[mask].set(1), x)
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 5), (0, 4, 6)])
+def test_a_mask_of_other_lengths_is_refused(shape):
+    with pytest.raises(IndexingError, match="a boolean index of shape"):
+        fnp.zeros((3, 4, 5))[np.zeros(shape, bool)]

@@ -50,3 +50,16 @@ def test_the_prediction_is_what_the_process_grows_by(name, tmp_path):
     assert got["measured"] < got["predicted"] + tolerance
     if name not in ("sort", "fft"):  # what these need at most depends on the version of NumPy and SciPy
         assert got["predicted"] < got["measured"] + tolerance
+
+
+def test_compiled_functions_have_the_analyses_of_jax():
+    x, w = np.ones((8, 16, 32), np.float32), np.ones((32, 64), np.float32)
+    compiled = fg.jit(lambda x, w: fg.lax.scan(lambda c, a: (c, a @ w), 0.0, x)[1]).lower(x, w).compile()
+    assert compiled.cost_analysis()["flops"] == 2 * 8 * 16 * 32 * 64
+    assert compiled.cost_analysis()["bytes accessed"] >= x.nbytes + w.nbytes + 8 * 16 * 64 * 4
+    donated = fg.jit(lambda x: (x * 2, x.sum()), donate_argnums=0).lower(x)
+    memory = donated.compile().memory_analysis()
+    assert memory == donated.memory_analysis()
+    assert (memory.argument_size_in_bytes, memory.output_size_in_bytes) == (x.nbytes, x.nbytes + 4)
+    assert memory.alias_size_in_bytes == x.nbytes and memory.temp_size_in_bytes < x.nbytes
+    assert donated.compile().as_text() == str(donated)

@@ -25,7 +25,21 @@ WORK = {
     "cumsum": lambda x: x.ravel().cumsum(),
     "loop": lambda x: fg.lax.fori_loop(0, 5, lambda i, y: y * 0.9 + jnp.sin(y), x),
     "normal": lambda x: fg.random.normal(fg.random.PRNGKey(3), x.shape) + x,
+    "transpose": lambda x: (x.T * 2).reshape(600, 50, 14).transpose(0, 2, 1),
+    "segment_sum": lambda x: fg.ops.segment_sum(x.ravel(), SEGMENTS, num_segments=99),
+    "associative_scan": lambda x: fg.lax.associative_scan(lambda a, b: a * 0.5 + b, x.ravel()),
+    "convolutions": fg.grad(lambda x: (convolved(x, "NCHW") ** 2).sum()),
+    "convolutions_channels_last": fg.grad(lambda x: (convolved(x, "NHWC") ** 2).sum()),
 }
+SEGMENTS = RNG.integers(0, 99, X.size)
+
+
+def convolved(x, layout):
+    """A convolution of 20 images with a kernel that is a part of them."""
+    x = x.reshape(20, 21, 25, 40) / 10
+    w = x[0, :18, :24, :4].reshape(48, 4, 3, 3)
+    x = x[..., :4] if layout == "NHWC" else x[..., :4].transpose(0, 3, 1, 2)
+    return fg.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=(layout, "OIHW", layout))
 
 
 @pytest.fixture

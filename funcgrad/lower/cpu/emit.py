@@ -14,7 +14,9 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir.expr import ScalarFunction
+from funcgrad.kernels.cpu.program import FIRST_TAPE
 from funcgrad.lower.cpu import turned
+from funcgrad.lower.cpu.side_by_side import side_by_side
 from funcgrad.lower.loopir import (
     PARALLEL,
     Accumulator,
@@ -23,9 +25,12 @@ from funcgrad.lower.loopir import (
     Choose,
     Combine,
     CombineArg,
+    Free,
     Int,
     IntOf,
     IntOp,
+    Keep,
+    Kept,
     Kernel,
     LeaveUnless,
     Let,
@@ -35,11 +40,14 @@ from funcgrad.lower.loopir import (
     Loop,
     Name,
     OfInt,
+    Pop,
+    Push,
     Ref,
     Scalar,
     Statement,
     Store,
     Switch,
+    Tape,
     Update,
     Variable,
     When,
@@ -75,20 +83,25 @@ def emit(kernel: Kernel) -> str:
             "",
             *(functions[name] for name in sorted(functions)),
         ]
-    buffers = _tuple([dtypes.name(b.dtype) for b in kernel.buffers] + ["u8"] * called)
+    taped = has_tape(kernel)
+    if taped:
+        lines.append("from funcgrad.kernels.cpu import native, tape")
+    can_fail = called or taped
+    buffers = _tuple([dtypes.name(b.dtype) for b in kernel.buffers] + ["u8"] * can_fail)
     scalars = _tuple(dtypes.name(s.dtype) for s in kernel.scalars)
     arguments = [
         "lo",
         "hi",
         *(b.name for b in kernel.buffers),
-        *["good"] * called,
+        *["good"] * can_fail,
         *kernel.integers,
+        *["realloc", "free"] * taped,
         *(s.name for s in kernel.scalars),
     ]
     lines += [
         "",
         "",
-        f"@abi.kernel(buffers={buffers}, integers={len(kernel.integers)}, scalars={scalars}, "
+        f"@abi.kernel(buffers={buffers}, integers={len(kernel.integers) + 2 * taped}, scalars={scalars}, "
         f"reassociate={_reassociates(kernel.body)})",
         f"def kernel({', '.join(arguments)}):",
         text,
@@ -101,6 +114,12 @@ def functions_of(kernel: Kernel) -> list[str]:
     """The names of the users' functions that a kernel calls, as the users know them."""
     names = [f.name.removeprefix("user_").rpartition("_")[0] for f in _functions(kernel.body)]
     return list(dict.fromkeys(names))
+
+
+def has_tape(kernel: Kernel) -> bool:
+    """Whether a kernel keeps a tape: it then takes a byte behind its buffers, which it clears where there is no memory,
+    and the addresses of `realloc` and `free` behind its integers."""
+    return any(isinstance(s, Tape) for s in kernel.body)
 
 
 def _functions(part: Any) -> Iterator[ScalarFunction]:
@@ -163,7 +182,7 @@ def _body(kernel: Kernel, indent: str) -> Iterator[str]:
     read."""
     dtype_of = {b.name: b.dtype for b in kernel.buffers if b.role == "in"}
     dtype_of |= {s.name: s.start.dtype for s in kernel.body if isinstance(s, Accumulator)}
-    yield from _statements(kernel.body, indent, dtype_of)
+    yield from _statements(side_by_side(kernel.body), indent, dtype_of)
 
 
 def _called_again(body: Sequence[Statement]) -> dict[str, tuple[Statement, str]]:
@@ -264,6 +283,22 @@ def _each(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]) -> I
         elif isinstance(s, While):
             yield f"{indent}while True:"
             yield from _statements(s.body, indent + "    ", dict(acc))
+        elif isinstance(s, Tape):
+            yield f"{indent}{s.name} = 0"
+            yield f"{indent}{s.name}_room = 0"
+            yield f"{indent}{s.name}_size = 0"
+            yield f"{indent}{s.name}_record = {integer(s.record)}"
+            yield f"{indent}{s.name}_at = 0"
+        elif isinstance(s, Push):
+            for line in _PUSH:
+                for other in s.every if "{other}" in line else ("",):
+                    yield indent + line.format(t=s.tape, first=FIRST_TAPE, other=other)
+        elif isinstance(s, Pop):
+            yield from (f"{indent}{line.format(t=s.tape)}" for line in _POP)
+        elif isinstance(s, Keep):
+            yield f"{indent}{_on_tape(s.tape, s.address, s.expr.dtype)} = {_as_stored(scalar(s.expr), s.expr.dtype)}"
+        elif isinstance(s, Free):
+            yield f"{indent}native.call_system(free, {s.tape}, 0, 0)"
         elif isinstance(s, LeaveUnless):
             yield f"{indent}if not {scalar(s.condition)}:"
             yield f"{indent}    break"
@@ -311,6 +346,28 @@ def _counters(loop: Loop) -> list[tuple[str, Int | None]]:
     return []
 
 
+_PUSH = """{t}_size = {t}_size + {t}_record
+if {t}_size > {t}_room:
+    {t}_room = max(max(2 * {t}_room, {t}_size), {first})
+    {t}_more = native.resize(realloc, {t}, {t}_room)
+    if {t}_more == 0:
+        good[0] = np.uint8(0)
+        native.call_system(free, {other}, 0, 0)
+        return
+    {t} = {t}_more
+{t}_at = {t} + {t}_size - {t}_record""".splitlines()
+
+_POP = """if {t}_size == 0:
+    break
+{t}_size = {t}_size - {t}_record
+{t}_at = {t} + {t}_size""".splitlines()
+
+
+def _on_tape(tape: str, address: Int, dtype: np.dtype) -> str:
+    stored = np.dtype(np.uint8) if dtype.kind == "b" else np.dtype(np.uint16) if is_half(dtype) else dtype
+    return f"tape.{stored.name}({tape}_at)[{integer(address)}]"
+
+
 def _switch(s: Switch, indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:
     last = len(s.bodies) - 1
     for number, body in enumerate(s.bodies):
@@ -354,6 +411,9 @@ def scalar(expr: Scalar) -> str:
         return literal(expr.value, expr.dtype)
     if isinstance(expr, Load):
         text = f"{expr.buffer}[{integer(expr.address)}]"
+        return f"({text} != 0)" if expr.dtype.kind == "b" else text
+    if isinstance(expr, Kept):
+        text = _on_tape(expr.tape, expr.address, expr.dtype)
         return f"({text} != 0)" if expr.dtype.kind == "b" else text
     if isinstance(expr, OfInt):
         text = integer(expr.index)

@@ -98,7 +98,7 @@ def _walk(
             stride = 1
         elif isinstance(term, IntOp) and term.code == "mul" and term.args[0] == Name(across) and stride == 0:
             stride = term.args[1]
-            if not isinstance(stride, int | Name) or stride in map(Name, inside):
+            if not isinstance(stride, int | Name) or not inside.isdisjoint(_names(stride)):
                 return None
         elif not isinstance(term, int) and (_reads(term) or not inside.isdisjoint(_names(term))):
             return None

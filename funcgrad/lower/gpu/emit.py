@@ -46,6 +46,7 @@ from funcgrad.lower.loopir import (
     Statement,
     Store,
     Switch,
+    Tape,
     Update,
     Variable,
     When,
@@ -131,6 +132,8 @@ class NotPrintable(FuncgradError):
 def emit(kernel: Kernel, name: str = "kernel") -> str:
     """The CUDA C of `kernel`: `name(lo, hi, buffers..., integers..., scalars...)`; NotPrintable where a dtype
     or an operation has none."""
+    if any(isinstance(s, Tape) for s in kernel.body):
+        raise NotPrintable("a tape that grows, which reverse mode through a while loop keeps, has no CUDA C")
     by_block = mapping(kernel) == BY_BLOCK
     arguments = ["int64 lo", "int64 hi"]
     arguments += [f"{'const ' * (b.role == 'in')}{_stored_type(b.dtype)}* {b.name}" for b in kernel.buffers]
@@ -378,6 +381,7 @@ class _Thread:
                 yield from self.statements(body, indent + "    ", dict(acc))
                 yield f"{indent}}}"
         else:
+            assert isinstance(s, Loop)  # `emit` has refused tapes
             yield from self.loop(s, indent, acc)
 
     def _combine_arg(self, s: CombineArg, indent: str, dtype: np.dtype) -> Iterator[str]:
@@ -539,6 +543,7 @@ def scalar(expr: Scalar) -> str:
         return f"({text} != 0)" if expr.dtype.kind == "b" else text
     if isinstance(expr, OfInt):
         return _cast(f"({integer(expr.index)})", _INT64, expr.dtype)
+    assert isinstance(expr, Apply)
     return _apply(expr, [scalar(a) for a in expr.args])
 
 
