@@ -153,3 +153,14 @@ def test_bits_as_a_dtype_of_another_width(pair):
         )
     with pytest.raises(ShapeError, match="takes 8 elements for one"):
         lax.bitcast_convert_type(np.zeros(3, np.uint8), np.float64)
+
+
+@pytest.mark.parametrize("name", ["pow", "igamma", "zeta", "betainc", "add"])
+def test_axes_of_length_one_are_repeated(name):
+    x, y = RNG.uniform(1.1, 2, (3, 1)), RNG.uniform(0.1, 0.9, (1, 4))
+    operands = (x, x, y) if name == "betainc" else (x, y)
+    wide = [np.broadcast_to(v, (3, 4)) for v in operands]
+    function = getattr(lax, name)
+    np.testing.assert_array_equal(function(*operands), function(*wide))
+    with pytest.raises(ShapeError, match="one shape"):
+        function(*operands[:-1], np.ones((2, 4)))

@@ -40,16 +40,24 @@ def same_dtype(name: str, *operands: Any) -> list[Any]:
     return [cast(x, dtype) if x.__class__ in PYTHON_SCALARS else x for x in operands]
 
 
-def _repeated(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    """Two operands of as many axes in one shape: axes of length 1 are repeated."""
-    a, b = type_of(x), type_of(y)
-    if any(m != n and 1 not in (m, n) for m, n in zip(a.shape, b.shape)):
-        raise ShapeError(
-            f"lax.{name} takes operands of one shape (or scalars), got {a} and {b}",
-            hint="lengths of an axis have to be equal, or one of them 1",
-        )
-    shape = [n if m == 1 else m for m, n in zip(a.shape, b.shape)]
-    return ops.broadcast_to(x, shape), ops.broadcast_to(y, shape)
+def repeated(name: str, *operands: Any) -> list[Any]:
+    """Operands of as many axes in one shape: axes of length 1 are repeated. Scalars stay; so do operands that do not
+    fit, which the primitive refuses."""
+    shapes = [type_of(x).shape for x in operands]
+    whole = {shape for shape in shapes if shape}
+    if len(whole) < 2 or len({len(shape) for shape in whole}) > 1:
+        return list(operands)
+    common = []
+    for lengths in zip(*whole):
+        long = {n for n in lengths if n != 1}
+        if len(long) > 1:
+            types = " and ".join([str(type_of(x)) for x in operands])
+            raise ShapeError(
+                f"lax.{name} takes operands of one shape (or scalars), got {types}",
+                hint="lengths of an axis have to be equal, or one of them 1",
+            )
+        common.append(long.pop() if long else 1)
+    return [ops.broadcast_to(x, common) if shape else x for x, shape in zip(operands, shapes)]
 
 
 def _operation(
@@ -71,11 +79,7 @@ def _operation(
 
         @boundary
         def function(x: Any, y: Any) -> Any:
-            x, y = prepared((x, y))
-            a, b = type_of(x).shape, type_of(y).shape
-            if a != b and a and len(a) == len(b):
-                x, y = _repeated(name, x, y)
-            return operation(x, y)
+            return operation(*repeated(name, *prepared((x, y))))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -155,8 +159,10 @@ def pow(x: Any, y: Any) -> Any:
     """x to the power y, where y is of the dtype of x or an integer."""
     types = check_arrays("lax.pow", x, y)
     if dtypes.is_integer(types[1].dtype) and dtypes.is_inexact(types[0].dtype):
-        return ops.integer_pow(x, y) if y.__class__ is int else ops.pow_(x, ops.convert(y, types[0].dtype))
-    return ops.pow_(*same_dtype("pow", x, y))
+        if y.__class__ is int:
+            return ops.integer_pow(x, y)
+        return ops.pow_(*repeated("pow", x, ops.convert(y, types[0].dtype)))
+    return ops.pow_(*repeated("pow", *same_dtype("pow", x, y)))
 
 
 @boundary

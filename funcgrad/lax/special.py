@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad import dtypes
 from funcgrad.errors import DTypeError, ShapeError, boundary
-from funcgrad.lax.elementwise import same_dtype
+from funcgrad.lax.elementwise import repeated, same_dtype
 from funcgrad.numpy.promotion import in_order
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -20,7 +20,7 @@ def _function(name: str, names: str, doc: str) -> Callable[..., Any]:
     def function(*given: Any, **named: Any) -> Any:
         operands = in_order(f"lax.{name}", in_this_order, given, named)
         operands = [float(x) if x.__class__ is int else x for x in operands]
-        return ops.apply(name, *same_dtype(name, *operands))
+        return ops.apply(name, *repeated(name, *same_dtype(name, *operands)))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -43,7 +43,7 @@ zeta = _function("zeta", "x q", "zeta(x, q): Hurwitz's zeta function.")
 @boundary
 def mulhi(x: Any, y: Any, /) -> Any:
     """The upper half of the product of integers of twice their width."""
-    x, y = same_dtype("mulhi", x, y)
+    x, y = repeated("mulhi", *same_dtype("mulhi", x, y))
     dtype = type_of(x).dtype
     if not dtypes.is_integer(dtype):
         raise DTypeError(f"lax.mulhi takes integers, got {type_of(x)}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad import dtypes
-from funcgrad.errors import boundary
+from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import isnan, where
 from funcgrad.numpy.manipulation import concatenate, ravel
@@ -53,7 +53,9 @@ def _with_initial(name: str, function: Callable[..., Any], start: int) -> Callab
     ) -> Any:
         if axis is None:
             if type_of(x).ndim != 1:
-                canonical_axes(name, 1 if type_of(x).ndim == 0 else None, x)
+                raise ArgumentError(
+                    f"{name} of {type_of(x)} needs axis=", hint="only a vector can do without it"
+                )
             axis = 0
         given = type_of(x).dtype
         if dtype is None and not dtypes.is_inexact(given):

@@ -447,13 +447,14 @@ def _ignoring_nan(name: str, function: Callable[..., Any], neutral: float, empty
         where: Any = None,
     ) -> Any:
         x = _as_array(name, a)
+        given = {"keepdims": keepdims, "initial": initial, "where": where}
         if dtype is not None:
-            x = ops.convert(x, dtypes.as_dtype(dtype))
+            given["dtype"] = dtype
         if not dtypes.is_inexact(type_of(x).dtype):
-            return function(x, axis, keepdims=keepdims, initial=initial, where=where)
+            return function(x, axis, **given)
         missing = _is_nan(x)
         filled = ops.select(missing, ops.full_like(x, neutral), x)
-        result = function(filled, axis, keepdims=keepdims, initial=initial, where=where)
+        result = function(filled, axis, **given)
         if empty and initial is None:  # of nothing but NaN
             nothing = all(missing, axis, keepdims=keepdims, where=where)
             result = ops.select(nothing, ops.full_like(result, np.nan), result)

@@ -191,3 +191,14 @@ def test_where_of_a_reduction_is_boolean():
 def test_covariance_of_no_observations_is_not_a_number():
     assert np.isnan(fnp.cov(np.ones((1, 0))))
     assert np.isnan(np.asarray(fnp.cov(np.ones((2, 0))))).all()
+
+
+def test_nansum_in_a_small_dtype():
+    assert fnp.nansum(np.arange(4, dtype=np.uint16), dtype=np.int8).dtype == np.int8
+    assert fnp.nanprod(np.array([1.0, np.nan]), dtype=np.float32).dtype == np.float32
+
+
+def test_cumulative_sum_of_a_matrix_needs_an_axis():
+    for x in (np.ones((2, 3)), np.float32(1)):
+        with pytest.raises(ArgumentError, match="axis"):
+            fnp.cumulative_sum(x)
