@@ -182,10 +182,20 @@ logaddexp = binary(
 logaddexp2 = binary(
     "logaddexp2", _logaddexp2, None, "log2(2**x1 + 2**x2), without overflow.", promote_inexact
 )
-log2 = unary("log2", lambda x: ops.div(ops.log(x), math.log(2)), "The logarithm to base 2.", promote_inexact)
-log10 = unary(
-    "log10", lambda x: ops.div(ops.log(x), math.log(10)), "The logarithm to base 10.", promote_inexact
-)
+def _log_to_base(base: int) -> Callable[[Any], Any]:
+    scale = math.log(base)
+
+    def function(x: Any) -> Any:
+        out = ops.log(x)
+        if dtypes.is_complex(type_of(out).dtype):  # part by part: an infinity times the scale's own 0 were NaN
+            return ops.complex_(ops.div(ops.real(out), scale), ops.div(ops.imag(out), scale))
+        return ops.div(out, scale)
+
+    return function
+
+
+log2 = unary("log2", _log_to_base(2), "The logarithm to base 2.", promote_inexact)
+log10 = unary("log10", _log_to_base(10), "The logarithm to base 10.", promote_inexact)
 
 
 def _sinc(x: Any) -> Any:

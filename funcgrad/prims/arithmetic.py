@@ -178,6 +178,14 @@ neg_p = elementwise(
 def _evaluate_sign(xp: Any, x: Any) -> Any:
     if dtypes.is_complex(x.dtype):
         with np.errstate(all="ignore"):
+            far = xp.isinf(x.real), xp.isinf(x.imag)
+            one = far[0] != far[1]  # then the other part does not count, NaN or not
+            if one.any():
+                parts = [
+                    xp.where(one, xp.where(f, xp.copysign(1, p), 0), p) for p, f in zip((x.real, x.imag), far)
+                ]
+                x = xp.array(x)
+                x.real, x.imag = parts
             size = xp.abs(x)
             return xp.where(size == 0, 0, x / xp.where(size == 0, 1, size)).astype(x.dtype)
     return _np_sign(xp, x)

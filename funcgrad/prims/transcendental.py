@@ -59,7 +59,7 @@ def _evaluate_expm1(xp: Any, x: Any) -> Any:
     """NumPy leaves out C99's special cases of complex exp(x) - 1, which exp has."""
     result = _expm1(xp, x)
     if dtypes.is_complex(x.dtype):
-        special = ~xp.isfinite(x)
+        special = ~xp.isfinite(result)
         if special.any():
             return xp.where(special, xp.exp(x) - 1, result).astype(x.dtype)
     return result

@@ -97,7 +97,13 @@ for _module in (vmath, random, vectors, scalar_math.numbers, scalar_math.numpy_n
     for _function in vars(_module).values():
         if isinstance(_function, Function):
             _know(_function)
-for _called in (vmath_complex.quotient, vmath_complex.log):
+for _called in (
+    vmath_complex.quotient,
+    vmath_complex.log,
+    vmath_complex.exp,
+    vmath_complex.sinh,
+    vmath_complex.cosh,
+):
     register_jitable(_called)
 
 

@@ -128,22 +128,22 @@ def _define(
     return Function(name, signature, code, complexes)
 
 
-exp = _define("exp", 1, _lane(vmath_exp.exp), complexes=lambda z: cmath.exp(z))
+exp = _define("exp", 1, _lane(vmath_exp.exp), complexes=vmath_complex.exp)
 exp2 = _define("exp2", 1, _lane(vmath_exp.exp2), complexes=vmath_complex.exp2)
 expm1 = _define("expm1", 1, _lane(vmath_exp.expm1), complexes=vmath_complex.expm1)
 log = _define("log", 1, _lane(vmath_exp.log), complexes=vmath_complex.log)
 log2 = _define("log2", 1, _wide(vmath_exp.log2), complexes=lambda z: cmath.log(z) / 0.6931471805599453)
 log10 = _define("log10", 1, _wide(vmath_exp.log10), complexes=lambda z: cmath.log10(z))
 log1p = _define("log1p", 1, _lane(vmath_exp.log1p), complexes=vmath_complex.log1p)
-sin = _define("sin", 1, _lane(vmath_trig.sin), complexes=lambda z: cmath.sin(z))
-cos = _define("cos", 1, _lane(vmath_trig.cos), complexes=lambda z: cmath.cos(z))
+sin = _define("sin", 1, _lane(vmath_trig.sin), complexes=vmath_complex.sin)
+cos = _define("cos", 1, _lane(vmath_trig.cos), complexes=vmath_complex.cos)
 tan = _define("tan", 1, _wide(vmath_trig.tan), complexes=lambda z: cmath.tan(z))
 asin = _define("asin", 1, _wide(vmath_trig.asin), complexes=lambda z: cmath.asin(z))
 acos = _define("acos", 1, _wide(vmath_trig.acos), complexes=lambda z: cmath.acos(z))
 atan = _define("atan", 1, _wide(vmath_trig.atan), complexes=lambda z: cmath.atan(z))
 atan2 = _define("atan2", 2, _wide(vmath_trig.atan2))
-sinh = _define("sinh", 1, _wide(vmath_exp.sinh), complexes=lambda z: cmath.sinh(z))
-cosh = _define("cosh", 1, _wide(vmath_exp.cosh), complexes=lambda z: cmath.cosh(z))
+sinh = _define("sinh", 1, _wide(vmath_exp.sinh), complexes=vmath_complex.sinh)
+cosh = _define("cosh", 1, _wide(vmath_exp.cosh), complexes=vmath_complex.cosh)
 tanh = _define("tanh", 1, _lane(vmath_exp.tanh), complexes=lambda z: cmath.tanh(z))
 asinh = _define("asinh", 1, _wide(vmath_exp.asinh), complexes=lambda z: cmath.asinh(z))
 acosh = _define("acosh", 1, _wide(vmath_exp.acosh), complexes=lambda z: cmath.acosh(z))
@@ -230,6 +230,10 @@ def _integer_sign(builder: Any, args: Any, kind: Any) -> Any:
 
 
 def _complex_sign(z: complex) -> complex:
+    if math.isinf(z.real) != math.isinf(z.imag):
+        if math.isinf(z.real):
+            return complex(math.copysign(1.0, z.real), 0.0)
+        return complex(0.0, math.copysign(1.0, z.imag))
     size = math.hypot(z.real, z.imag)
     return z if size == 0 else z / size
 

@@ -45,14 +45,38 @@ def quotient(z: complex, w: complex) -> complex:
     return complex((z.real + z.imag * ratio) * size, (z.imag - z.real * ratio) * size)
 
 
+def exp(z: complex) -> complex:
+    """The zero of a real argument is not multiplied by the infinity of a large one, here and in `sinh` to `cos`."""
+    return complex(math.exp(z.real), z.imag) if z.imag == 0 else cmath.exp(z)
+
+
+def sinh(z: complex) -> complex:
+    return complex(math.sinh(z.real), z.imag) if z.imag == 0 else cmath.sinh(z)
+
+
+def cosh(z: complex) -> complex:
+    if z.imag == 0:
+        return complex(math.cosh(z.real), math.copysign(1.0, z.real) * z.imag)
+    return cmath.cosh(z)
+
+
+def sin(z: complex) -> complex:
+    turned = sinh(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+def cos(z: complex) -> complex:
+    return cosh(complex(-z.imag, z.real))
+
+
 def exp2(z: complex) -> complex:
     """2 to the power z; an infinite real part is not multiplied by a zero."""
-    return cmath.exp(complex(z.real * LN2, z.imag * LN2))
+    return exp(complex(z.real * LN2, z.imag * LN2))
 
 
 def expm1(z: complex) -> complex:
     """exp(z) - 1, whose real part is expm1(x) cos(y) - 2 sin(y/2)**2."""
-    whole = cmath.exp(z)
+    whole = exp(z)
     if abs(z.real) > 1 or not abs(z.imag) < 1:
         return complex(whole.real - 1, whole.imag)
     half = math.sin(z.imag / 2)

@@ -343,6 +343,26 @@ def test_complex_powers_and_signs(dtype):
     np.testing.assert_allclose(run("vm.abs(x)", z, result=z.real.dtype), np.abs(z), rtol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize("name", ["exp", "sin", "cos", "sinh", "cosh"])
+def test_complex_functions_on_the_axes_multiply_no_zero_by_an_infinity(name, dtype):
+    z = np.array([1000, -1000, complex(1000, -0.0), 1000j, complex(-0.0, -1000)], dtype)
+    with np.errstate(all="ignore"):
+        want = getattr(np, name)(z)
+    np.testing.assert_array_equal(np.isnan(want), False)
+    got = run(f"vm.{name}(x)", z)
+    np.testing.assert_allclose(got, want, rtol=30 * np.finfo(dtype).eps)
+    for part in (np.real, np.imag):
+        np.testing.assert_array_equal(np.signbit(part(got)), np.signbit(part(want)))
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_the_sign_of_a_number_with_one_infinite_part_is_that_of_the_part(dtype):
+    inf, nan = np.inf, np.nan
+    z = np.array([complex(*v) for v in [(-inf, 5), (3, inf), (nan, -inf), (inf, inf), (nan, 0)]], dtype)
+    np.testing.assert_array_equal(run("vm.sign(x)", z), np.array([-1, 1j, -1j, nan, nan], dtype))
+
+
 VECTORIZED = sorted(set(vm.BOUNDS) - {"pow", "atan2"})
 
 

@@ -53,6 +53,24 @@ def same(result, expected):
     np.testing.assert_allclose(np.asarray(result), expected, rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["log2", "log10", "sign", "exp", "exp2", "sinh", "cosh"])
+def test_complex_numbers_with_infinities_and_zeros(name):
+    parts = [0.0, -0.0, 1.0, -2.0, 1000.0, np.inf, -np.inf]
+    x = np.array([complex(a, b) for a in parts for b in parts])
+    if name in ("sinh", "cosh"):  # C leaves the rest to the library
+        x = x[np.isfinite(x)]
+    with np.errstate(all="ignore"):
+        function, expected = getattr(fnp, name), getattr(np, name)(x)
+    for result in (function(x), fg.jit(function)(x)):
+        np.testing.assert_allclose(np.real(result), expected.real, rtol=1e-12)
+        np.testing.assert_allclose(np.imag(result), expected.imag, rtol=1e-12)
+
+
+def test_expm1_of_a_large_complex_number_without_imaginary_part():
+    for function in (fnp.expm1, fg.jit(fnp.expm1)):
+        assert complex(function(np.complex128(1000))) == complex(np.inf, 0)
+
+
 @pytest.mark.parametrize(("name", "x"), cases(UNARY))
 def test_unary(name, x):
     function, expected = getattr(fnp, name), getattr(np, name)(x)
