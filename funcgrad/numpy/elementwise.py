@@ -182,12 +182,16 @@ logaddexp = binary(
 logaddexp2 = binary(
     "logaddexp2", _logaddexp2, None, "log2(2**x1 + 2**x2), without overflow.", promote_inexact
 )
+
+
 def _log_to_base(base: int) -> Callable[[Any], Any]:
     scale = math.log(base)
 
     def function(x: Any) -> Any:
         out = ops.log(x)
-        if dtypes.is_complex(type_of(out).dtype):  # part by part: an infinity times the scale's own 0 were NaN
+        if dtypes.is_complex(
+            type_of(out).dtype
+        ):  # part by part: an infinity times the scale's own 0 were NaN
             return ops.complex_(ops.div(ops.real(out), scale), ops.div(ops.imag(out), scale))
         return ops.div(out, scale)
 
