@@ -66,9 +66,8 @@ def _partial_on(fun: F, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, A
 
 
 # Reverse mode.
-class Pullback:
-    """The function from cotangents of outputs to cotangents of inputs that `vjp` gives. It may be called again
-    and again, and inside other transforms."""
+class _LinearFunction:
+    """A linear function between trees: a tree of its residuals, so that traced functions take and return it."""
 
     def __init__(
         self,
@@ -83,6 +82,28 @@ class Pullback:
         self._in_types = in_types
         self._out_tree = out_tree
         self._out_types = out_types
+
+    def _flattened(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        linear, types = self._linear, (tuple(self._in_types), tuple(self._out_types))
+        flags = linear.in_nonzero, linear.out_nonzero
+        return tuple(linear.closed.constants), (
+            linear.closed.graph,
+            flags,
+            self._in_tree,
+            self._out_tree,
+            *types,
+        )
+
+    @classmethod
+    def _unflattened(cls, fixed: tuple[Any, ...], residuals: Sequence[Any]) -> _LinearFunction:
+        graph, flags, in_tree, out_tree, in_types, out_types = fixed
+        linear = LinearMap(ClosedGraph(graph, tuple(residuals)), *flags)
+        return cls(linear, in_tree, in_types, out_tree, out_types)
+
+
+class Pullback(_LinearFunction):
+    """The function from cotangents of outputs to cotangents of inputs that `vjp` gives. It may be called again
+    and again, and inside other transforms."""
 
     @boundary
     def __call__(self, cotangents: Any) -> Any:
@@ -104,6 +125,31 @@ class Pullback:
             next(pulled) if nz else Zero(t.tangent()) for t, nz in zip(self._in_types, linear.in_nonzero)
         ]
         return [as_array(ops.materialize(c)) for c in found]
+
+
+class Pushforward(_LinearFunction):
+    """The function from tangents of inputs to tangents of outputs that `linearize` gives."""
+
+    @boundary
+    def __call__(self, *tangents: Any) -> Any:
+        given, given_tree = tree.flatten(tangents)
+        if given_tree != self._in_tree:
+            raise ArgumentError(
+                f"the tangents have structure {given_tree}, and the primals of linearize had {self._in_tree}"
+            )
+        linear = self._linear
+        given = [_fitted(x, t, "tangent", "primal") for x, t in zip(given, self._in_types)]
+        moving = [x for x, nz in zip(given, linear.in_nonzero) if nz]
+        pushed = iter(evaluate_graph(linear.closed.graph, [*linear.closed.constants, *moving]))
+        outs = [
+            next(pushed) if nz else ops.zeros(t.tangent())
+            for nz, t in zip(linear.out_nonzero, self._out_types)
+        ]
+        return self._out_tree.unflatten(map(as_array, outs))
+
+
+for _kind in (Pullback, Pushforward):
+    tree.register_pytree_node(_kind, _kind._flattened, _kind._unflattened)
 
 
 def _fitted(value: Any, primal: Any, what: str, of: str) -> Any:
@@ -352,29 +398,10 @@ def linearize(fun: F, *primals: Any, has_aux: bool = False) -> Any:
     """
     require_function(fun, "linearize")
     outs, linear, flat, leaves = _linearized(fun, primals, has_aux, "linearize")
-    types = [type_of(x) for x in leaves]
-    out_types = [type_of(o) for o in outs]
-    out_tree, in_tree = flat.out_tree, tree.structure(primals)
-
-    @boundary
-    def linear_function(*tangents: Any) -> Any:
-        given, given_tree = tree.flatten(tangents)
-        if given_tree != in_tree:
-            raise ArgumentError(
-                f"the tangents have structure {given_tree}, and the primals of linearize had {in_tree}"
-            )
-        given = [_fitted(x, t, "tangent", "primal") for x, t in zip(given, types)]
-        moving = [x for x, nz in zip(given, linear.in_nonzero) if nz]
-        pushed = iter(evaluate_graph(linear.closed.graph, [*linear.closed.constants, *moving]))
-        return out_tree.unflatten(
-            [
-                as_array(next(pushed) if nz else ops.zeros(t.tangent()))
-                for nz, t in zip(linear.out_nonzero, out_types)
-            ]
-        )
-
-    value = out_tree.unflatten(map(as_array, outs))
-    return (value, linear_function, _plain_aux(flat.aux)) if has_aux else (value, linear_function)
+    types, out_types = ([type_of(x) for x in values] for values in (leaves, outs))
+    push = Pushforward(linear, tree.structure(primals), types, flat.out_tree, out_types)
+    value = flat.out_tree.unflatten(map(as_array, outs))
+    return (value, push, _plain_aux(flat.aux)) if has_aux else (value, push)
 
 
 @boundary

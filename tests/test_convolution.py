@@ -155,3 +155,71 @@ def test_wrong_calls_say_what_is_wrong():
         fg.lax.conv(X, W, (1, 1), "FULL")
     with pytest.raises(fg.errors.ArgumentError, match="once each"):
         fg.lax.conv_general_dilated(X, W, (1, 1), "SAME", dimension_numbers=("NHWX", "HWIO", "NHWC"))
+
+
+def test_sums_of_small_integers_are_of_the_preferred_dtype():
+    x, w = np.full((1, 1, 3, 3), 100, np.int8), np.full((1, 1, 2, 2), 2, np.int8)
+    for conv in (fg.lax.conv, fg.jit(fg.lax.conv, static_argnums=(2, 3, 4, 5))):
+        result = conv(x, w, (1, 1), "VALID", None, np.int32)
+        assert result.dtype == np.int32
+        np.testing.assert_array_equal(result, np.full((1, 1, 2, 2), 800))
+    large = np.full((1, 1, 2, 2), 2e4, np.float16)
+    sums = fg.lax.conv(large, w.astype(np.float16), (1, 1), "VALID", None, np.float32)
+    assert sums.dtype == np.float32 and float(sums[0, 0, 0, 0]) == 160000
+    small = fg.lax.conv(X.astype(np.float32), W.astype(np.float32), (1, 1), "VALID", None, "bfloat16")
+    assert small.dtype == jnp.bfloat16
+
+
+def test_without_spatial_axes_it_is_a_product():
+    x, w = X[:, :, 0, 0], W[:, :, 0, 0]
+    np.testing.assert_allclose(fg.lax.conv_general_dilated(x, w, (), ()), x @ w.T)
+    swapped = fg.lax.conv_general_dilated(x.T, w.T, (), "VALID", dimension_numbers=("CN", "IO", "CN"))
+    np.testing.assert_allclose(swapped, (x @ w.T).T)
+    check_grads(lambda x, w: fg.lax.conv_general_dilated(x, w, (), ()), (x, w), 2)
+
+
+@pytest.mark.parametrize("padding", [(3, 3), [(0, 0)], 5])
+def test_padding_is_a_pair_for_each_spatial_axis(padding):
+    with pytest.raises(ValueError, match="padding is"):
+        fg.lax.conv_general_dilated(X, W, (1, 1), padding)
+
+
+def test_consistent_padding_transposes_the_convolution_with_that_padding():
+    padding = [(1, 0), (0, 1)]
+
+    def forward(v):
+        return fg.lax.conv_general_dilated(v, W, (2, 1), padding)
+
+    ct = RNG.normal(size=forward(X).shape)
+    (expected,) = fg.linear_transpose(forward, X)(ct)
+    found = fg.lax.conv_transpose(
+        ct,
+        W,
+        (2, 1),
+        padding,
+        dimension_numbers=("NCHW", "OIHW", "NCHW"),
+        transpose_kernel=True,
+        use_consistent_padding=True,
+    )
+    assert found.shape[2] <= 7 and found.shape[3] == 8
+    np.testing.assert_allclose(found, expected[:, :, : found.shape[2]], rtol=1e-10)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_no_examples(compiled):
+    def conv(x, w):
+        return fg.lax.conv(x, w, (1, 1), "SAME")
+
+    xs, ws = np.zeros((0, *X.shape)), np.zeros((0, *W.shape))
+    for axes, operands in [((0, None), (xs, W)), ((None, 0), (X, ws)), ((0, 0), (xs, ws))]:
+        batched = fg.vmap(conv, axes)
+        result = (fg.jit(batched) if compiled else batched)(*operands)
+        assert result.shape == (0, 2, 6, 7, 8)
+
+
+def test_windows_that_do_not_fit_give_nothing_and_strides_of_0_are_refused():
+    x = np.ones((5, 3, 2))
+    out = fg.lax.reduce_window(x, 0.0, fg.lax.add, (3, 1, 1), (1, 1, 1), "VALID", window_dilation=(3, 1, 1))
+    assert out.shape == (0, 3, 2)
+    with pytest.raises(ValueError, match="at least 1"):
+        fg.lax.reduce_window(x, 0.0, fg.lax.add, (1, 1, 1), (0, 1, 1), "VALID")

@@ -602,3 +602,27 @@ def test_check_grads_has_the_module_that_jax_has_it_in():
     check_grads(jnp.sin, (jnp.array([0.5, 1.0]),), order=2, modes=("fwd", "rev"))
     with pytest.raises(AssertionError):
         check_grads(lambda x: fg.lax.stop_gradient(x) * x, (jnp.array(2.0),), order=1)
+
+
+def test_pullbacks_and_linear_functions_are_trees_of_their_residuals():
+    def f(x):
+        return jnp.sum(x**3), {"y": jnp.sin(x)}
+
+    cotangent, x = (np.float32(2), {"y": np.ones(3, np.float32)}), X
+    expected = fg.vjp(f, x)[1](cotangent)[0]
+    for _ in range(2):  # the second time from the cache
+        _, pullback = fg.jit(lambda x: fg.vjp(f, x))(x)
+        close(pullback(cotangent)[0], expected)
+    close(fg.jit(lambda pull, ct: pull(ct))(pullback, cotangent)[0], expected)
+    _, rows = fg.vmap(lambda x: fg.vjp(f, x))(np.stack([x, 2 * x]))
+    close(fg.vmap(lambda pull: pull(cotangent)[0])(rows)[0], expected)
+    assert all(isinstance(leaf, fg.Array) for leaf in fg.tree.leaves(pullback))
+
+    _, push = fg.jit(lambda x: fg.linearize(f, x))(x)
+    close(push(x)[1]["y"], np.cos(x) * x)
+
+    def through(x):
+        _, pull = fg.jit(lambda x: fg.vjp(f, x))(x)
+        return jnp.sum(pull(cotangent)[0])
+
+    close(fg.grad(through)(x), 12 * x - np.sin(x))

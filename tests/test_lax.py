@@ -316,3 +316,49 @@ def test_reduced_precision():
     assert float(tangent) == 0.75
     with pytest.raises(ArgumentError, match="exponent"):
         lax.reduce_precision(x, 0, 3)
+
+
+def test_the_derivative_of_reduced_precision_is_reduced_in_reverse_too():
+    def f(x):
+        return lax.reduce_precision(x, 5, 3)
+
+    value, pullback = fg.vjp(f, np.float32(1.2345))
+    assert float(value) == 1.25
+    assert float(pullback(np.float32(0.77))[0]) == 0.75
+    assert float(fg.jit(fg.grad(lambda x: f(x * x)))(np.float32(1.5))) == 3
+    np.testing.assert_array_equal(fg.vmap(f)(X), f(X))
+
+
+def test_products_promote_their_operands_and_take_dimension_numbers():
+    x, n = X.astype(np.float32), np.arange(12).reshape(4, 3)
+    product = lax.dot(x, n)
+    assert product.dtype == np.float32
+    np.testing.assert_allclose(product, x @ n, rtol=1e-5)
+    numbers = (((0,), (1,)), ((), ()))
+    np.testing.assert_allclose(lax.dot(X, n.astype(float), dimension_numbers=numbers), X.T @ n.T)
+
+
+def test_shapes_and_permutations_may_be_arrays():
+    order, sizes = fg.numpy.array([1, 0]), fg.numpy.array([2, 2])
+    np.testing.assert_array_equal(lax.transpose(X, order), X.T)
+    np.testing.assert_array_equal(lax.dynamic_slice(X, (1, 1), sizes), X[1:, 1:3])
+    np.testing.assert_array_equal(lax.reshape(X, fg.numpy.array([4, 3])), X.reshape(4, 3))
+
+
+def test_initial_values_of_reduce_are_scalars_in_the_containers_of_the_operands():
+    with pytest.raises(ArgumentError, match="structure"):
+        lax.reduce({"x": X}, {"y": 0.0}, lambda a, b: {"x": a["x"] + b["x"]}, [0])
+    with pytest.raises(ShapeError, match="scalars"):
+        lax.reduce(X, np.ones(4), lax.add, [0])
+
+
+@pytest.mark.parametrize("shape", [(-1,), "hello", (2.5,)])
+def test_broadcast_shapes_takes_shapes(shape):
+    with pytest.raises(ShapeError):
+        lax.broadcast_shapes(shape, (3, 1))
+
+
+def test_map_in_one_batch():
+    np.testing.assert_array_equal(lax.map(lambda x: x * 2, X, batch_size=0), X * 2)
+    with pytest.raises(ArgumentError, match="at least 0"):
+        lax.map(lambda x: x, X, batch_size=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.special
@@ -164,3 +166,14 @@ def test_axes_of_length_one_are_repeated(name):
     np.testing.assert_array_equal(function(*operands), function(*wide))
     with pytest.raises(ShapeError, match="one shape"):
         function(*operands[:-1], np.ones((2, 4)))
+
+
+def test_a_composite_is_its_decomposition():
+    @functools.partial(lax.composite, name="my.scaled", version=2)
+    def scaled(x, /, *, by):
+        return x * by
+
+    assert float(fg.jit(lambda x: scaled(x, by=3))(2.0)) == 6
+    assert float(fg.grad(lambda x: scaled(x, by=3))(2.0)) == 3
+    with pytest.raises(ArgumentError, match="name"):
+        lax.composite(scaled, 3)

@@ -162,6 +162,7 @@ def test_one_hot():
     np.testing.assert_array_equal(nn.one_hot(labels, 3), expected)
     np.testing.assert_array_equal(nn.one_hot(labels, 3, axis=0), np.moveaxis(expected, -1, 0))
     assert nn.one_hot(labels, 3, dtype="int32").dtype == np.int32
+    np.testing.assert_array_equal(nn.one_hot(np.asarray(labels).tolist(), 3), expected)
     np.testing.assert_array_equal(nn.one_hot(2, 3), [0, 0, 1])
     over_classes = fg.vmap(
         lambda i: nn.one_hot(labels, 3, axis="class"), axis_name="class", axis_size=3, out_axes=-1
@@ -249,3 +250,14 @@ def test_attention_refuses_operands_that_do_not_fit():
             nn.dot_product_attention(*operands)
     with pytest.raises(fg.errors.DTypeError, match="boolean"):
         nn.dot_product_attention(Q, K, V, mask=MASK.astype(np.float32))
+
+
+@pytest.mark.parametrize("distribution", ["normal", "truncated_normal", "uniform"])
+def test_complex_weights_have_the_variance_asked_for_and_no_direction(distribution):
+    init = nn.initializers.variance_scaling(1.0, "fan_in", distribution, dtype="complex64")
+    z = np.asarray(init(fg.random.key(0), (100, 1000)))
+    assert z.dtype == np.complex64
+    np.testing.assert_allclose(np.mean(np.abs(z) ** 2), 0.01, rtol=0.02)
+    np.testing.assert_allclose([z.mean(), (z**2).mean()], 0, atol=1e-3)
+    if distribution == "truncated_normal":
+        assert np.abs(z).max() < 0.1 * 2 / math.sqrt(1 - 4 / math.expm1(4)) + 1e-6

@@ -200,3 +200,12 @@ def test_vmap_keeps_name_and_docstring():
 
     assert "model" in fg.vmap(model).__name__ and fg.vmap(model).__doc__ == "A model."
     close(fg.vmap(functools.partial(jnp.multiply, 2.0))(A), 2 * A)
+
+
+def test_gathers_for_no_examples():
+    def rows(x, i):
+        return x[i]
+
+    x, i = np.zeros((0, 3), np.float32), np.zeros((0, 2), int)
+    assert fg.vmap(rows)(x, i).shape == fg.jit(fg.vmap(rows))(x, i).shape == (0, 2)
+    assert fg.vmap(fg.grad(lambda x, i: x[i].sum()))(x, i).shape == (0, 3)

@@ -122,6 +122,7 @@ from funcgrad.lax.indexing import (
 from funcgrad.lax.mapping import map
 from funcgrad.lax.rare import (
     RandomAlgorithm,
+    composite,
     conv_general_dilated_local,
     conv_shape_tuple,
     ragged_dot,
@@ -261,6 +262,7 @@ __all__ = [
     "clz",
     "collapse",
     "complex",
+    "composite",
     "concatenate",
     "cond",
     "conj",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad import tree
+from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.reductions import monoid_of
@@ -88,6 +88,19 @@ def _each(value: Any, rank: int) -> tuple[int, ...]:
     return (int(value),) * rank if isinstance(value, int) else tuple([int(v) for v in value])
 
 
+def _pairs(padding: Any, rank: int) -> tuple[tuple[int, int], ...]:
+    try:
+        pads = tuple([(int(low), int(high)) for low, high in padding])
+    except TypeError:
+        pads = None
+    if pads is None or len(pads) != rank:
+        raise ArgumentError(
+            f"padding is 'SAME', 'SAME_LOWER', 'VALID' or one (low, high) for each of {rank} spatial axes, "
+            f"got {padding!r}"
+        )
+    return pads
+
+
 @boundary
 def conv_general_dilated(
     lhs: Any,
@@ -129,20 +142,26 @@ def conv_general_dilated(
         raise DTypeError(
             f"convolution of {tl} with a kernel {tr}: both need one dtype", hint="use .astype(...)"
         )
-    if tl.ndim != tr.ndim or tl.ndim < 3:
+    if tl.ndim != tr.ndim or tl.ndim < 2:
         raise ShapeError(
             f"convolution of {tl} with a kernel {tr}: both need a batch (or output channels), channels and the same "
             "spatial axes",
             hint="add axes with x[None, None], or w[None, None]",
         )
+    preferred = tl.dtype if preferred_element_type is None else dtypes.as_dtype(preferred_element_type)
+    if preferred.itemsize >= tl.dtype.itemsize:  # so that nothing is rounded, or wraps around, on the way
+        lhs, rhs = ops.convert(lhs, preferred), ops.convert(rhs, preferred)
     numbers = conv_dimension_numbers(tl.shape, tr.shape, dimension_numbers)
     x, w = ops.transpose(lhs, numbers.lhs_spec), ops.transpose(rhs, numbers.rhs_spec)
     rank = tl.ndim - 2
     strides, ld, rd = (_each(v, rank) for v in (window_strides, lhs_dilation, rhs_dilation))
+    if rank == 0:  # a product of matrices, as a convolution along one axis of length 1
+        x, w = (ops.reshape(v, (*type_of(v).shape, 1)) for v in (x, w))
+        strides, ld, rd, padding = (1,), (1,), (1,), ((0, 0),)
     spatial, window = type_of(x).shape[2:], type_of(w).shape[2:]
     if isinstance(padding, str):
         padding = padtype_to_pads(spatial, [dilated(k, d) for k, d in zip(window, rd)], strides, padding)
-    pads = tuple([(int(low), int(high)) for low, high in padding])
+    pads = _pairs(padding, len(spatial))
     groups = int(feature_group_count)
     if batch_group_count != 1:
         if groups != 1:
@@ -164,8 +183,9 @@ def conv_general_dilated(
         feature_group_count=groups,
         channels_last=rank > 0 and numbers.lhs_spec[1] == numbers.out_spec[1] == rank + 1,
     )
-    if preferred_element_type is not None:
-        out = ops.convert(out, np.dtype(preferred_element_type))
+    if rank == 0:
+        out = ops.reshape(out, type_of(out).shape[:2])
+    out = ops.convert(out, preferred)
     return ops.transpose(out, tuple(np.argsort(numbers.out_spec).tolist()))
 
 
@@ -221,10 +241,13 @@ def conv_transpose(
     transpose_kernel: bool = False,
     precision: Any = None,
     preferred_element_type: Any = None,
+    use_consistent_padding: bool = False,
 ) -> Any:
     """The transposed (fractionally strided) convolution; channels last by default.
 
-    With `transpose_kernel` it is the transpose of the convolution with the same kernel.
+    With `transpose_kernel` it is the transpose of the convolution with the same kernel. A `padding` in words is that
+    of the convolution that is transposed; in numbers it is that of the transposed one, or of the other too with
+    `use_consistent_padding`, as in PyTorch.
     """
     rank = type_of(lhs).ndim
     names = dimension_numbers if dimension_numbers is not None else _CHANNELS_LAST.get(rank)
@@ -243,6 +266,9 @@ def conv_transpose(
                 raise ArgumentError(f"conv_transpose: padding is 'SAME', 'VALID' or pairs, got {padding!r}")
             pads.append((low, total - low))
         padding = pads
+    elif use_consistent_padding:
+        last = [dilated(k, d) - 1 for k, d in zip(window, spread)]
+        padding = [(n - low, n - high) for n, (low, high) in zip(last, _pairs(padding, rank - 2))]
     if transpose_kernel:
         rhs = ops.rev(rhs, numbers.rhs_spec[2:])
         order = list(range(rank))
@@ -292,7 +318,9 @@ def _along(xs: Values, axis: int, window: int, stride: int, spread: int, combine
         shape = type_of(values[0]).shape
         starts, limits, strides = [0] * len(shape), list(shape), [1] * len(shape)
         starts[axis], strides[axis] = start, stride
-        limits[axis] = start + (count - 1) * stride + 1 if count else start
+        if not count:
+            starts[axis] = 0
+        limits[axis] = start + (count - 1) * stride + 1 if count else 0
         return [ops.slice_(x, starts, limits, strides) for x in values]
 
     if window <= _SHORT_WINDOW or not count:
@@ -355,6 +383,10 @@ def reduce_window(
     rank = t.ndim
     window, strides = _each(window_dimensions, rank), _each(window_strides, rank)
     base, spread = _each(base_dilation, rank), _each(window_dilation, rank)
+    if min((*window, *strides, *base, *spread), default=1) < 1:
+        raise ArgumentError(
+            f"reduce_window of {t}: window {window}, strides {strides} and dilations {base} and {spread} are at least 1"
+        )
     if len(window) != rank or len(strides) != rank:
         raise ShapeError(
             f"reduce_window of {t}: the window {window} and the strides {strides} need {rank} entries",

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes, tree
-from funcgrad.custom_rules import custom_jvp
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.numpy.bits import bitcast
 from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
@@ -296,35 +295,9 @@ def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> An
             hint="at least 1 and 0 bits, as in (5, 10) of float16 and (8, 7) of bfloat16",
         )
 
-    @custom_jvp
-    def rounded(x: Any) -> Any:
-        return _rounded(x, exponent_bits, mantissa_bits)
-
-    rounded.defjvp(lambda primals, tangents: (rounded(*primals), rounded(*tangents)))
-    return rounded(operand)
-
-
-def _rounded(x: Any, exponent_bits: int, mantissa_bits: int) -> Any:
-    own = type_of(x).dtype
-    wide = dtypes.compute_dtype(own)
-    info = np.finfo(wide)
-    word = np.dtype(f"u{wide.itemsize}")
-    x = ops.convert(x, wide)
-    bits = ops.apply("bitcast_convert_type", x, new_dtype=word)
-    dropped = info.nmant - mantissa_bits
-    if dropped > 0:  # add less than a half, or exactly a half where the last bit that stays is 1
-        odd = ops.and_(ops.shift_right_logical(bits, word.type(dropped)), word.type(1))
-        bits = ops.add(bits, ops.add(word.type((1 << (dropped - 1)) - 1), odd))
-        bits = ops.and_(bits, word.type((2 ** (8 * word.itemsize) - 1) ^ ((1 << dropped) - 1)))
-    rounded = ops.apply("bitcast_convert_type", bits, new_dtype=wide)
-    if exponent_bits < info.iexp:
-        bias = 2 ** (exponent_bits - 1) - 1
-        size = ops.abs_(rounded)
-        signed = ops.mul(ops.sign(rounded), wide.type(1))
-        rounded = ops.select(ops.ge(size, wide.type(2.0 ** (bias + 1))), ops.mul(signed, np.inf), rounded)
-        rounded = ops.select(ops.lt(size, wide.type(2.0 ** (1 - bias))), ops.mul(rounded, 0), rounded)
-    finite = ops.is_finite(x)
-    return ops.convert(ops.select(finite, rounded, x), own)
+    return ops.apply(
+        "reduce_precision", operand, exponent_bits=int(exponent_bits), mantissa_bits=int(mantissa_bits)
+    )
 
 
 def optimization_barrier(operand: Any, /) -> Any:

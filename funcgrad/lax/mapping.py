@@ -21,7 +21,8 @@ F = Callable[..., Any]
 def map(f: F, xs: Any, *, batch_size: int | None = None) -> Any:
     """`f` of each slice of `xs` along the leading axis, one after the other, with the results stacked.
 
-    With `batch_size`, so many slices at a time are computed by `vmap`: less memory than `vmap` of all of them.
+    With `batch_size`, so many slices at a time are computed by `vmap`: less memory than `vmap` of all of them. 0 is
+    all of them at once.
 
     >>> import funcgrad as fg
     >>> fg.lax.map(lambda x: x * x, fg.numpy.arange(3.0))
@@ -31,14 +32,14 @@ def map(f: F, xs: Any, *, batch_size: int | None = None) -> Any:
     if batch_size is None:
         return scan(lambda _, x: ((), f(x)), (), xs)[1]
     size = operator.index(batch_size)
-    if size < 1:
-        raise ArgumentError(f"map: batch_size has to be at least 1, got {batch_size}")
+    if size < 0:
+        raise ArgumentError(f"map: batch_size has to be at least 0, got {batch_size}")
     check_operands(f, (xs,), {}, "map")
     lengths = {type_of(x).shape[:1] for x in tree.leaves(xs)}
     if len(lengths) != 1 or () in lengths:
         raise ShapeError(f"map: the leading axes of xs have to be equal, got {sorted(lengths)}")
     ((length,),) = lengths
-    full = length // size * size
+    full = length // size * size if size else 0
     batched = vmap(f)
 
     def rows(x: Any, start: int, stop: int) -> Any:

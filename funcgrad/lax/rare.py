@@ -30,6 +30,19 @@ class RandomAlgorithm(enum.IntEnum):
     RNG_PHILOX = 2
 
 
+def composite(decomposition: Callable[..., Any], name: str, version: int = 0) -> Callable[..., Any]:
+    """An operation by the name `name`, which is `decomposition`: no name is known to mean anything faster here, so
+    that it is `decomposition` itself, with its derivatives.
+
+    >>> twice = composite(lambda x: x + x, "my.twice")
+    >>> twice(1.5)
+    3.0
+    """
+    if not isinstance(name, str) or not callable(decomposition):
+        raise ArgumentError(f"lax.composite takes a function and a name, got {decomposition!r} and {name!r}")
+    return decomposition
+
+
 @boundary
 def ragged_dot(
     lhs: Any,

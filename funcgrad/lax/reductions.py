@@ -13,7 +13,7 @@ from funcgrad.batching import vmap
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.shape import normal_axes, normal_axis
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 from funcgrad.trace.graph_trace import trace_to_graph
@@ -59,9 +59,15 @@ def reduce(
     and, or (`lax.add`, `lambda a, b: a + b`, ...) for every leaf becomes the reduction of that name.
     """
     leaves, structure = tree.flatten(operands)
-    starts = tree.leaves(init_values)
-    if len(starts) != len(leaves):
-        raise ArgumentError(f"lax.reduce: {len(starts)} initial values for {len(leaves)} arrays")
+    starts, of_starts = tree.flatten(init_values)
+    if of_starts != structure:
+        raise ArgumentError(
+            f"lax.reduce: initial values of structure {of_starts} for operands of structure {structure}",
+            hint="give one initial value for each array, in the same containers",
+        )
+    if any(t.shape for t in check_arrays("lax.reduce", *starts)):
+        listed = ", ".join(str(type_of(x)) for x in starts)
+        raise ShapeError(f"lax.reduce: initial values are scalars, got {listed}")
     pairs = [same_dtype("reduce", x, start) for x, start in zip(leaves, starts)]
     shapes = {type_of(x).shape for x, _ in pairs}
     if len(shapes) > 1:
@@ -181,17 +187,27 @@ def dot_general(
     """The sum of products over contracted axes, for each index of batch axes.
 
     `dimension_numbers` is ((lhs contracted, rhs contracted), (lhs batch, rhs batch)). The result has the
-    batch axes, then what is left of `lhs`, then what is left of `rhs`.
+    batch axes, then what is left of `lhs`, then what is left of `rhs`. Operands of two dtypes are promoted.
     """
-    lhs, rhs = same_dtype("dot_general", lhs, rhs)
+    dtype, weak = result_dtype(*check_arrays("lax.dot_general", lhs, rhs))
+    lhs, rhs = (cast(x, dtype, weak) for x in (lhs, rhs))
     preferred = None if preferred_element_type is None else dtypes.as_dtype(preferred_element_type)
     return ops.dot_general(lhs, rhs, dimension_numbers, preferred)
 
 
 @boundary
-def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """The product of vectors and matrices."""
+def dot(
+    lhs: Any,
+    rhs: Any,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    *,
+    dimension_numbers: Any = None,
+) -> Any:
+    """The product of vectors and matrices, or `dot_general` where `dimension_numbers` are given."""
     left, right = check_arrays("lax.dot", lhs, rhs)
+    if dimension_numbers is not None:
+        return dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type)
     if not (1 <= left.ndim <= 2 and 1 <= right.ndim <= 2):
         raise ShapeError(
             f"lax.dot takes vectors and matrices, got {left} and {right}",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.array import array_of
+from funcgrad.array import Array, array_of
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.numpy.promotion import broadcast_shapes as _broadcast_shapes
@@ -22,7 +22,9 @@ from funcgrad.trace.core import PYTHON_SCALARS, type_of
 def as_sizes(shape: Any, function: str) -> tuple[int, ...]:
     """A shape as a tuple of ints; ShapeError for anything else, and for negative lengths."""
     try:
-        sizes = tuple(map(operator.index, shape if isinstance(shape, Sequence | np.ndarray) else (shape,)))
+        sizes = tuple(
+            map(operator.index, shape if isinstance(shape, Sequence | np.ndarray | Array) else (shape,))
+        )
     except TypeError:
         raise ShapeError(f"lax.{function}: {shape!r} is not a shape", hint="pass a tuple of ints") from None
     if any(n < 0 for n in sizes):
@@ -41,7 +43,7 @@ def normal_axis(axis: int, ndim: int, function: str) -> int:
 
 def normal_axes(axes: Any, ndim: int, function: str) -> tuple[int, ...]:
     """Several axes, each once."""
-    given = axes if isinstance(axes, Sequence | np.ndarray) else (axes,)
+    given = axes if isinstance(axes, Sequence | np.ndarray | Array) else (axes,)
     found = tuple([normal_axis(a, ndim, function) for a in given])
     if len(set(found)) != len(found):
         raise AxisError(f"lax.{function}: an axis is named twice in {tuple(given)}")
@@ -74,7 +76,7 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape to which arrays of these shapes broadcast."""
-    return _broadcast_shapes(*shapes)
+    return _broadcast_shapes(*[as_sizes(shape, "broadcast_shapes") for shape in shapes])
 
 
 @boundary
@@ -92,7 +94,7 @@ def reshape(operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = Non
     t = type_of(_array(operand, "reshape"))
     if dimensions is not None:
         operand = ops.transpose(operand, normal_axes(dimensions, t.ndim, "reshape"))
-    given = new_sizes if isinstance(new_sizes, Sequence | np.ndarray) else (new_sizes,)
+    given = new_sizes if isinstance(new_sizes, Sequence | np.ndarray | Array) else (new_sizes,)
     sizes = [operator.index(n) for n in given]
     if sizes.count(-1) == 1:
         rest = math.prod(n for n in sizes if n != -1)

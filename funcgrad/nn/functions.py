@@ -17,6 +17,7 @@ from funcgrad.custom_rules import custom_jvp
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
 from funcgrad.lax.collectives import axis_index, axis_size
 from funcgrad.numpy import ufuncs
+from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.logsumexp import (
     Axes,
     finite_max,
@@ -374,6 +375,8 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
     Array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
+    if isinstance(x, list | tuple):
+        x = asarray(x)
     (t,) = check_arrays("nn.one_hot", x)
     wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
     if not isinstance(axis, int | np.integer):

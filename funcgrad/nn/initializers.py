@@ -93,6 +93,31 @@ _FANS = {
     "fan_avg": lambda i, o: (i + o) / 2,
     "fan_geo_avg": lambda i, o: math.sqrt(i * o),
 }
+_TRUNCATED_COMPLEX_DEVIATION = math.sqrt(1 - 4 / math.expm1(4))
+"""The same of a complex normal variable cut off at |z| = 2: |z|^2 is exponential, cut off at 4."""
+
+
+def _in_the_plane(key: Any, shape: Sequence[int], dtype: Any, square: Callable[[Any], Any]) -> Any:
+    """Complex numbers of any angle, whose squared size is `square` of uniform numbers."""
+    real = dtypes.real_of(dtype)
+    size, angle = (random.uniform(k, shape, real) for k in random.split(key))
+    size, angle = ops.sqrt(square(size)), ops.mul(angle, real.type(2 * math.pi))
+    return ops.complex_(ops.mul(size, ops.cos(angle)), ops.mul(size, ops.sin(angle)))
+
+
+_COMPLEX_DRAWS = {
+    "truncated_normal": (
+        lambda key, shape, dtype: _in_the_plane(
+            key, shape, dtype, lambda u: ops.neg(ops.log1p(ops.mul(u, math.expm1(-4))))
+        ),
+        lambda variance: math.sqrt(variance) / _TRUNCATED_COMPLEX_DEVIATION,
+    ),
+    "normal": (random.normal, math.sqrt),
+    "uniform": (  # in a disk
+        lambda key, shape, dtype: _in_the_plane(key, shape, dtype, lambda u: ops.mul(u, 2)),
+        math.sqrt,
+    ),
+}
 _DRAWS = {
     "truncated_normal": (
         lambda key, shape, dtype: random.truncated_normal(key, -2.0, 2.0, shape, dtype),
@@ -119,19 +144,19 @@ def variance_scaling(
 
     n is the number of inputs of an output ("fan_in"), of outputs of an input ("fan_out"), their mean
     ("fan_avg") or their geometric mean ("fan_geo_avg"). `distribution` is "truncated_normal" (at two standard
-    deviations), "normal" or "uniform".
+    deviations), "normal" or "uniform"; of a complex dtype, the same in every direction of the plane.
     """
     if mode not in _FANS or distribution not in _DRAWS:
         raise ArgumentError(
             f"variance_scaling with mode={mode!r}, distribution={distribution!r}",
             hint=f"modes are {', '.join(_FANS)}; distributions are {', '.join(_DRAWS)}",
         )
-    draw, deviation = _DRAWS[distribution]
 
     @boundary
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         wanted, sizes = _dtype(dtype), tuple(shape)
         count = _FANS[mode](*_fans(sizes, in_axis, out_axis, batch_axis))
+        draw, deviation = (_COMPLEX_DRAWS if dtypes.is_complex(wanted) else _DRAWS)[distribution]
         return ops.mul(draw(key, sizes, wanted), wanted.type(deviation(scale / max(count, 1e-30))))
 
     return init

@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
+from funcgrad.array import Array
 from funcgrad.errors import DTypeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.registry import elementwise, is_linear, keeps_type, transpose_linear
+from funcgrad.prims.registry import (
+    batch_elementwise,
+    elementwise,
+    is_linear,
+    keeps_type,
+    linear_jvp,
+    transpose_linear,
+)
 from funcgrad.prims.samples import binary_samples, draw, unary_samples
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -118,6 +126,50 @@ bitcast_convert_type_p = elementwise(
             (dtypes.bfloat16, dtypes.uint16),
             (dtypes.int16, dtypes.bfloat16),
         ]
+    ],
+)
+
+
+# reduce_precision: rounding that is the derivative of itself.
+def _rounded(x: Any, *, exponent_bits: int, mantissa_bits: int) -> Any:
+    own = type_of(x).dtype
+    wide = dtypes.compute_dtype(own)
+    info = np.finfo(wide)
+    word = np.dtype(f"u{wide.itemsize}")
+    x = ops.convert(x, wide)
+    bits = ops.apply("bitcast_convert_type", x, new_dtype=word)
+    dropped = info.nmant - mantissa_bits
+    if dropped > 0:  # add less than a half, or exactly a half where the last bit that stays is 1
+        odd = ops.and_(ops.shift_right_logical(bits, word.type(dropped)), word.type(1))
+        bits = ops.add(bits, ops.add(word.type((1 << (dropped - 1)) - 1), odd))
+        bits = ops.and_(bits, word.type((2 ** (8 * word.itemsize) - 1) ^ ((1 << dropped) - 1)))
+    rounded = ops.apply("bitcast_convert_type", bits, new_dtype=wide)
+    if exponent_bits < info.iexp:
+        bias = 2 ** (exponent_bits - 1) - 1
+        size = ops.abs_(rounded)
+        signed = ops.mul(ops.sign(rounded), wide.type(1))
+        rounded = ops.select(ops.ge(size, wide.type(2.0 ** (bias + 1))), ops.mul(signed, np.inf), rounded)
+        rounded = ops.select(ops.lt(size, wide.type(2.0 ** (1 - bias))), ops.mul(rounded, 0), rounded)
+    finite = ops.is_finite(x)
+    return ops.convert(ops.select(finite, rounded, x), own)
+
+
+def _evaluate_rounded(xp: Any, x: Any, **params: Any) -> Any:
+    return _rounded(Array(xp.asarray(x)), **params)._data
+
+
+reduce_precision_p = Primitive(
+    name="reduce_precision",
+    type_rule=lambda x, **params: x,
+    evaluate=_evaluate_rounded,
+    jvp=linear_jvp("reduce_precision"),
+    transpose=transpose_linear(lambda ct, t, **params: ops.apply("reduce_precision", ct, **params)),
+    batch=batch_elementwise("reduce_precision"),
+    lower=None,
+    expand=lambda x, **params: [_rounded(x, **params)],
+    samples=lambda: [
+        Sample((draw(3, dtype=dtype),), {"exponent_bits": 5, "mantissa_bits": 3}, ())
+        for dtype in dtypes.FLOATS
     ],
 )
 
