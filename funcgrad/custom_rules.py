@@ -64,7 +64,7 @@ class _Custom:
 
 
 class _Prepared:
-    """A call of a function with a rule: `leaves` are its operands, of the structure `in_tree` of (given, dynamic).
+    """A call of a function with a rule, whose operands are of the structure `in_tree` of (given, dynamic).
 
     `given` are what is traced among the arguments that are not differentiated, whose other leaves stay with the call;
     `dynamic` are the other arguments.
@@ -77,7 +77,8 @@ class _Prepared:
         given = tuple([x for x, t in zip(self._held, self._traced) if t])
         dynamic = tuple([a for i, a in enumerate(args) if i not in nondiff])
         check_operands(custom.fun, dynamic, {}, type(custom).__name__)
-        self.leaves, self._in_tree = tree.flatten(((given, dynamic), {}))
+        self._leaves, self._in_tree = tree.flatten(((given, dynamic), {}))
+        self._held = [None if t else x for x, t in zip(self._held, self._traced)]
         self.given = len(given)
         self.dynamic_tree = tree.structure(dynamic)
 
@@ -86,6 +87,11 @@ class _Prepared:
 
         function.__name__ = custom._name
         self.function = FlatFunction(function, self._in_tree)
+
+    def take(self) -> list[Any]:
+        """The operands. They are not kept: rules hold this call, and traced values must not outlive their function."""
+        leaves, self._leaves = self._leaves, []
+        return leaves
 
     def split(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """What stands for `given` and for `dynamic`."""
@@ -207,7 +213,7 @@ class custom_jvp(_Custom):
             )
         prepared = self._prepare(args, kwargs)
         flat = prepared.function
-        leaves = [_still(x) if k < prepared.given else x for k, x in enumerate(prepared.leaves)]
+        leaves = [_still(x) if k < prepared.given else x for k, x in enumerate(prepared.take())]
         rule_tree: list[Any] = []
 
         def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -316,7 +322,8 @@ class custom_vjp(_Custom):
         fwd, bwd = self._rules
         prepared = self._prepare(args, kwargs)
         flat, count = prepared.function, prepared.given
-        types = [type_of(x) for x in prepared.leaves]
+        leaves = prepared.take()
+        types = [type_of(x) for x in leaves]
         trees: dict[str, Any] = {}
 
         def forward(values: Sequence[Any], perturbed: Sequence[bool]) -> tuple[list[Any], list[Any]]:
@@ -350,7 +357,7 @@ class custom_vjp(_Custom):
         call = CustomVjp(
             flat, forward, backward, self._name, self._symbolic, self._apart, (self.fun, fwd, bwd)
         )
-        outs = state.trace.call_custom_vjp(call, prepared.leaves)
+        outs = state.trace.call_custom_vjp(call, leaves)
         return (flat.out_tree if hasattr(flat, "out_tree") else trees["out"]).unflatten(outs)
 
     def _input_cotangents(self, result: Any, in_tree: Any, types: Sequence[Any]) -> list[Any]:

@@ -466,3 +466,21 @@ def test_what_a_rule_has_to_return_is_said():
     with pytest.raises(ArgumentError, match=r"\(output, residuals\), got an array") as raised:
         fg.jit(fg.grad(alone))(1.0)
     assert "None for nothing" in raised.value.hint
+
+
+@pytest.mark.parametrize("kind", [fg.custom_jvp, fg.custom_vjp])
+def test_a_call_keeps_no_traced_operand(kind):
+    f = kind(jnp.sin)
+    if kind is fg.custom_jvp:
+        f.defjvps(lambda t, out, x: t * jnp.cos(x))
+    else:
+        f.defvjp(lambda x: (f(x), x), lambda x, ct: (ct * jnp.cos(x),))
+
+    def last(x):
+        return fg.lax.scan(lambda c, _: (f(c + 1.0), None), x, None, length=2)[0]
+
+    with fg.checking_leaks():
+        value, slope = fg.jit(fg.value_and_grad(last))(jnp.float32(0))
+    first = np.sin(1.0) + 1
+    np.testing.assert_allclose(value, np.sin(first), rtol=1e-6)
+    np.testing.assert_allclose(slope, np.cos(1.0) * np.cos(first), rtol=1e-5)
