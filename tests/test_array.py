@@ -373,3 +373,10 @@ def test_devices_tell_what_they_are():
     (device,) = fg.devices()
     assert device == "cpu" and repr(device) == "'cpu'" and sample().device is device
     assert (device.platform, device.device_kind, device.id, device.process_index) == ("cpu", "cpu", 0, 0)
+
+
+def test_in_asks_whether_any_element_is_equal():
+    x = jnp.arange(6).reshape(2, 3)
+    assert 4 in x and 7 not in x and np.float32(2) in x and 0 not in jnp.zeros((0, 2))
+    chosen = fg.jit(lambda x, item: x.sum() if item in x else x.max())
+    assert [int(chosen(x, i)) for i in (4, 7)] == [15, 5]

@@ -142,7 +142,7 @@ def conv_general_dilated(
         raise DTypeError(
             f"convolution of {tl} with a kernel {tr}: both need one dtype", hint="use .astype(...)"
         )
-    if tl.ndim != tr.ndim or tl.ndim < 2:
+    if tl.ndim != tr.ndim or tl.ndim < (3 if np.size(window_strides) else 2):
         raise ShapeError(
             f"convolution of {tl} with a kernel {tr}: both need a batch (or output channels), channels and the same "
             "spatial axes",

@@ -82,7 +82,8 @@ class _Joiner:
             x = _range(item) if isinstance(item, slice) else asarray(item)
             missing = rank - type_of(x).ndim
             if missing > 0:
-                before = missing if place == -1 or type_of(x).ndim == 0 else place
+                before = place if place >= 0 else place + missing + 1
+                before = missing if type_of(x).ndim == 0 else before
                 shape = type_of(x).shape
                 x = ops.reshape(x, (1,) * before + shape + (1,) * (missing - before))
             arrays.append(x)

@@ -116,6 +116,12 @@ def _shape_arguments(args: Any) -> Any:
     return args[0] if len(args) == 1 else args
 
 
+@boundary
+def _contains(self: Any, item: Any) -> bool:
+    """`item in self`: whether any element is equal, as in NumPy."""
+    return bool(reductions.any(elementwise.equal(self, item)))
+
+
 REDUCTIONS = ("sum", "prod", "max", "min", "all", "any", "mean", "var", "std", "argmax", "argmin", "ptp")
 SHAPES = ("ravel", "squeeze", "swapaxes", "repeat")
 PRODUCTS = ("dot", "trace", "diagonal")
@@ -151,6 +157,7 @@ install_methods(
         "cumsum": _method(cumulative.cumsum, "cumsum"),
         "cumprod": _method(cumulative.cumprod, "cumprod"),
         "__getitem__": indexing.getitem,
+        "__contains__": _contains,
         "at": property(indexing.At),
         "view": bits.view,
         "T": property(lambda self: manipulation.transpose(self)),

@@ -44,6 +44,7 @@ OF_ARRAYS = {
     "r_": [
         lambda m, x: m.r_[1:4, 0.0, x[0]],
         lambda m, x: m.r_["0,2", x[0], x[1]],
+        lambda m, x: m.r_["0,4,-2", x[0], x[1]],
         lambda m, x: m.c_[x, x[:, 0]],
     ],
     "block": [
