@@ -20,25 +20,31 @@ from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
 
 _ndarray = np.ndarray
+_new = object.__new__
 _NUMBERS = {float: frozenset("fc"), int: frozenset("fciu")}
 """By the kind of a Python number: the kinds of dtypes that it gives way to."""
 
 
-_constants: dict[tuple[Any, np.dtype], np.ndarray] = {}
+_constants: dict[tuple[type, Any, np.dtype], np.ndarray] = {}
+"""By the kind of a Python number (1 and 1.0 are the same key), the number, and a dtype that it gives way to."""
 _MOST_CONSTANTS = 4096
 
 
-def _constant(number: float, dtype: np.dtype) -> Any:
-    """The number as an array of that dtype, which is kept: NumPy takes longer to convert it than to compute with
-    it. The number itself where only NumPy knows what it means there (a comparison with what the dtype cannot hold)."""
+def _constant(number: Any, dtype: np.dtype) -> Any:
+    """The number as an array of the dtype, which is kept: NumPy takes longer to convert it than to compute with
+    it. The number itself where only NumPy knows what it means there (a comparison with what the dtype cannot hold);
+    None where it does not give way to the dtype."""
+    kind = number.__class__
+    if dtype.kind not in _NUMBERS[kind]:
+        return None
     try:
         array = state.quiet(np.asarray, number, dtype)
     except OverflowError:
         return number
-    if number or number.__class__ is int:  # 0.0 and -0.0 are the same key
+    if number or kind is int:  # 0.0 and -0.0 are the same key
         if len(_constants) >= _MOST_CONSTANTS:
             _constants.clear()
-        _constants[number, dtype] = array
+        _constants[kind, number, dtype] = array
     return array
 
 
@@ -70,12 +76,18 @@ def straight_to_numpy(
                             out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
                             out = out if out.__class__ is _ndarray else np.asarray(out)
                             return _weak(out, a) if weak and t is not None and t.weak else Array(out)
-                    elif kind in _NUMBERS and a.dtype.kind in _NUMBERS[kind]:
-                        b = _constants.get((y, a.dtype)) if y or kind is int else None
-                        b = _constant(y, a.dtype) if b is None else b
-                        out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
-                        out = out if out.__class__ is _ndarray else np.asarray(out)
-                        return _weak(out, a) if weak else Array(out)
+                    elif kind is int or kind is float:
+                        b = _constants.get((kind, y, a.dtype))
+                        if b is None:
+                            b = _constant(y, a.dtype)
+                        if b is not None:
+                            out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
+                            out = out if out.__class__ is _ndarray else np.asarray(out)
+                            if weak:
+                                return _weak(out, a)
+                            result = _new(Array)  # without the call of __init__
+                            result._data, result._type = out, None
+                            return result
                 except (ValueError, TypeError, OverflowError):
                     pass  # `general` says it better
         try:
