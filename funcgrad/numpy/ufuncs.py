@@ -21,12 +21,14 @@ from funcgrad.trace.core import EAGER, state, type_of
 
 _ndarray = np.ndarray
 _new = object.__new__
+_quiet = state.new_quiet()
+"""What `state.quiet` does, for all threads but one at a time: looking up that of the thread takes longer."""
 _NUMBERS = {float: frozenset("fc"), int: frozenset("fciu")}
 """By the kind of a Python number: the kinds of dtypes that it gives way to."""
 
 
-_constants: dict[tuple[type, Any, np.dtype], np.ndarray] = {}
-"""By the kind of a Python number (1 and 1.0 are the same key), the number, and a dtype that it gives way to."""
+_constants: dict[type, dict[Any, tuple[np.dtype, np.ndarray]]] = {int: {}, float: {}}
+"""By the kind of a Python number (1 and 1.0 are the same key): the dtype it gave way to last, and what it is there."""
 _MOST_CONSTANTS = 4096
 
 
@@ -42,9 +44,10 @@ def _constant(number: Any, dtype: np.dtype) -> Any:
     except OverflowError:
         return number
     if number or kind is int:  # 0.0 and -0.0 are the same key
-        if len(_constants) >= _MOST_CONSTANTS:
-            _constants.clear()
-        _constants[kind, number, dtype] = array
+        known = _constants[kind]
+        if len(known) >= _MOST_CONSTANTS:
+            known.clear()
+        known[number] = dtype, array
     return array
 
 
@@ -63,6 +66,8 @@ def straight_to_numpy(
     the other order.
     """
 
+    integers, floats = _constants[int], _constants[float]
+
     def function(x: Any, y: Any, /) -> Any:
         if x.__class__ is Array and state.trace is EAGER:
             a, t = x._data, x._type
@@ -73,23 +78,25 @@ def straight_to_numpy(
                     if kind is Array:
                         b, t = y._data, y._type
                         if a.dtype == b.dtype:
-                            out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
+                            out = _quiet(ufunc, b, a) if swap else _quiet(ufunc, a, b)
                             out = out if out.__class__ is _ndarray else np.asarray(out)
                             return _weak(out, a) if weak and t is not None and t.weak else Array(out)
                     elif kind is int or kind is float:
-                        b = _constants.get((kind, y, a.dtype))
-                        if b is None:
+                        known = integers.get(y) if kind is int else floats.get(y)
+                        if known is not None and known[0] is a.dtype:
+                            b = known[1]
+                        else:
                             b = _constant(y, a.dtype)
                         if b is not None:
-                            out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
+                            out = _quiet(ufunc, b, a) if swap else _quiet(ufunc, a, b)
                             out = out if out.__class__ is _ndarray else np.asarray(out)
                             if weak:
                                 return _weak(out, a)
                             result = _new(Array)  # without the call of __init__
                             result._data, result._type = out, None
                             return result
-                except (ValueError, TypeError, OverflowError):
-                    pass  # `general` says it better
+                except (ValueError, TypeError, OverflowError, RuntimeError):
+                    pass  # `general` says it better, and works where another thread is in `_quiet`
         try:
             return general(x, y)
         except Exception as error:

@@ -180,9 +180,14 @@ class _State(threading.local):
     quiet: Callable[..., Any]
 
     def __init__(self) -> None:
+        self.quiet = self.new_quiet()
+
+    @staticmethod
+    def new_quiet() -> Callable[..., Any]:
+        """What `quiet` is, with a context of its own, which one thread can be in at a time: others get RuntimeError."""
         context = contextvars.copy_context()
         context.run(np.seterr, all="ignore")
-        self.quiet = context.run
+        return context.run
 
 
 state: _State
