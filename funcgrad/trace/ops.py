@@ -140,9 +140,11 @@ def transpose(x: Any, permutation: Sequence[int]) -> Any:
 
 
 def moveaxis(x: Any, source: int, target: int) -> Any:
+    rank = type_of(x).ndim
+    source, target = source % rank, target % rank
     if source == target:
         return x
-    order = list(range(type_of(x).ndim))
+    order = list(range(rank))
     order.insert(target, order.pop(source))
     return transpose(x, order)
 
