@@ -10,7 +10,7 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad import dtypes
-from funcgrad.errors import DTypeError
+from funcgrad.errors import DTypeError, UnknownNameError
 
 NAMES = [
     "b1",
@@ -226,3 +226,33 @@ def test_settings_of_jax_that_hold_anyway_are_accepted(name, value):
 def test_settings_of_jax_that_cannot_be_kept_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}.*{value}.*only"):
         fg.config.update(name, value)
+
+
+def test_settings_of_jax_can_be_read():
+    assert fg.config.jax_enable_x64 is False
+    with fg.enable_x64():
+        assert fg.config.jax_enable_x64 is True and fg.config.read("jax_enable_x64") is True
+    assert fg.config.jax_debug_nans is False
+    assert fg.config.jax_platforms == "cpu"
+    with pytest.raises(UnknownNameError, match="did you mean jax_enable_x64"):
+        _ = fg.config.jax_enabel_x64
+    assert not hasattr(fg.config, "no_such_setting")
+
+
+@pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
+def test_there_is_one_object_for_each_dtype(dtype):
+    for given in (dtype, dtype.name, dtype.newbyteorder("=")):
+        assert fg.dtypes.as_dtype(given) is dtype
+        assert jnp.zeros(2, given).dtype is dtype
+    assert fg.dtypes.canonicalize_dtype(None) is np.dtype("float32")
+
+
+@pytest.mark.parametrize("name", ["less", "less_equal", "greater", "greater_equal"])
+def test_complex_numbers_compare_by_their_real_parts_first(name):
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 3, 50) + 1j * rng.integers(0, 3, 50) for _ in range(2))
+    wanted = getattr(np, name)(a, b)
+    compare = getattr(jnp, name)
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    assert (compare(a, b) == wanted).all() and (fg.jit(compare)(a, b) == wanted).all()
+    assert (compare(a, 1.0) == getattr(np, name)(np.asarray(a), 1.0)).all()

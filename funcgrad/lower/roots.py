@@ -306,7 +306,6 @@ class Roots:
             batch, lhs_batch, rhs_batch, out_batch, dtype, label="matrix product",
         )  # fmt: skip
         root = Root(var, OPAQUE, (lhs.value, rhs.value), equation, dot, (var,))
-        root.reads = ((lhs.value, E.Index(0)), (rhs.value, E.Index(0)))
         self.opaque[var] = root
         self.gemm_steps[var] = step
         self.order.append(var)
@@ -500,7 +499,7 @@ class Roots:
             base = self._base(root.inputs[scatter.operand])
             root.reads = tuple(_loads(nodes)) + (((base, E.Index(0)),) if base else ())
             root.expanded = frozenset(expander.expanded)
-        elif isinstance(root.definition, E.Extern):
+        elif isinstance(root.definition, E.Extern | E.Dot):
             bases = (self._base(a) for a in root.inputs)
             root.reads = tuple((b, E.Index(0)) for b in bases if b is not None)
         return root
