@@ -247,8 +247,8 @@ class prng_key(extended):
 
 
 def issubdtype(a: Any, b: Any) -> bool:
-    """Whether a dtype is another, or belongs to a family of NumPy's such as `numpy.floating`."""
-    first = as_dtype(a)
+    """Whether a dtype (None: the default float) is another, or belongs to a family such as `numpy.floating`."""
+    first = canonicalize_dtype(a)
     if isinstance(b, type) and issubclass(b, np.generic):
         kind = np.floating if first == bfloat16 else first.type
         return issubclass(kind, b) or first.type is b

@@ -245,6 +245,7 @@ def test_there_is_one_object_for_each_dtype(dtype):
         assert fg.dtypes.as_dtype(given) is dtype
         assert jnp.zeros(2, given).dtype is dtype
     assert fg.dtypes.canonicalize_dtype(None) is np.dtype("float32")
+    assert jnp.issubdtype(None, jnp.floating) and not jnp.issubdtype(None, jnp.complexfloating)
 
 
 @pytest.mark.parametrize("name", ["less", "less_equal", "greater", "greater_equal"])
