@@ -202,10 +202,12 @@ def check_layout(x: Any, layout: Any, function: str) -> None:
 def takes_out_sharding(function: Callable[..., Any]) -> Callable[..., Any]:
     """The public function with JAX's argument `out_sharding`: on one device, a check that the results can lie so."""
 
+    public = boundary(function)  # which says what does not fit its signature
+
     @boundary
     @functools.wraps(function)
     def wrapped(*args: Any, out_sharding: Any = None, **kwargs: Any) -> Any:
-        out = function(*args, **kwargs)
+        out = public(*args, **kwargs)
         if out_sharding is not None:
             check_layout(out, out_sharding, name_of(function))
         return out

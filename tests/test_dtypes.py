@@ -9,7 +9,7 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
-from funcgrad import dtypes
+from funcgrad import dtypes, lax
 from funcgrad.errors import DTypeError, UnknownNameError
 
 NAMES = [
@@ -257,3 +257,22 @@ def test_complex_numbers_compare_by_their_real_parts_first(name):
     a, b = jnp.asarray(a), jnp.asarray(b)
     assert (compare(a, b) == wanted).all() and (fg.jit(compare)(a, b) == wanted).all()
     assert (compare(a, 1.0) == getattr(np, name)(np.asarray(a), 1.0)).all()
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit], ids=["eager", "jit"])
+def test_numpys_numbers_that_are_python_floats_give_way(wrap):
+    x, half = jnp.ones(3), jnp.ones(3, "bfloat16")
+    two, unit = np.sqrt(4.0), np.complex128(1j)
+    for f in (
+        lambda x, c: x * c,
+        lambda x, c: c - x,
+        lambda x, c: jnp.where(x > 0, x, c),
+    ):
+        assert wrap(f)(x, two).dtype == np.float32
+        assert wrap(lambda x, f=f: f(x, two))(half).dtype == half.dtype
+    assert wrap(lambda x, c: x * c)(x, np.full(3, 2.0)).dtype == np.float64, "arrays do not"
+    assert wrap(lambda x: lax.mul(x, two))(x).dtype == np.float32
+    assert wrap(lambda x, c: x * c)(x, unit).dtype == np.complex64
+    assert wrap(lambda c: jnp.sin(c) * 0.5)(two).dtype == np.float64, "alone they keep their precision"
+    assert wrap(fg.grad(lambda c: c**2))(two) == 4 and fg.grad(lambda c: c**2)(two).dtype == np.float64
+    assert jnp.asarray(two).weak_type and jnp.asarray(two).dtype == np.float64
