@@ -174,7 +174,7 @@ class Config:
 
     def __getattr__(self, name: str) -> Any:
         """What JAX's names of settings are worth here."""
-        if name in ("jax_enable_x64", "enable_x64"):
+        if name in ("jax_enable_x64", "enable_x64", "x64_enabled"):
             return self.default_float == np.float64
         if name in _JAX_NAMES:
             return getattr(self, _JAX_NAMES[name])
