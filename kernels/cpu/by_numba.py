@@ -259,7 +259,7 @@ class _Target(CPUContext):
             return super().get_function(fn, sig, _firstcall)
         except (
             KeyError
-        ):  # declarations that were loaded while lowering made another object of `fn`, which knows nothing
+        ):  # declarations loaded while lowering made another object of `fn`, which knows nothing
             fn.get_call_type(self.typing_context, sig.args, {})
             return super().get_function(fn, sig, _firstcall)
 
