@@ -299,3 +299,15 @@ def test_a_reshape_that_a_branch_and_a_product_read_is_one_value(taken):
 
     x = jnp.asarray(np.random.default_rng(0).standard_normal((32, 4, 8)), jnp.float32)
     np.testing.assert_allclose(fg.jit(f)(x, taken), f(x, taken), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("step", [lambda x: x * 0.99 + 0.01, nn.softplus, lambda x: jnp.roll(x, 1, 0) * 0.9])
+@pytest.mark.parametrize("last", [lambda x: x.sum(0), lambda x: x.max(), lambda x: x @ x.T])
+def test_long_chains_before_what_reads_all_of_them(step, last):
+    def f(x):
+        for _ in range(250):
+            x = step(x)
+        return last(x)
+
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((12, 10)), jnp.float32)
+    np.testing.assert_allclose(fg.jit(f)(x), f(x), rtol=1e-4)
