@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+import funcgrad.numpy as jnp
 from funcgrad.errors import NotDifferentiableError
 
 X, Y = np.array([1.0, 2.0, 3.0]), np.array([5.0, 6.0, 7.0])
