@@ -19,6 +19,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
 from funcgrad.ir import expr as E
+from funcgrad.ir.cost import expression_cost
 from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.types import ArrayType
@@ -423,7 +424,7 @@ class Roots:
             return
         expr, inputs = self.maps[var]
         self._store_repeated(inputs, var.type.size)
-        cost, depth = _expression_cost(expr), 1
+        cost, depth = expression_cost(expr), 1
         for atom in inputs:
             if not isinstance(atom, Var):
                 continue
@@ -562,14 +563,6 @@ def _loads(nodes: list[Node]) -> list[tuple[Var, E.Index]]:
         for n in walk(nodes)
         if n.kind == LOAD and n.var is not None and n.address is not None
     ]
-
-
-def _expression_cost(expr: E.Expr) -> int:
-    if isinstance(expr, E.Op):
-        return heuristics.operation_cost(expr.code) + sum(map(_expression_cost, expr.args))
-    if isinstance(expr, E.Guard):
-        return 1 + _expression_cost(expr.inside) + _expression_cost(expr.outside)
-    return 0
 
 
 def _joint_stride(dims: Sequence[tuple[int, int]]) -> int | None:

@@ -21,23 +21,24 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
-from funcgrad.ir.graph import Graph, Literal, Var
+from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero, primitive_named
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.calls import interpret
+from funcgrad.prims.calls import interpret, without_calls
 from funcgrad.prims.control_choice import choose, noted
 from funcgrad.prims.control_graphs import (
     Flags,
     check_operands,
     chosen,
-    computed_from,
     execute,
+    memoised,
     merged,
     parts,
     reordered,
     slice_of,
     with_inputs,
 )
+from funcgrad.prims.control_residuals import computed_again, kept_values
 from funcgrad.prims.control_scan import one_by_one
 from funcgrad.prims.control_steps import batched_loop, pushed_body, started
 from funcgrad.trace import ops
@@ -46,7 +47,6 @@ from funcgrad.trace.graph_trace import (
     Derived,
     derive,
     evaluate_graph,
-    literal_value,
     remembered,
     trace_to_graph,
 )
@@ -73,8 +73,7 @@ def pull_loop(
     one that is linear.
     """
     count = len(body.inputs) - len(body.outputs)
-    known, pulled, stays = _halves(body, linear, count)
-    tape = reordered(known.graph, range(len(known.graph.inputs)), stays)
+    known, pulled = _halves(body, linear, count)
     return bind(
         while_transpose_p,
         *known.constants,
@@ -86,7 +85,7 @@ def pull_loop(
         *cotangents,
         cond=cond,
         body=body,
-        known=tape,
+        known=known.graph,
         pulled=pulled.graph,
         linear=linear,
         cond_consts=len(for_cond),
@@ -94,19 +93,19 @@ def pull_loop(
     )
 
 
-def _halves(body: Graph, linear: Flags, count: int) -> tuple[Any, Derived, tuple[int, ...]]:
-    """One step forward, one step backward, and which outputs of the former are carries or go on the tape."""
+def _halves(body: Graph, linear: Flags, count: int) -> tuple[Derived, Derived]:
+    """One step forward, which gives the carries and what goes on the tape, and one step backward."""
     moving = linear[count:]
     split = partial_graph(body, linear, moving)
-    graph, carries = split.known.graph, moving.count(False)
-    own = graph.inputs[: len(graph.inputs) - carries]
-    residuals = graph.outputs[carries:]
-    same = computed_from(graph, own)
-    fixed = tuple([k for k, a in enumerate(residuals) if isinstance(a, Literal) or a in same])
-    taped = [k for k in range(len(residuals)) if k not in fixed]
-    pulled = _pulled_step(split.linear, graph, fixed, len(own), sum(linear[:count]))
-    pulled = Derived(pulled.graph, (*pulled.constants, *split.constants))
-    return split.known, pulled, (*range(carries), *(carries + k for k in taped))
+    graph, carries = without_calls(split.known.graph), moving.count(False)
+    constants = graph.inputs[: len(graph.inputs) - carries]
+    kept = kept_values(graph, constants, graph.outputs[carries:])
+    pulled = _pulled_step(split.linear, graph, kept, carries, sum(linear[:count]))
+    outputs = (*graph.outputs[:carries], *kept)
+    key = ("forward", kept)
+    known = memoised(graph, key, lambda: slice_of(graph, graph.inputs, outputs, effects=True))
+    own = split.known.constants
+    return Derived(known, own), Derived(pulled.graph, (*pulled.constants, *own))
 
 
 def record_bytes(body: Graph, consts: int) -> int:
@@ -121,39 +120,31 @@ def record_bytes(body: Graph, consts: int) -> int:
         *(False,) * len(moving),
         *(True,) * sum(moving),
     )
-    known, _, stays = _halves(pushed, linear, count)
-    sizes = [known.graph.outputs[k].type.nbytes for k in stays[len(moving) :]]
+    known, _ = _halves(pushed, linear, count)
+    sizes = [t.nbytes for t in known.graph.out_types[len(moving) :]]
     return sum(-(-size // RECORD_ALIGNMENT) * RECORD_ALIGNMENT for size in sizes)
 
 
 @remembered
-def _pulled_step(linear: Graph, known: Graph, fixed: tuple[int, ...], own: int, sums: int) -> Derived:
-    """One step backward. What depends on constants only (`fixed`) is computed again rather than kept."""
+def _pulled_step(linear: Graph, known: Graph, kept: tuple[Var, ...], carries: int, sums: int) -> Derived:
+    """One step backward. What is not `kept` on the tape is computed again."""
     carry = len(linear.outputs)
-    offset = len(known.outputs) - (len(linear.inputs) - sums - carry)
-    residuals = known.outputs[offset:]
-    constants = known.inputs[:own]
-    taped = [a.type.strong() for k, a in enumerate(residuals) if k not in fixed]
+    residuals = known.outputs[carries:]
+    constants = known.inputs[: len(known.inputs) - carries]
     moving = linear.inputs[len(residuals) :]
-    again = slice_of(known, constants, [residuals[k] for k in fixed if isinstance(residuals[k], Var)])
+    again = computed_again(known, constants, kept, residuals)
+    own = len(constants)
 
     def step(*values: Any) -> list[Any]:
         own_values, cts, tape = parts(values, own, sums + carry)
-        computed = iter(evaluate_graph(again, own_values))
-        stacked = iter(tape)
-        held: list[Any] = []
-        for k, a in enumerate(residuals):
-            if isinstance(a, Literal):
-                held.append(literal_value(a))
-            else:
-                held.append(next(computed) if k in fixed else next(stacked))
+        held = evaluate_graph(again, [*own_values, *tape])
         found = pull_back(linear, [*held, *(Linear(v.type) for v in moving)], cts[sums:])
         return [
             *map(ops.add_cotangents, found[:sums], cts[:sums]),
             *map(ops.materialize, found[sums:]),
         ]
 
-    types = [*(v.type for v in constants), *(v.type for v in moving), *taped]
+    types = [*(v.type for v in constants), *(v.type for v in moving), *(v.type.strong() for v in kept)]
     return derive(step, types, linear.name + ".transpose", [])
 
 
@@ -428,11 +419,11 @@ def _samples() -> Iterable[Sample]:
 
     body = trace_to_graph(step, [vector, vector, vector, scalar, vector], "sample").graph
     linear = (False, True, False, False, True)
-    known, pulled, stays = _halves(body, linear, 2)
+    known, pulled = _halves(body, linear, 2)
     params = {
         "cond": cond.graph,
         "body": body,
-        "known": reordered(known.graph, range(len(known.graph.inputs)), stays),
+        "known": known.graph,
         "pulled": pulled.graph,
         "linear": linear,
         "cond_consts": 1,
