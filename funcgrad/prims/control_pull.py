@@ -21,6 +21,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
+from funcgrad.ir.cse import cse
 from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero, primitive_named
 from funcgrad.ir.types import ArrayType, array_type
@@ -40,6 +41,7 @@ from funcgrad.prims.control_graphs import (
 )
 from funcgrad.prims.control_residuals import computed_again, kept_values
 from funcgrad.prims.control_scan import one_by_one
+from funcgrad.prims.control_slots import LoopBudget, Plan, backward_in_slots, planned
 from funcgrad.prims.control_steps import batched_loop, pushed_body, started
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -56,6 +58,10 @@ from funcgrad.transforms.vmap import move_batch_axis
 
 RECORD_ALIGNMENT = 16
 """What the bytes of a value on a tape are a multiple of: the alignment of memory from the system."""
+
+THREADED_SLOTS = 64
+"""Where the backward pass finds what a loop carries, while a state goes through it: each iteration is computed again
+a few times."""
 
 
 def pull_loop(
@@ -93,11 +99,67 @@ def pull_loop(
     )
 
 
+def pull_within(
+    budget: LoopBudget,
+    cond: Graph,
+    body: Graph,
+    linear: Flags,
+    for_cond: Sequence[Any],
+    for_body: Sequence[Any],
+    init: Sequence[Any],
+    cotangents: Sequence[Any],
+) -> list[Any]:
+    """What `pull_loop` gives, from at most so many bytes (or the least that does)."""
+    count = len(body.inputs) - len(body.outputs)
+    sizes = sum(t.nbytes for t in map(type_of, init))
+    plan = planned(budget.bytes, budget.steps, taped_bytes(body, linear), sizes) or Plan(1, 1)
+    asked, step = _forward(cond, body, linear, for_cond, for_body)
+    counted, flags = _counting(body, count), (*linear[:count], False, *linear[count:])
+
+    def pull(now: Any, number: Any, carried: Sequence[Any], pulled: Sequence[Any]) -> list[Any]:
+        sums, cts = parts(pulled, sum(linear[:count]))
+        found = pull_loop(*counted, flags, [number], for_body, [np.int64(0), *carried], cts)
+        added, cts = parts(found, len(sums))
+        return [*map(ops.add, sums, added), *cts]
+
+    sums = [ops.zeros(t.strong()) for t in chosen(body.in_types[:count], linear[:count])]
+    return backward_in_slots(plan, budget.steps, asked, step, init, pull, [*sums, *cotangents])
+
+
+def _forward(cond: Graph, body: Graph, linear: Flags, for_cond: Sequence[Any], for_body: Sequence[Any]):
+    """The condition and a step forward as functions of the known carries."""
+    count = len(body.inputs) - len(body.outputs)
+    asked = asked_of_known(cond, len(for_cond), linear[count:])
+    inputs, outputs = chosen(body.inputs, linear, False), chosen(body.outputs, linear[count:], False)
+    known = memoised(body, ("known step", linear), lambda: slice_of(body, inputs, outputs))
+    return (
+        lambda carries: evaluate_graph(asked, [*for_cond, *carries])[0],
+        lambda carries: evaluate_graph(known, [*for_body, *carries]),
+    )
+
+
+def _counting(body: Graph, count: int) -> tuple[Graph, Graph]:
+    """A loop of so many iterations: (number; n, carries) -> whether n is less, and a step that counts."""
+    number = array_type((), dtypes.int64)
+    types = [number, *body.in_types[count:]]
+
+    def step(*values: Any) -> list[Any]:
+        consts, (n,), carries = parts(values, count, 1)
+        return [ops.add(n, 1), *evaluate_graph(body, [*consts, *carries])]
+
+    def make() -> tuple[Graph, Graph]:
+        asked = trace_to_graph(lambda number, n, *_: [ops.lt(n, number)], [number, *types], body.name)
+        return asked.graph, trace_to_graph(step, [*body.in_types[:count], *types], body.name).graph
+
+    return memoised(body, ("counting", count), make)
+
+
 def _halves(body: Graph, linear: Flags, count: int) -> tuple[Derived, Derived]:
     """One step forward, which gives the carries and what goes on the tape, and one step backward."""
     moving = linear[count:]
     split = partial_graph(body, linear, moving)
-    graph, carries = without_calls(split.known.graph), moving.count(False)
+    calls = split.known.graph
+    graph, carries = memoised(calls, ("no repeats",), lambda: cse(without_calls(calls))), moving.count(False)
     constants = graph.inputs[: len(graph.inputs) - carries]
     kept = kept_values(graph, constants, graph.outputs[carries:])
     pulled = _pulled_step(split.linear, graph, kept, carries, sum(linear[:count]))
@@ -113,15 +175,20 @@ def record_bytes(body: Graph, consts: int) -> int:
     moves = [dtypes.is_inexact(t.dtype) for t in body.in_types]
     given, moving = tuple(moves[:consts]), tuple(moves[consts:])
     pushed, own, moving = pushed_body(body, given, moving)
-    count = len(own) + consts + sum(given)
     linear = (
         *(False,) * (len(own) + consts),
         *(True,) * sum(given),
         *(False,) * len(moving),
         *(True,) * sum(moving),
     )
-    known, _ = _halves(pushed, linear, count)
-    sizes = [t.nbytes for t in known.graph.out_types[len(moving) :]]
+    return taped_bytes(pushed, linear)
+
+
+def taped_bytes(body: Graph, linear: Flags) -> int:
+    """The bytes that an iteration leaves on the tape."""
+    count = len(body.inputs) - len(body.outputs)
+    known, _ = _halves(body, linear, count)
+    sizes = [t.nbytes for t in known.graph.out_types[linear[count:].count(False) :]]
     return sum(-(-size // RECORD_ALIGNMENT) * RECORD_ALIGNMENT for size in sizes)
 
 
@@ -376,6 +443,49 @@ def _all_batched(outs: list[Any]) -> tuple[list[Any], list[int]]:
     return outs, [0] * len(outs)
 
 
+def _thread(
+    step: Callable[[Graph], Graph],
+    state: Sequence[Any],
+    *operands: Any,
+    cond: Graph,
+    body: Graph,
+    known: Graph,
+    pulled: Graph,
+    linear: Flags,
+    cond_consts: int,
+    extras: tuple[int, int],
+):
+    """The state goes through a loop from unit to unit, each of one iteration, without a tape."""
+    count = len(body.inputs) - len(body.outputs)
+    size = linear[count:].count(False)
+
+    def backward(*operands: Any) -> list[Any]:
+        for_cond, for_body, init, cts = _operands(operands, linear, body, cond_consts, extras)
+        own, own_pulled, _ = parts(operands, *extras)
+        asked, forward = _forward(cond, body, linear, for_cond, for_body)
+
+        def pull(now: Any, number: Any, carried: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+            values = [*own, *own_pulled, *for_body, *carried, *before]
+            return bind(primitive_named("cond"), ops.convert(now, dtypes.int32), *values, branches=branches)
+
+        def one(*values: Any) -> list[Any]:
+            own, own_pulled, for_body, carried, before = parts(values, *extras, len(for_body_types), size)
+            kept = evaluate_graph(known, [*own, *for_body, *carried])[size:]
+            return evaluate_graph(pulled, [*own_pulled, *for_body, *before, *kept])
+
+        for_body_types = [*map(type_of, for_body)]
+        zeros = [ops.zeros(t.strong()) for t in chosen(body.in_types[:count], linear[:count])]
+        first = [*zeros, *cts]
+        types = [t.strong() for t in map(type_of, [*own, *own_pulled, *for_body, *init, *first])]
+        idle = trace_to_graph(lambda *values: values[len(values) - len(first) :], types, "idle")
+        branches = (idle.graph, trace_to_graph(one, types, pulled.name).graph)
+        return backward_in_slots(Plan(1, THREADED_SLOTS), None, asked, forward, init, pull, first)
+
+    closed = trace_to_graph(backward, [type_of(x) for x in operands], body.name)
+    outs = evaluate_graph(step(closed.graph), [*state, *closed.constants, *operands])
+    return outs[: len(state)], outs[len(state) :]
+
+
 def _partial(unknown: Flags, operands: Sequence[Any], record: Callable[..., Any], **params: Any) -> list[Any]:
     return record(while_transpose_p, operands, params)
 
@@ -449,6 +559,7 @@ while_transpose_p = Primitive(
     partial=_partial,
     lower=_lower,
     replay=_replay,
+    thread=_thread,
     samples=_samples,
     multiple_results=True,
 )
