@@ -201,12 +201,14 @@ class Assembly:
         if by_blas and blas.thread_functions() is not None:
             threads = assembled.symbol("get threads"), assembled.symbol("set threads")
             assembled.alone(*threads)
-        for text, extent, work, integers in routines.calls(step.routine, buffers, step.settings):
-            self.sources.append(text)
-            grain = heuristics.parallel_grain(extent, work, self._cores)
+        for call in routines.calls(step.routine, buffers, step.settings):
+            self.sources.append(call.source)
+            grain = heuristics.parallel_grain(call.extent, call.work, self._cores)
             functions = [assembled.symbol(f"gemm {buffers[0]}")] if by_blas else []
-            assembled.call(self._kernel(text), extent, grain, pointers, [*functions, *integers])
-            self.work += extent * work
+            assembled.call(
+                self._kernel(call.source), call.extent, grain, pointers, [*functions, *call.integers]
+            )
+            self.work += call.extent * call.work
         if threads is not None:
             assembled.back(threads[1])
 

@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.kernels.cpu.writing import EDGE
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.loopir import Choose, Int, IntOf, IntOp, LetInt, Load, Loop, Name, Statement, Store, When
 from funcgrad.records import replaced
-
-EDGE = 16
-"""Rows and columns of a square, as in `funcgrad.kernels.cpu.vectors`."""
 
 Print = Callable[[Sequence[Statement], str], Iterator[str]]
 
