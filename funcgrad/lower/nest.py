@@ -29,9 +29,6 @@ from funcgrad.lower.nodes import (
     walk,
 )
 
-INLINE_WEIGHT = 6
-"""Operations in one line of a kernel, above which a part gets a name."""
-
 
 def identity(kind: str, dtype: np.dtype) -> Lit:
     """The value with which a reduction starts."""
@@ -432,7 +429,7 @@ class Nest:
             for child in node.children:
                 self._uses[child] = self._uses.get(child, 0) + 1
                 total += weight[child]
-            if total > INLINE_WEIGHT:
+            if total > heuristics.INLINE_WEIGHT:
                 self._heavy.add(node)
                 total = 1
             weight[node] = total

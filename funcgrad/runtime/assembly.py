@@ -29,7 +29,7 @@ from funcgrad.lower.lowered import (
 )
 from funcgrad.lower.placement import Operand, Place, Placement
 from funcgrad.runtime import regions
-from funcgrad.runtime.plan import LONG_PROGRAM_NS, Plan
+from funcgrad.runtime.plan import Plan
 
 _COPY = '''"""Copy bytes."""
 from funcgrad.kernels.cpu import abi
@@ -168,7 +168,7 @@ class Assembly:
             values = [a for a in (*step.inputs, *step.outputs) if isinstance(a, Var)]
             assembled.call(entry, 1, 1, [*(address(View(v)) for v in values), self._flag])
             self._exits.append(assembled.jump_if_zero(*self._flag))
-            self.work += LONG_PROGRAM_NS
+            self.work += heuristics.PYTHON_CALL_NS
 
     @property
     def _flag(self) -> tuple[int, int]:
@@ -184,7 +184,8 @@ class Assembly:
         text, integers, scalars = emit_user_call(step)
         self.sources.append(text)
         extent = math.prod(size for size, _ in step.definition.levels)
-        work = sum(v.type.nbytes for v in (*step.reads, *step.writes)) / max(extent, 1)
+        touched = sum(v.type.nbytes for v in (*step.reads, *step.writes))
+        work = touched * heuristics.OUTSIDE_NS / max(extent, 1)
         grain = heuristics.parallel_grain(extent, work, self._cores)
         values = [*integers, *map(_bits, scalars)]
         assembled.call(self._kernel(text), extent, grain, [*pointers, self._flag], values)
@@ -216,10 +217,9 @@ class Assembly:
         if source == target or size == 0:
             return
         pointers = [(source.slot, source.offset), (target.slot, target.offset)]
-        assembled.call(
-            self._kernel(_COPY), size, heuristics.parallel_grain(size, 0.05, self._cores), pointers
-        )
-        self.work += size * 0.05
+        grain = heuristics.parallel_grain(size, heuristics.COPY_NS, self._cores)
+        assembled.call(self._kernel(_COPY), size, grain, pointers)
+        self.work += size * heuristics.COPY_NS
 
     def _append_region(self, assembled: program.Program, step: RegionStep, placement: Placement) -> None:
         def append(body: Placement) -> None:
