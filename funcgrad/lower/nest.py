@@ -189,7 +189,7 @@ class Nest:
         self.blocks[-1].append(loopir.LetInt("top", loopir.mul(which, edge)))
         bottom = loopir.IntOp("min", (loopir.add(Name("top"), edge), self.extent(across)))
         self.blocks[-1].append(loopir.LetInt("bottom", bottom))
-        self._push("left", 0, self.extent(inner), loopir.SEQUENTIAL, width)
+        self._push("left", 0, self.extent(inner), loopir.TILES, width)
         right = loopir.IntOp("min", (loopir.add(Name("left"), width), self.extent(inner)))
         self.blocks[-1].append(loopir.LetInt("right", right))
         self.open(across, loopir.SEQUENTIAL, Name("top"), Name("bottom"))

@@ -15,7 +15,7 @@ from funcgrad import dtypes
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.kernels.cpu import blas, program, routines
 from funcgrad.lower import heuristics
-from funcgrad.lower.cpu.emit import emit, functions_of, has_tape
+from funcgrad.lower.cpu.emit import emit, functions_of
 from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
     CopyStep,
@@ -101,7 +101,7 @@ class Assembly:
                 return
             text = emit(step.kernel)
             self.sources.append(text)
-            taped = has_tape(step.kernel)
+            taped = step.kernel.taped
             memory = [assembled.symbol("realloc"), assembled.symbol("free")] if taped else []
             values = [*step.integers, *memory, *map(_bits, step.scalars)]
             grain = heuristics.parallel_grain(step.extent, step.work, self._cores, step.unit)
