@@ -8,7 +8,7 @@ so that equal text means equal code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -309,11 +309,20 @@ def parts(whole: Any) -> Iterator[Any]:
             yield from parts(value)
 
 
-def within(*whole: Any) -> Iterator[Any]:
+def within(*whole: Any) -> list[Any]:
     """Parts, and all that stands in them; each after what it stands in. Integers that are known are passed over."""
-    for part in parts(whole):
-        yield part
-        yield from within(*parts(part))
+    found: list[Any] = []
+
+    def gather(values: Iterable[Any]) -> None:
+        for value in values:
+            if isinstance(value, Part):
+                found.append(value)
+                gather(value.__dict__.values())
+            elif value.__class__ is tuple:
+                gather(value)
+
+    gather(whole)
+    return found
 
 
 def expressions(s: Statement) -> list[Int | Scalar]:

@@ -184,7 +184,7 @@ def _called_again(body: Sequence[Statement]) -> dict[str, tuple[Statement, str]]
     again: set[str] = set()
     for s, call in calls:
         if all(isinstance(a, Lit) or (isinstance(a, Ref) and a.name not in changing) for a in call.args):
-            text = _call(call.code, [scalar(a) for a in call.args])
+            text = _call(call.code, [scalar(a) for a in call.args])  # type: ignore[arg-type]
             again.update([text] if text in found else [])
             found.setdefault(text, (s, f"all{len(found)}"))
     return {text: where for text, where in found.items() if text in again}
