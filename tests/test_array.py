@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import inspect
 import pickle
 import warnings
 
@@ -14,6 +15,7 @@ import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad.array import ArrayMethods
 from funcgrad.errors import ArgumentError, DTypeError, FuncgradError, ImmutableError, UnhashableError
+from funcgrad.numpy import ufuncs
 from funcgrad.trace.core import Tracer
 
 DTYPES = [d.name for d in fg.dtypes.ALL]
@@ -380,3 +382,30 @@ def test_in_asks_whether_any_element_is_equal():
     assert 4 in x and 7 not in x and np.float32(2) in x and 0 not in jnp.zeros((0, 2))
     chosen = fg.jit(lambda x, item: x.sum() if item in x else x.max())
     assert [int(chosen(x, i)) for i in (4, 7)] == [15, 5]
+
+
+def test_python_numbers_beside_arrays_are_of_the_arrays_dtype_each_time():
+    a, b, c = (jnp.asarray([1, 2], dtype) for dtype in ("float32", "float64", "int32"))
+    for _ in range(2):
+        assert [str((x + 2).dtype) for x in (a, b, c, a)] == ["float32", "float64", "int32", "float32"]
+        assert [(x * 0.0).dtype for x in (a, b)] == [np.float32, np.float64]
+        assert np.signbit(a * -0.0).all() and not np.signbit(a * 0.0).any()
+    assert (c + 2.5).dtype == np.float32
+    assert (c < 2**40).all()
+
+
+def test_an_operation_inside_another_threads_operation():
+    # the fast way of eager operations is in one context of NumPy's error state, which one thread can be in at a time
+    x = jnp.asarray([1.0, 0.0])
+    inside = ufuncs._quiet(lambda: (x + 1, x / 0, x < 1, x + x))
+    np.testing.assert_array_equal(inside[0], [2, 1])
+    np.testing.assert_array_equal(inside[1], [np.inf, np.nan])
+    np.testing.assert_array_equal(inside[2], [False, True])
+    np.testing.assert_array_equal(inside[3], [2, 0])
+
+
+def test_methods_have_the_signatures_of_their_functions():
+    x = sample()
+    assert x.astype(dtype="int32").dtype == x.astype("int32", True).dtype == np.int32
+    assert list(inspect.signature(x.sum).parameters)[:3] == ["axis", "dtype", "out"]
+    assert fg.jit(lambda x: x.astype(dtype=jnp.float16))(x).dtype == np.float16

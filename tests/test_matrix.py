@@ -1,7 +1,7 @@
 """The generated matrix: every primitive, every sample, every check (funcgrad/testing/matrix.py).
 
-Without `-m sweep` each primitive is checked on a few of its samples, and pairs of transforms on one; with it,
-on all.
+Without `-m sweep` each primitive is checked on a few of its samples and one of each kind, and pairs of transforms on
+one; with it, on all.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ FEW = 4
 
 
 def few(primitive):
-    """Up to `FEW` samples: spread over all, the first of them included."""
+    """Up to `FEW` samples, spread over all, the first of them included; and the first of each kind, by shapes and
+    parameters."""
     found = list(matrix.cases(primitive))
     step = max(len(found) // FEW, 1)
-    return found[::step][:FEW]
+    kinds = {}
+    for number, case in enumerate(found):
+        kinds.setdefault((repr(case.sample.params), tuple(x.shape for x in case.operands)), number)
+    chosen = {*range(0, step * min(FEW, len(found)), step), *kinds.values()}
+    return [found[number] for number in sorted(chosen)]
 
 
 def in_float(primitive):

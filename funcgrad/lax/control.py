@@ -355,7 +355,8 @@ def fori_loop(
     unroll: int | bool | None = None,
     checkpoint: int | str | Sequence[int] | None = None,
 ) -> Any:
-    """Run `val = body_fun(i, val)` for i from `lower` up to, but not including, `upper`.
+    """Run `val = body_fun(i, val)` for i from `lower` in steps of 1 while it is below `upper`. The bounds are integers,
+    or both floats, as i is then.
 
     With bounds that are Python ints (or arrays at hand) this is a `scan`, and differentiates in both modes; with
     traced bounds, or `checkpoint`, it is a `while_loop`, which does too, and whose `checkpoint` it has.
@@ -365,8 +366,13 @@ def fori_loop(
     Array(10, dtype=int64, weak_type=True)
     """
     check_function("fori_loop", "body_fun", body_fun, ("i", "carry"))
+    floats = all(is_operand(b) and dtypes.is_float(type_of(b).dtype) for b in (lower, upper))
     for name, bound in (("lower", lower), ("upper", upper)):
-        if not is_operand(bound) or type_of(bound).shape or not dtypes.is_integer(type_of(bound).dtype):
+        if (
+            not is_operand(bound)
+            or type_of(bound).shape
+            or not (floats or dtypes.is_integer(type_of(bound).dtype))
+        ):
             found = str(type_of(bound)) if is_operand(bound) else repr(bound)
             raise ArgumentError(
                 f"fori_loop: {name} has to be an integer scalar, got {found}",
@@ -389,17 +395,17 @@ def fori_loop(
 
         if checkpoint is not None:
             known = not (isinstance(lower, Tracer) or isinstance(upper, Tracer))
-            steps = max(int(data_of(upper)) - int(data_of(lower)), 0) if known else None
+            steps = _steps(lower, upper) if known else None
             init = (start, stop, init_val)
             step = _in_blocks("fori_loop", checkpoint, going, step, body_fun, init, steps)
         return _while("fori_loop", going, step, body_fun, (start, stop, init_val))[2]
-    first, last = int(data_of(lower)), int(data_of(upper))
+    first, steps = np.asarray(data_of(lower), dtype).item(), _steps(lower, upper)
     start = first if weak else dtype.type(first)
     carry = Carry("fori_loop", "val", init_val, body_fun)
     if config.disable_jit:
         value = init_val
-        for i in range(first, last):
-            value = body_fun(i, value)
+        for k in range(steps):
+            value = body_fun(first + k, value)
         return value
     number = type_of(start)
 
@@ -408,8 +414,14 @@ def fori_loop(
         return [*carry.fit(body_fun, result), ops.add(leaves[-1], 1)]
 
     closed = trace_body(carry, body_fun, body, [number])
-    outs = bind_scan(closed, [*carry.initial(), start], [], max(last - first, 0), False)
+    outs = bind_scan(closed, [*carry.initial(), start], [], steps, False)
     return carry.tree.unflatten(outs[:-1])
+
+
+def _steps(lower: Any, upper: Any) -> int:
+    """How many steps of 1 there are from `lower` to `upper`, which are at hand."""
+    first, last = (np.asarray(data_of(bound)).item() for bound in (lower, upper))
+    return max(math.ceil(last - first), 0)
 
 
 _MISSING = object()

@@ -41,6 +41,12 @@ MAX_DEPTH = 100
 MAX_BUFFERS = 40
 """Pointers of one kernel."""
 
+ORDERED_BYTES = 1 << 20
+"""Bytes of all intermediate values from which on an order of the steps is looked for in which less is alive at once."""
+
+ORDER_WINDOW = 16
+"""Steps that are ready, the first of them, among which the next one is chosen."""
+
 FEWEST_LANES = 8
 """Elements that never meet, of what a loop carries, from which on they are tried as lanes before scalars."""
 

@@ -282,6 +282,11 @@ def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:
                 yield from walk_steps(body.steps)
 
 
+def has_effect(step: Step) -> bool:
+    """Whether a step, or one inside it, does more than to write values."""
+    return any(isinstance(s, ExternStep) and s.effect for s in walk_steps([step]))
+
+
 def walk_with_counts(
     steps: Iterable[Step], times: int = 1, inside: str = ""
 ) -> Iterator[tuple[Step, int, str]]:

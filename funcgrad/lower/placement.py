@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.ir.types import ArrayType
+from funcgrad.lower import heuristics
 from funcgrad.lower.loopir import overwriting
-from funcgrad.lower.lowered import CopyStep, KernelStep, Lowered, RegionStep, Step, View
-from funcgrad.lower.memory import Plan, Use, plan, resolve
+from funcgrad.lower.lowered import CopyStep, KernelStep, Lowered, RegionStep, Step, View, has_effect
+from funcgrad.lower.memory import Plan, Use, order, plan, resolve
 from funcgrad.records import record, replaced
 
 
@@ -90,6 +91,12 @@ def place(lowered: Lowered, donated: Sequence[int] = ()) -> Placement:
     ]
     sizes = {v: v.type.nbytes for use in uses for v in (*use.reads, *use.writes)}
     layout = plan(uses, sizes, list(buffer_numbers), given)
+    planned = {v for use in uses for v in use.writes} - buffer_numbers.keys()
+    if layout.size >= heuristics.ORDERED_BYTES:
+        numbers = order(uses, sizes, planned, given, [k for k, s in enumerate(steps) if has_effect(s)])
+        other = plan([uses[k] for k in numbers], sizes, list(buffer_numbers), given)
+        if other.size < layout.size:
+            layout, steps = other, tuple([steps[k] for k in numbers])
 
     places: dict[Var, Place] = {}
     arena_slot = len(graph.inputs) + len(buffer_numbers)

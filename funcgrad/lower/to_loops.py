@@ -25,6 +25,7 @@ from funcgrad.lower.lowered import (
     Step,
     UserStep,
     View,
+    has_effect,
 )
 from funcgrad.lower.regions import region_step
 from funcgrad.lower.roots import Root, Roots
@@ -112,7 +113,7 @@ class _Lowering:
                 steps.extend(self._opaque(group.roots[0]))
             else:
                 steps.append(self._kernel(group))
-        steps = [s for s in steps if _has_effect(s) or any(v.type.size for v in s.writes)]
+        steps = [s for s in steps if has_effect(s) or any(v.type.size for v in s.writes)]
         written = {var for step in steps for var in step.writes}
         temporaries = tuple(v for v in self.roots.temporaries if v in written)
         reasons = tuple(dict.fromkeys((*self.roots.reasons, *self.fusion.reasons, *self.reasons)))
@@ -181,10 +182,6 @@ class _Lowering:
 
     def _view(self, view: View) -> View:
         return View(self._storage(view.value), view.offset)
-
-
-def _has_effect(step: Step) -> bool:
-    return isinstance(step, ExternStep) and step.effect
 
 
 __all__ = ["GemmStep", "Target", "lower"]

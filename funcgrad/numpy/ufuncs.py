@@ -20,25 +20,34 @@ from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
 
 _ndarray = np.ndarray
+_new = object.__new__
+_quiet = state.new_quiet()
+"""What `state.quiet` does, for all threads but one at a time: looking up that of the thread takes longer."""
 _NUMBERS = {float: frozenset("fc"), int: frozenset("fciu")}
 """By the kind of a Python number: the kinds of dtypes that it gives way to."""
 
 
-_constants: dict[tuple[Any, np.dtype], np.ndarray] = {}
+_constants: dict[type, dict[Any, tuple[np.dtype, np.ndarray]]] = {int: {}, float: {}}
+"""By the kind of a Python number (1 and 1.0 are the same key): the dtype it gave way to last, and what it is there."""
 _MOST_CONSTANTS = 4096
 
 
-def _constant(number: float, dtype: np.dtype) -> Any:
-    """The number as an array of that dtype, which is kept: NumPy takes longer to convert it than to compute with
-    it. The number itself where only NumPy knows what it means there (a comparison with what the dtype cannot hold)."""
+def _constant(number: Any, dtype: np.dtype) -> Any:
+    """The number as an array of the dtype, which is kept: NumPy takes longer to convert it than to compute with
+    it. The number itself where only NumPy knows what it means there (a comparison with what the dtype cannot hold);
+    None where it does not give way to the dtype."""
+    kind = number.__class__
+    if dtype.kind not in _NUMBERS[kind]:
+        return None
     try:
         array = state.quiet(np.asarray, number, dtype)
     except OverflowError:
         return number
-    if number or number.__class__ is int:  # 0.0 and -0.0 are the same key
-        if len(_constants) >= _MOST_CONSTANTS:
-            _constants.clear()
-        _constants[number, dtype] = array
+    if number or kind is int:  # 0.0 and -0.0 are the same key
+        known = _constants[kind]
+        if len(known) >= _MOST_CONSTANTS:
+            known.clear()
+        known[number] = dtype, array
     return array
 
 
@@ -57,6 +66,8 @@ def straight_to_numpy(
     the other order.
     """
 
+    integers, floats = _constants[int], _constants[float]
+
     def function(x: Any, y: Any, /) -> Any:
         if x.__class__ is Array and state.trace is EAGER:
             a, t = x._data, x._type
@@ -67,17 +78,25 @@ def straight_to_numpy(
                     if kind is Array:
                         b, t = y._data, y._type
                         if a.dtype == b.dtype:
-                            out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
+                            out = _quiet(ufunc, b, a) if swap else _quiet(ufunc, a, b)
                             out = out if out.__class__ is _ndarray else np.asarray(out)
                             return _weak(out, a) if weak and t is not None and t.weak else Array(out)
-                    elif kind in _NUMBERS and a.dtype.kind in _NUMBERS[kind]:
-                        b = _constants.get((y, a.dtype)) if y or kind is int else None
-                        b = _constant(y, a.dtype) if b is None else b
-                        out = state.quiet(ufunc, b, a) if swap else state.quiet(ufunc, a, b)
-                        out = out if out.__class__ is _ndarray else np.asarray(out)
-                        return _weak(out, a) if weak else Array(out)
-                except (ValueError, TypeError, OverflowError):
-                    pass  # `general` says it better
+                    elif kind is int or kind is float:
+                        known = integers.get(y) if kind is int else floats.get(y)
+                        if known is not None and known[0] is a.dtype:
+                            b = known[1]
+                        else:
+                            b = _constant(y, a.dtype)
+                        if b is not None:
+                            out = _quiet(ufunc, b, a) if swap else _quiet(ufunc, a, b)
+                            out = out if out.__class__ is _ndarray else np.asarray(out)
+                            if weak:
+                                return _weak(out, a)
+                            result = _new(Array)  # without the call of __init__
+                            result._data, result._type = out, None
+                            return result
+                except (ValueError, TypeError, OverflowError, RuntimeError):
+                    pass  # `general` says it better, and works where another thread is in `_quiet`
         try:
             return general(x, y)
         except Exception as error:
@@ -113,6 +132,19 @@ def binary(
     return function
 
 
+def _in_order(operation: Callable[..., Any], strict: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """A comparison that takes complex numbers too, as NumPy's does: by their real parts, and where these are equal by
+    the imaginary ones. `strict` is the comparison without equality."""
+
+    def compare(x: Any, y: Any) -> Any:
+        if not dtypes.is_complex(type_of(x).dtype):
+            return operation(x, y)
+        (a, b), (c, d) = ((ops.real(z), ops.imag(z)) for z in (x, y))
+        return ops.or_(strict(a, c), ops.and_(ops.eq(a, c), operation(b, d)))
+
+    return compare
+
+
 def unary(
     name: str, operation: Callable[..., Any], doc: str, promotion: Callable[..., list[Any]] = promote
 ) -> Callable[[Any], Any]:
@@ -139,10 +171,12 @@ true_divide = divide = binary(
 )
 equal = binary("equal", ops.eq, np.equal, "x1 == x2, element by element.")
 not_equal = binary("not_equal", ops.ne, np.not_equal, "x1 != x2, element by element.")
-less = binary("less", ops.lt, np.less, "x1 < x2, element by element.")
-less_equal = binary("less_equal", ops.le, np.less_equal, "x1 <= x2, element by element.")
-greater = binary("greater", ops.gt, np.greater, "x1 > x2, element by element.")
-greater_equal = binary("greater_equal", ops.ge, np.greater_equal, "x1 >= x2, element by element.")
+less = binary("less", _in_order(ops.lt, ops.lt), np.less, "x1 < x2, element by element.")
+less_equal = binary("less_equal", _in_order(ops.le, ops.lt), np.less_equal, "x1 <= x2, element by element.")
+greater = binary("greater", _in_order(ops.gt, ops.gt), np.greater, "x1 > x2, element by element.")
+greater_equal = binary(
+    "greater_equal", _in_order(ops.ge, ops.gt), np.greater_equal, "x1 >= x2, element by element."
+)
 maximum = binary("maximum", ops.max_, np.maximum, "The larger of x1 and x2; NaN where either is NaN.")
 minimum = binary("minimum", ops.min_, np.minimum, "The smaller of x1 and x2; NaN where either is NaN.")
 
