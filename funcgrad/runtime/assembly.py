@@ -15,7 +15,7 @@ from funcgrad import dtypes
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.kernels.cpu import blas, program, routines
 from funcgrad.lower import heuristics, loopir
-from funcgrad.lower.cpu.emit import emit, functions_of, has_tape
+from funcgrad.lower.cpu.emit import emit, functions_of
 from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
     BranchStep,
