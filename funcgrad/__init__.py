@@ -91,7 +91,7 @@ from funcgrad.jacobians import hessian, jacfwd, jacobian, jacrev
 from funcgrad.jit import clear_caches, jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
-from funcgrad.numpy.indexing import ds
+from funcgrad.numpy.indices import ds
 from funcgrad.pmap import pmap
 from funcgrad.refs import Ref, freeze, new_ref
 from funcgrad.runtime.device import get_num_threads, set_num_threads
