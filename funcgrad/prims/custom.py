@@ -22,7 +22,15 @@ from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import call_type, interpret, jit_p, replay_call
 from funcgrad.prims.control_graphs import parts
-from funcgrad.prims.custom_captured import Underway, closed_over_moves, opened, opened_jvp, opened_vjp
+from funcgrad.prims.custom_captured import (
+    Underway,
+    closed_backward,
+    closed_over_moves,
+    is_recorded,
+    opened,
+    opened_jvp,
+    opened_vjp,
+)
 from funcgrad.records import entity
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -152,11 +160,14 @@ class CustomVjp:
             outs, residuals = self.forward(primals, perturbed)
         out_types = tuple([type_of(o).tangent() for o in outs])
         given = [ops.materialize(t) for t, m in zip(tangents, moving) if m]
+        call, residuals = self, list(residuals)
+        if not self.symbolic and is_recorded():
+            call, residuals = closed_backward(self, residuals, out_types)
         out_tangents = bind(
             custom_linear_p,
             *residuals,
             *given,
-            call=self,
+            call=call,
             residuals=len(residuals),
             moving=moving,
             out_types=out_types,

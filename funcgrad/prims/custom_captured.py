@@ -16,10 +16,11 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.primitive import Zero
+from funcgrad.ir.types import ArrayType
 from funcgrad.records import replaced
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, type_of
-from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+from funcgrad.trace.core import Tracer, state, type_of
+from funcgrad.trace.graph_trace import GraphTrace, evaluate_graph, has_tracers, trace_to_graph
 
 MOST_LOOKED_AT = 1000
 """Objects among which traced values are looked for; beyond, a rule is taken to have some."""
@@ -184,3 +185,36 @@ def opened_vjp(call: Any, operands: Sequence[Any]) -> tuple[Any, list[Any]]:
 
     whole = replaced(call, function=function, forward=forward, backward=backward, symbolic=True)
     return whole, [*(c for values in constants for c in values), *operands]
+
+
+def is_recorded() -> bool:
+    """Whether operations go, in the end, into a graph that runs later."""
+    trace = state.trace
+    while not trace.eager:
+        if type(trace) is GraphTrace:
+            return True
+        trace = trace.parent
+    return False
+
+
+def closed_backward(call: Any, residuals: list[Any], out_types: Sequence[ArrayType]) -> tuple[Any, list[Any]]:
+    """The `CustomVjp` whose backward function has the arrays that it makes or closes over as residuals, and all
+    residuals: the graph of forward mode, which is that function transposed, has no place for arrays. Not for one that
+    looks at symbolic zeros, which are not known yet."""
+    held = len(residuals)
+    zeros: list[Zero | None] = []
+
+    def back(*values: Any) -> list[Any]:
+        result = call.pulled(values[:held], values[held:])
+        zeros[:] = [c if c.__class__ is Zero else None for c in result]
+        return [c for c in result if c.__class__ is not Zero]
+
+    closed = trace_to_graph(back, [*map(type_of, residuals), *out_types], call.name + ".bwd")
+    if not closed.constants or has_tracers(closed.constants):
+        return call, residuals
+
+    def backward(residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        found = iter(evaluate_graph(closed.graph, [*residuals, *map(ops.materialize, cts)]))
+        return [next(found) if z is None else z for z in zeros]
+
+    return replaced(call, backward=backward, symbolic=True), [*closed.constants, *residuals]
