@@ -25,6 +25,12 @@ COLUMN_BLOCK = 1024
 """Columns that a column reduction handles at a time, so that its accumulators stay in the first-level
 cache."""
 
+ROUNDS = 3
+"""How often values that several kernels would recompute are looked for; each round can only store more."""
+
+INLINE_WEIGHT = 6
+"""Operations in one line of a kernel, above which a part gets a name."""
+
 MAX_OPERATIONS = 400
 """Scalar operations in one kernel: compile time grows with it, speed no longer does."""
 
@@ -229,6 +235,19 @@ def parallel_grain(extent: int, work: float, cores: int, unit: int = 1) -> int:
     unit = 64 if grain > 256 and unit < 64 else unit
     return -(-grain // unit) * unit
 
+
+COPY_NS = 0.05
+"""Rough nanoseconds in which a byte is copied."""
+
+OUTSIDE_NS = 1.0
+"""Rough nanoseconds that a user's or a library's function takes for a byte that it is given or gives."""
+
+ROUTINE_NS = 0.5
+"""Rough nanoseconds for an element of what a hand-written kernel reads whose operations nobody counts."""
+
+PYTHON_CALL_NS = 20_000
+"""What a call of Python is taken to need, beside its own work; with more predicted work than that, a compiled function
+lets other Python threads run."""
 
 GEMM_NS = 0.02
 """Rough nanoseconds of one multiplication and addition in a matrix product, on one thread."""

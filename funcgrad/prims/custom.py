@@ -24,16 +24,15 @@ from funcgrad.prims.calls import call_type, interpret, jit_p, replay_call
 from funcgrad.prims.control_graphs import parts
 from funcgrad.prims.custom_captured import (
     Underway,
-    closed_backward,
     closed_over_moves,
-    is_recorded,
+    closed_vjp,
     opened,
     opened_jvp,
     opened_vjp,
 )
 from funcgrad.records import entity
 from funcgrad.trace import ops
-from funcgrad.trace.core import bind, type_of
+from funcgrad.trace.core import Tracer, bind, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.jvp import push_forward
 from funcgrad.transforms.transpose import pull_back
@@ -160,9 +159,9 @@ class CustomVjp:
             outs, residuals = self.forward(primals, perturbed)
         out_types = tuple([type_of(o).tangent() for o in outs])
         given = [ops.materialize(t) for t, m in zip(tangents, moving) if m]
-        call, residuals = self, list(residuals)
-        if not self.symbolic and is_recorded():
-            call, residuals = closed_backward(self, residuals, out_types)
+        call: Any = self
+        if not self.symbolic and any(isinstance(x, Tracer) and not x.at_hand() for x in (*outs, *residuals)):
+            call, residuals = closed_vjp(self, residuals, out_types)
         out_tangents = bind(
             custom_linear_p,
             *residuals,

@@ -21,12 +21,12 @@ from funcgrad.array import Array, Donated
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import primitive_named
 from funcgrad.kernels.cpu import program
-from funcgrad.lower import memory
+from funcgrad.lower import heuristics, memory
 from funcgrad.passes import pipeline
 from funcgrad.runtime import buffers, cache, donation, plan
 from funcgrad.runtime.device import driver
 from funcgrad.runtime.library import LibraryCall, only_on_gpu, user_call_failed
-from funcgrad.runtime.plan import LONG_PROGRAM_NS, Plan
+from funcgrad.runtime.plan import Plan
 
 if TYPE_CHECKING:
     from funcgrad.lower.lowered import Lowered
@@ -188,7 +188,7 @@ class Executable:
         good = ctypes.c_uint8.from_address(start + size) if can_fail else None
         if good is not None:
             good.value = 1
-        long = self._plan.work > LONG_PROGRAM_NS
+        long = self._plan.work > heuristics.PYTHON_CALL_NS
         slot = self._plan.arena_slot
         function = self._driver.function(self._words, self._plan.frame_size, slot, start, long)
         return function, arena, good

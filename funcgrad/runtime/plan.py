@@ -30,9 +30,6 @@ from funcgrad.records import record
 from funcgrad.runtime import cache
 from funcgrad.version import __version__
 
-LONG_PROGRAM_NS = 20_000
-"""Above this much predicted work a call lets other Python threads run."""
-
 
 @record
 class Plan:

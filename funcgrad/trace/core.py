@@ -76,6 +76,10 @@ class Tracer(ArrayMethods):
     made_by: Trace
     source: SourceLine | None
 
+    def at_hand(self) -> bool:
+        """Whether there is a value behind it, which `concrete` gives."""
+        return False
+
     def concrete(self, wanted: str, hint: str, loop: bool = False) -> Array:
         """The value at hand, as an Array. Abstract tracers raise ConcretizationError; with `loop` it says what to
         write in place of a loop over a range, where the user's line has one."""
