@@ -484,3 +484,20 @@ def test_a_call_keeps_no_traced_operand(kind):
     first = np.sin(1.0) + 1
     np.testing.assert_allclose(value, np.sin(first), rtol=1e-6)
     np.testing.assert_allclose(slope, np.cos(1.0) * np.cos(first), rtol=1e-5)
+
+
+def test_forward_mode_through_a_backward_function_that_makes_arrays():
+    weights = jnp.array([0.5, -1.0, 2.0])
+
+    @fg.custom_vjp
+    def f(x):
+        return jnp.arange(3.0) * x.sum() + weights
+
+    f.defvjp(lambda x: (f(x), None), lambda _, ct: (jnp.ones(3) * (ct * jnp.array([0.0, 1.0, 2.0])).sum(),))
+    x, t = jnp.array([0.1, 0.2, 0.3]), jnp.array([1.0, 0.0, -2.0])
+    push = lambda x: fg.jvp(lambda x: f(x) ** 2, (x,), (t,))[1]  # noqa: E731
+    expected = 2 * f(x) * jnp.arange(3.0) * t.sum()
+    for function in (push, fg.jit(push), lambda x: fg.jit(fg.vmap(push))(x[None])[0]):
+        np.testing.assert_allclose(function(x), expected, 1e-6)
+    in_loop = fg.jit(lambda x: fg.lax.scan(lambda c, _: (push(c), None), x, None, length=1)[0])
+    np.testing.assert_allclose(in_loop(x), expected, 1e-6)

@@ -149,7 +149,8 @@ def test_slots_give_the_gradients_of_the_tape_at_any_order(budget, n):
     close = lambda a, b: fg.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-9, 1e-12), a, b)
 
     def loop(x, w, n, checkpoint=None):
-        body = lambda s: (s[0] + 1, jnp.sin(s[1] * w) + 0.3 * s[1])
+        part = fg.checkpoint(lambda x: jnp.sin(x * w))  # values and tangents are results of one equation
+        body = lambda s: (s[0] + 1, part(s[1]) + fg.jit(lambda x: 0.3 * x)(s[1]))
         return (lax.while_loop(lambda s: s[0] < n, body, (0, x), checkpoint=checkpoint)[1] ** 2).sum()
 
     x = X[:20]

@@ -130,11 +130,12 @@ def _forward(cond: Graph, body: Graph, linear: Flags, for_cond: Sequence[Any], f
     """The condition and a step forward as functions of the known carries."""
     count = len(body.inputs) - len(body.outputs)
     asked = asked_of_known(cond, len(for_cond), linear[count:])
-    inputs, outputs = chosen(body.inputs, linear, False), chosen(body.outputs, linear[count:], False)
-    known = memoised(body, ("known step", linear), lambda: slice_of(body, inputs, outputs))
+    known, carries = _halves(body, linear, count)[0], linear[count:].count(False)
+    graph, outputs = known.graph, known.graph.outputs[:carries]
+    forward = memoised(graph, ("carries alone",), lambda: slice_of(graph, graph.inputs, outputs))
     return (
         lambda carries: evaluate_graph(asked, [*for_cond, *carries])[0],
-        lambda carries: evaluate_graph(known, [*for_body, *carries]),
+        lambda carries: evaluate_graph(forward, [*known.constants, *for_body, *carries]),
     )
 
 
