@@ -165,7 +165,8 @@ def _fitted(value: Any, primal: Any, what: str, of: str) -> Any:
             hint = f"the {of} is {primal}: its {what} is numpy.zeros(shape, funcgrad.dtypes.float0)"
         else:
             hint = f"use x.astype({expected.dtype.name!r})"
-        if not (t.weak and dtypes.can_take(expected.dtype, t.dtype)):
+        takes = t.weak and dtypes.can_take(expected.dtype, t.dtype)
+        if not (takes or dtypes.one_in_jax(t.dtype, expected.dtype)):
             raise DTypeError(
                 f"the {what} has type {t}, and the {of} that it belongs to needs {expected}", hint=hint
             )

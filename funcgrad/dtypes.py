@@ -232,6 +232,16 @@ def promote_dtypes(*dtypes: np.dtype) -> np.dtype:
     return promote(*((d, False) for d in dtypes))[0]
 
 
+_WIDTHS = {int32: int64, uint32: uint64, float32: float64, complex64: complex128}
+_WIDE = _WIDTHS | {wide: wide for wide in _WIDTHS.values()}
+
+
+def one_in_jax(*dtypes: np.dtype) -> bool:
+    """Whether dtypes differ at most in width, 32 or 64 bits, which JAX by default makes the same: where JAX asks for
+    one dtype, such ones are promoted."""
+    return len({_WIDE.get(d, d) for d in dtypes}) == 1
+
+
 def can_take(dtype: np.dtype, scalar: np.dtype) -> bool:
     """Whether a Python number, of dtype `scalar` by default, can stand where `dtype` is needed."""
     return dtype in _ALL and promote((scalar, True), (dtype, False))[0] == dtype

@@ -50,7 +50,7 @@ def ravel_pytree(pytree: Any) -> tuple[Any, Callable[[Any], Any]]:
                 f"unravel takes a vector of {size} elements, got {t}",
                 hint="give a vector like that of ravel_pytree; under vmap one for each example",
             )
-        if t.dtype != dtype:
+        if not dtypes.one_in_jax(t.dtype, dtype):
             raise DTypeError(
                 f"unravel takes a vector of {dtype.name}, got {t}", hint="convert it with .astype"
             )

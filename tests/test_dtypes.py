@@ -276,3 +276,28 @@ def test_numpys_numbers_that_are_python_floats_give_way(wrap):
     assert wrap(lambda c: jnp.sin(c) * 0.5)(two).dtype == np.float64, "alone they keep their precision"
     assert wrap(fg.grad(lambda c: c**2))(two) == 4 and fg.grad(lambda c: c**2)(two).dtype == np.float64
     assert jnp.asarray(two).weak_type and jnp.asarray(two).dtype == np.float64
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit], ids=["eager", "jit"])
+def test_where_jax_has_one_width_the_wider_one_is_taken(wrap):
+    times, one = np.linspace(0, 1, 5), np.ones(())
+    carry, kept = wrap(lambda xs: lax.scan(lambda c, x: (c + x, c), jnp.zeros(()), xs))(times)
+    assert carry == 2.5 and carry.dtype == kept.dtype == np.float64
+    grad = wrap(fg.grad(lambda w: lax.scan(lambda c, x: (c + w * x, None), jnp.zeros(()), times)[0]))(1.0)
+    assert grad == 2.5 and grad.dtype == np.float32
+    half = np.full((), 0.5)
+    assert (
+        wrap(lambda h: lax.while_loop(lambda c: c < 1, lambda c: c + h, jnp.zeros(())))(half).dtype
+        == np.float64
+    )
+    assert wrap(lambda h: lax.fori_loop(0, 2, lambda i, c: c + h, jnp.zeros(())))(half).dtype == np.float64
+    assert wrap(lambda h: lax.cond(h > 0, lambda: h, lambda: jnp.zeros(())))(half).dtype == np.float64
+    assert wrap(lambda a, b: lax.select(True, a, b))(jnp.int32(1), 2).dtype == np.int32
+    assert wrap(lax.add)(jnp.float32(1), one).dtype == np.float64
+    assert wrap(lambda x, t: fg.jvp(jnp.sin, (x,), (t,))[1])(jnp.zeros(2), np.ones(2)).dtype == np.float32
+    _, unravel = fg.flatten_util.ravel_pytree({"a": jnp.ones(2)})
+    assert unravel(np.ones(2))["a"].dtype == np.float32
+    with pytest.raises(DTypeError, match="one dtype"):
+        wrap(lax.add)(jnp.float32(1), jnp.int32(1))
+    with pytest.raises(DTypeError, match="carry"):
+        wrap(lambda xs: lax.scan(lambda c, x: (c + x, c), jnp.int32(0), xs))(times)

@@ -233,3 +233,12 @@ def test_large_draws_are_compiled_and_give_the_same_numbers(monkeypatch):
 def test_a_large_draw_from_what_is_no_key_says_so():
     with pytest.raises(ArgumentError, match=r"random\.normal takes one key"):
         random.normal(np.zeros(3, np.uint32), (1 << 20,))
+
+
+def test_weights_of_choices_may_be_booleans_and_integers():
+    key = random.key(0)
+    kept, counts = np.array([True, False, True, True]), np.array([1, 0, 2, 1])
+    for p in (kept, counts):
+        for replace in (True, False):
+            want = random.choice(key, 4, (3,), replace, p=p.astype(np.float32))
+            assert (random.choice(key, 4, (3,), replace, p=p) == want).all() and not (want == 1).any()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad import tree
+from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError
 from funcgrad.flat import check_operands, check_results, name_of
 from funcgrad.ir.graph import ClosedGraph
@@ -29,7 +29,8 @@ def operands_of(what: str, function: F, value: Any) -> tuple[list[Any], TreeDef]
 
 
 class Carry:
-    """What a loop carries: its structure, and the types of its leaves, which may turn from weak to strong."""
+    """What a loop carries: its structure, and the types of its leaves, which may turn from weak to strong, and from 32
+    to 64 bits."""
 
     def __init__(self, what: str, role: str, value: Any, function: F):
         self.what, self.role = what, role
@@ -52,15 +53,17 @@ class Carry:
         found = type_of(x)
         if found == t or found.shape != t.shape:
             return x
-        if found.dtype == t.dtype or (found.weak and result_dtype(found, t)[0] == t.dtype):
+        gives_way = found.weak or dtypes.one_in_jax(found.dtype, t.dtype)
+        if found.dtype == t.dtype or (gives_way and result_dtype(found, t)[0] == t.dtype):
             return cast(x, t.dtype, t.weak) if found.weak or not t.weak else x
         return x
 
     def widen(self, outs: Sequence[ArrayType]) -> bool:
-        """Let weak leaves take the types of `outs`; whether any changed."""
+        """Let weak leaves take the types of `outs`, and narrow ones their width; whether any changed."""
         changed = False
         for k, (t, out) in enumerate(zip(self.types, outs)):
-            if t.weak and out != t and out.shape == t.shape:
+            gives_way = t.weak or dtypes.one_in_jax(t.dtype, out.dtype)
+            if gives_way and out != t and out.shape == t.shape:
                 dtype, weak = result_dtype(t, out)
                 wanted = array_type(t.shape, dtype, weak)
                 if wanted != t:
@@ -174,7 +177,7 @@ def trace_branches(
         strong = next((t for t in found if not t.weak), None)
         dtype, weak = result_dtype(*found)
         same_shape = all(t.shape == found[0].shape for t in found)
-        if not same_shape or not all(t.dtype == dtype or t.weak for t in found):
+        if not same_shape or not all(t.weak or dtypes.one_in_jax(t.dtype, dtype) for t in found):
             _refuse_branches(what, branches, k, found)
         wanted.append(array_type(found[0].shape, dtype, weak if strong is None else False))
     for number, (branch, one) in enumerate(zip(branches, closed)):

@@ -17,26 +17,23 @@ from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.numpy.bits import bitcast
 from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
-from funcgrad.trace.core import WEAK_SCALARS, as_array, type_of
+from funcgrad.trace.core import as_array, type_of
 
 
 def same_dtype(name: str, *operands: Any) -> list[Any]:
-    """The operands, with Python's numbers in the dtype of the arrays; DTypeError where those differ."""
+    """The operands in the dtype of the arrays among them, which weak ones and numbers take where they can; of 32 and 64
+    bits, in 64. DTypeError where the arrays differ in more."""
     types = check_arrays(f"lax.{name}", *operands)
-    strong = [t for x, t in zip(operands, types) if x.__class__ not in WEAK_SCALARS]
-    if not strong:
-        dtype, weak = result_dtype(*types)
-        return [cast(x, dtype, weak) for x in operands]
-    dtype = strong[0].dtype
-    for x, t in zip(operands, types):
-        if x.__class__ in WEAK_SCALARS and result_dtype(t, strong[0])[0] == dtype:
-            continue
-        if t.dtype != dtype:
-            raise DTypeError(
-                f"lax.{name} takes operands of one dtype, got {' and '.join(map(str, types))}",
-                hint="convert one with lax.convert_element_type, or use funcgrad.numpy, which promotes",
-            )
-    return [cast(x, dtype) if x.__class__ in WEAK_SCALARS else x for x in operands]
+    dtype, weak = result_dtype(*types)
+    strong = [t.dtype for t in types if not t.weak]
+    if strong and not dtypes.one_in_jax(dtype, *strong):
+        raise DTypeError(
+            f"lax.{name} takes operands of one dtype, got {' and '.join(map(str, types))}",
+            hint="convert one with lax.convert_element_type, or use funcgrad.numpy, which promotes",
+        )
+    return [
+        x if t.dtype == dtype and t.weak == weak else cast(x, dtype, weak) for x, t in zip(operands, types)
+    ]
 
 
 def repeated(name: str, *operands: Any) -> list[Any]:

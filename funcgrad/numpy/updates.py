@@ -21,6 +21,7 @@ from funcgrad.errors import (
 )
 from funcgrad.ir.types import array_type
 from funcgrad.names import closest
+from funcgrad.numpy.creation import array
 from funcgrad.numpy.indexing import get
 from funcgrad.numpy.indices import (
     Slice,
@@ -198,6 +199,8 @@ def scatter(
 ) -> Any:
     """`x` with `values` put (added, ...) at `index`; values broadcast to the shape of x[index]."""
     how = checked_mode(mode, False)
+    if isinstance(values, list | tuple):
+        values = array(values)
     check_arrays("at[...]", values)
     if not wrap_negative_indices:
         index = unwrapped(index)

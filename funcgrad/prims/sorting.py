@@ -140,6 +140,29 @@ def _sort_batch(
     return ops.apply("sort", *moved, dimension=dimension + 1, **params), [0] * len(moved)
 
 
+_sort_all = library_call("sort")
+_WITH_KERNELS = (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64, dtypes.uint32)
+_SMALL, _SHORT = 1024, 32
+"""Elements in all up to which a kernel sorts before the library's call is prepared; and the length of lines up to which
+it also sorts several operands, of any number of lines, sooner."""
+
+
+def _lower_sort(
+    in_types: Sequence[ArrayType], out_types: Any, *, dimension: int, is_stable: bool, num_keys: int
+) -> E.Extern:
+    """A kernel for few elements of common dtypes along the last axis, else NumPy."""
+    extern = _sort_all(in_types, out_types, dimension=dimension, is_stable=is_stable, num_keys=num_keys)
+    first = in_types[0]
+    length = first.shape[dimension]
+    if num_keys > 1 or dimension != first.ndim - 1 or any(t.dtype not in _WITH_KERNELS for t in in_types):
+        return extern
+    if first.size > _SMALL and (length > _SHORT or len(in_types) == 1):
+        return extern
+    positions = array_type(first.shape, dtypes.int32)
+    settings = (math.prod(first.shape[:-1]), length)
+    return E.Routine(extern.name, extern.attributes, "sort", settings, scratch=(positions, positions))
+
+
 def _sort_samples() -> Iterable[Sample]:
     one = {"dimension": 0, "is_stable": True, "num_keys": 1}
     for dtype in (*_ORDERED, *dtypes.COMPLEX):
@@ -151,6 +174,8 @@ def _sort_samples() -> Iterable[Sample]:
         pair = (draw(2, 6, dtype=dtype), draw(2, 6, dtype=dtypes.float64))
         live = (0, 1) if dtypes.is_inexact(dtype) else (1,)
         yield Sample(pair, {**one, "dimension": 1}, live, f"with values, {dtypes.name(dtype)}")
+    pair = (draw(3, 70, dtype=dtypes.float32), draw(3, 70, dtype=dtypes.int32))
+    yield Sample(pair, {**one, "dimension": 1}, (0,), "several runs")
     three = (draw(8, dtype=dtypes.int8), draw(8, dtype=dtypes.int32), draw(8))
     yield Sample(three, {**one, "num_keys": 2}, (2,), "two keys")
 
@@ -162,7 +187,7 @@ sort_p = Primitive(
     jvp=_sort_jvp,
     transpose=None,
     batch=_sort_batch,
-    lower=library_call("sort"),
+    lower=_lower_sort,
     samples=_sort_samples,
     workspace=_sort_workspace,
     multiple_results=True,
@@ -231,7 +256,6 @@ def _top_k_batch(size: int, operands: Sequence[Any], axes: Sequence[int | None],
 
 
 _search_all = library_call("top_k")
-_WITH_KERNELS = (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64)
 _FEW = 256
 """Results of a line up to which a kernel that keeps them in order is faster than partitions of the line."""
 

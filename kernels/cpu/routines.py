@@ -15,6 +15,7 @@ from funcgrad.kernels.cpu import (
     factors,
     scan,
     selection,
+    sorting,
 )
 from funcgrad.kernels.cpu.writing import Call
 
@@ -26,6 +27,7 @@ ROUTINES: dict[str, Callable[..., list[Call]]] = {
     "convolve_channels_last": convolution_channels_last.calls,
     "lu": factors.lu,
     "solve": factors.solve,
+    "sort": sorting.calls,
     "top_k": selection.calls,
     "triangular_solve": factors.triangular,
 }

@@ -129,3 +129,9 @@ def test_a_mask_without_elements_selects_nothing(shapes):
 def test_a_mask_of_other_lengths_is_refused(shape):
     with pytest.raises(IndexingError, match="a boolean index of shape"):
         fnp.zeros((3, 4, 5))[np.zeros(shape, bool)]
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit], ids=["eager", "jit"])
+def test_updates_may_be_lists(wrap):
+    f = wrap(lambda x, a: x.at[1].set([a, 2, a + 1]).at[:, 0].add([1, a]))
+    np.testing.assert_array_equal(f(fnp.zeros((2, 3)), 5), [[1, 0, 0], [10, 2, 6]])

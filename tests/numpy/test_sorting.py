@@ -6,6 +6,7 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad.errors import ShapeError
+from funcgrad.lower.lowered import ExternStep, RoutineStep, walk_steps
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 7)).astype(np.float32)
@@ -281,3 +282,28 @@ def test_sort_complex():
     for x in (RNG.standard_normal((3, 5)), RNG.integers(0, 3, 9), RNG.standard_normal(6) + 1j):
         np.testing.assert_allclose(jnp.sort_complex(x), np.sort_complex(x))
         assert jnp.sort_complex(x).dtype.kind == "c"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint32"])
+@pytest.mark.parametrize("shape", [(5,), (3, 17), (0,), (3, 0), (2, 500), (100, 30)])
+def test_few_elements_are_sorted_by_a_kernel_as_by_numpy(dtype, shape):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 9, shape).astype(dtype)
+    if dtype.startswith("float"):
+        x.flat[::5], x.flat[1::7], x.flat[3::4] = np.nan, -0.0, np.inf
+    positions = np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
+    np.testing.assert_array_equal(fg.jit(fg.lax.sort)(x), np.sort(x, -1, kind="stable"))
+    both = fg.jit(lambda x, p: fg.lax.sort((x, p), num_keys=1))
+    np.testing.assert_array_equal(both(x, positions)[1], np.argsort(x, -1, kind="stable"))
+    if x.size:
+        steps = both.lower(x, positions).executable.placement.steps
+        assert [type(s) for s in steps] == [RoutineStep]
+
+
+def test_a_loop_with_a_permutation_inside_runs_without_python():
+    def step(key, _):
+        key, own = fg.random.split(key)
+        return key, fg.random.permutation(own, 8)
+
+    lowered = fg.jit(lambda key: fg.lax.scan(step, key, None, length=4)).lower(fg.random.key(0))
+    assert not any(isinstance(s, ExternStep) for s in walk_steps(lowered.executable.placement.steps))
