@@ -113,7 +113,7 @@ _unknown = _unknown_names(
     },
 )
 
-_RARE = ("dlpack", "experimental", "image", "profiler", "scipy", "stages", "typing")
+_RARE = ("dlpack", "example_libraries", "experimental", "image", "profiler", "scipy", "stages", "typing")
 """Modules that are imported when they are first used."""
 
 

@@ -382,6 +382,25 @@ class Kernel:
 LO, HI = Name("lo"), Name("hi")
 
 
+def repeats(kernel: Kernel) -> bool:
+    """Whether loops over elements stand inside a loop in order: such a kernel goes over memory again and again."""
+
+    def over_elements(part: Any, inside: bool) -> bool:
+        if isinstance(part, tuple):
+            return any(over_elements(p, inside) for p in part)
+        if isinstance(part, Loop):
+            if inside and part.kind in (VECTOR, REDUCE):
+                return True
+            return over_elements(part.body, inside or part.kind == SEQUENTIAL)
+        if isinstance(part, When):
+            return over_elements(part.body, inside)
+        if isinstance(part, Switch):
+            return over_elements(part.bodies, inside)
+        return isinstance(part, While) and over_elements(part.body, True)
+
+    return over_elements(kernel.body, False)
+
+
 def overwriting(kernel: Kernel, read: str, written: str) -> Kernel:
     """`kernel` with its input `read` in the memory of its output `written`, element for element.
 

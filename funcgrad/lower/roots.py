@@ -19,6 +19,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
 from funcgrad.ir import expr as E
+from funcgrad.ir.cost import expression_cost
 from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.types import ArrayType
@@ -427,7 +428,7 @@ class Roots:
             return
         expr, inputs = self.maps[var]
         self._store_repeated(inputs, var.type.size)
-        cost = _expression_cost(expr)
+        cost = expression_cost(expr)
         for atom in inputs:
             if isinstance(atom, Var) and not self.is_root(atom):
                 cost += self.cost.get(atom, 0)
@@ -568,14 +569,6 @@ def _levels(expr: E.Expr) -> int:
     if isinstance(expr, E.Guard):
         return 1 + max(_levels(expr.inside), _levels(expr.outside))
     return 1 + max(map(_levels, expr.args), default=0) if isinstance(expr, E.Op) else 1
-
-
-def _expression_cost(expr: E.Expr) -> int:
-    if isinstance(expr, E.Op):
-        return heuristics.operation_cost(expr.code) + sum(map(_expression_cost, expr.args))
-    if isinstance(expr, E.Guard):
-        return 1 + _expression_cost(expr.inside) + _expression_cost(expr.outside)
-    return 0
 
 
 def _joint_stride(dims: Sequence[tuple[int, int]]) -> int | None:

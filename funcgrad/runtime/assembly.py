@@ -14,10 +14,11 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.kernels.cpu import blas, program, routines
-from funcgrad.lower import heuristics
+from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.cpu.emit import emit, functions_of
 from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
+    BranchStep,
     CopyStep,
     ExternStep,
     GemmStep,
@@ -54,6 +55,7 @@ class Assembly:
         self._user_calls: list[str] = []
         self._missing: list[str] = []
         self._taped = False
+        self._loops = False
         self._exits: list[int] = []
         self._numbers: dict[str, int] = {}
         arena = placement.arena_slot
@@ -80,6 +82,7 @@ class Assembly:
             user_calls=tuple(self._user_calls),
             missing=tuple(self._missing),
             taped=self._taped,
+            loops=self._loops,
             frame_size=assembled.frame_size,
             arena_slot=placement.arena_slot,
             arena_size=placement.plan.size,
@@ -111,6 +114,7 @@ class Assembly:
                 pointers.append(self._flag)
             assembled.call(self._kernel(text), step.extent, grain, pointers, values)
             self._taped = self._taped or taped
+            self._loops = self._loops or loopir.repeats(step.kernel)
             if called or taped:
                 self._exits.append(assembled.jump_if_zero(*self._flag))
                 self._user_calls += called
@@ -156,6 +160,7 @@ class Assembly:
         elif isinstance(step, RoutineStep):
             self._append_routine(assembled, step, placement)
         elif isinstance(step, RegionStep):
+            self._loops = self._loops or not isinstance(step, BranchStep)
             self._append_region(assembled, step, placement)
         elif isinstance(step, UserStep):
             self._append_user_call(assembled, step, [address(View(v)) for v in (*step.reads, *step.writes)])

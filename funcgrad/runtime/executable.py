@@ -56,7 +56,8 @@ class Executable:
         self._shapes = [t.shape for t in self._plan.buffers]
         self._dtypes = [t.dtype for t in self._plan.buffers]
         large = any(t.nbytes >= buffers.LARGE for t in self._plan.buffers)
-        self._make = buffers.empty if large else np.empty
+        again = buffers.empty_aligned if self._plan.loops else None
+        self._make = again or (buffers.empty if large else np.empty)
         self._out_types = self.graph.out_types
         self._simple = bool(
             self._words
