@@ -14,8 +14,8 @@ import numpy as np
 
 from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
-from funcgrad.numpy.bits import bitcast
-from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
+from funcgrad.lax.bits import bitcast
+from funcgrad.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import WEAK_SCALARS, as_array, type_of
 

@@ -13,7 +13,7 @@ from funcgrad.batching import vmap
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.shape import normal_axes, normal_axis
-from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
+from funcgrad.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 from funcgrad.trace.graph_trace import trace_to_graph

@@ -13,8 +13,8 @@ from funcgrad import dtypes
 from funcgrad.array import Array, array_of
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
-from funcgrad.numpy.promotion import broadcast_shapes as _broadcast_shapes
-from funcgrad.numpy.promotion import cast, check_arrays
+from funcgrad.promotion import broadcast_shapes as _broadcast_shapes
+from funcgrad.promotion import cast, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import PYTHON_SCALARS, type_of
 

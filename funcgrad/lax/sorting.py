@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.lax.shape import normal_axis
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 
 

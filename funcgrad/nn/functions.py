@@ -26,7 +26,7 @@ from funcgrad.numpy.logsumexp import (
     reduced_axes,
     spread,
 )
-from funcgrad.numpy.promotion import broadcast, cast, check_arrays, promote, promote_inexact
+from funcgrad.promotion import broadcast, cast, check_arrays, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

@@ -247,7 +247,6 @@ from funcgrad.numpy.products import (
     vecdot,
     vecmat,
 )
-from funcgrad.numpy.promotion import broadcast_shapes
 from funcgrad.numpy.reductions import (
     all,
     amax,
@@ -377,6 +376,7 @@ from funcgrad.numpy.ufuncs import (
     true_divide,
 )
 from funcgrad.numpy.windows import bartlett, blackman, hamming, hanning, i0, kaiser
+from funcgrad.promotion import broadcast_shapes
 
 __array_api_version__ = "2025.12"
 pi, e, euler_gamma, inf, nan = _np.pi, _np.e, _np.euler_gamma, _np.inf, _np.nan

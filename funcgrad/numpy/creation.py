@@ -12,7 +12,7 @@ from funcgrad import dtypes, tree
 from funcgrad.array import Array, ArrayMethods
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.ir.types import array_type
-from funcgrad.numpy.promotion import cast, result_dtype
+from funcgrad.promotion import cast, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import WEAK_SCALARS, Tracer, is_operand, numpy_of, scalar_kind, type_of
 

@@ -10,8 +10,8 @@ from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import isnan, where
 from funcgrad.numpy.manipulation import concatenate, ravel
-from funcgrad.numpy.promotion import check_arrays
 from funcgrad.numpy.reductions import canonical_axes, sum_dtype
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

@@ -14,8 +14,8 @@ from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import where
 from funcgrad.numpy.indexing import get
 from funcgrad.numpy.manipulation import concatenate, ravel
-from funcgrad.numpy.promotion import cast, promote, promote_inexact
 from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.promotion import cast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

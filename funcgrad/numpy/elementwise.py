@@ -13,9 +13,9 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
 from funcgrad.numpy.searching import nonzero
 from funcgrad.numpy.ufuncs import binary, equal, maximum, minimum, unary
+from funcgrad.promotion import broadcast, check_arrays, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import as_array, type_of
 

@@ -19,7 +19,7 @@ from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import roll
-from funcgrad.numpy.promotion import promote_inexact
+from funcgrad.promotion import promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

@@ -15,7 +15,7 @@ from funcgrad.lax.control import scan
 from funcgrad.numpy import elementwise, gathering, reductions, ufuncs
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import moveaxis
-from funcgrad.numpy.promotion import broadcast_shapes, check_arrays
+from funcgrad.promotion import broadcast_shapes, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import is_operand, type_of
 

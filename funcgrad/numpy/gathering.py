@@ -11,9 +11,9 @@ from funcgrad.errors import ArgumentError, IndexingError, ShapeError, boundary
 from funcgrad.numpy import indexing, updates
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import concatenate, ravel
-from funcgrad.numpy.promotion import broadcast_shapes, check_arrays
 from funcgrad.numpy.reductions import canonical_axes
 from funcgrad.numpy.searching import nonzero
+from funcgrad.promotion import broadcast_shapes, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 

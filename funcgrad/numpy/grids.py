@@ -17,7 +17,7 @@ from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.numpy.creation import arange, asarray, linspace, meshgrid
 from funcgrad.numpy.elementwise import clip, where
 from funcgrad.numpy.manipulation import concatenate
-from funcgrad.numpy.promotion import check_arrays, promote
+from funcgrad.promotion import check_arrays, promote
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 

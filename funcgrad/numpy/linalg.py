@@ -19,8 +19,8 @@ from funcgrad.numpy import elementwise, products, reductions, ufuncs
 from funcgrad.numpy.creation import asarray, eye
 from funcgrad.numpy.manipulation import matrix_transpose as _matrix_transpose
 from funcgrad.numpy.manipulation import moveaxis, reshape
-from funcgrad.numpy.promotion import broadcast_shapes, check_arrays, promote_inexact
 from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.promotion import broadcast_shapes, check_arrays, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

@@ -16,8 +16,8 @@ from funcgrad.errors import ArgumentError, AxisError, FuncgradError, ShapeError,
 from funcgrad.numpy import reductions
 from funcgrad.numpy.creation import asarray, canonical_shape, lengths_of
 from funcgrad.numpy.indexing import get
-from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, result_dtype
 from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.promotion import broadcast_shapes, cast, check_arrays, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 

@@ -13,7 +13,7 @@ from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.linalg import eigvals, inv, lstsq
 from funcgrad.numpy.manipulation import atleast_1d, concatenate
 from funcgrad.numpy.products import matmul
-from funcgrad.numpy.promotion import promote, promote_inexact
+from funcgrad.promotion import promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 

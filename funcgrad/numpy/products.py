@@ -12,9 +12,9 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast_shapes, promote
 from funcgrad.numpy.reductions import canonical_axes
 from funcgrad.numpy.reductions import sum as sum_
+from funcgrad.promotion import broadcast_shapes, promote
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
 

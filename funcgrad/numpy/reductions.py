@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
-from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
+from funcgrad.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, Tracer, state, type_of
 

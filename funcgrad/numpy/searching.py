@@ -10,7 +10,7 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 

@@ -17,11 +17,11 @@ from funcgrad.numpy.creation import asarray, linspace
 from funcgrad.numpy.elementwise import where
 from funcgrad.numpy.gathering import take
 from funcgrad.numpy.manipulation import concatenate, ravel, stack
-from funcgrad.numpy.promotion import check_arrays, promote, promote_inexact
 from funcgrad.numpy.reductions import max as max_
 from funcgrad.numpy.reductions import min as min_
 from funcgrad.numpy.searching import nonzero
 from funcgrad.numpy.sorting import argsort, searchsorted
+from funcgrad.promotion import check_arrays, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 

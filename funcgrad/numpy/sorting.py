@@ -12,9 +12,9 @@ from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import isnan, where
 from funcgrad.numpy.manipulation import ravel
-from funcgrad.numpy.promotion import cast, check_arrays, promote, promote_inexact
 from funcgrad.numpy.reductions import canonical_axes
 from funcgrad.prims.sorting import along
+from funcgrad.promotion import cast, check_arrays, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

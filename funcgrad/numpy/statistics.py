@@ -10,7 +10,7 @@ from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import clip, imag, real, where
 from funcgrad.numpy.manipulation import concatenate
 from funcgrad.numpy.products import diag, matmul
-from funcgrad.numpy.promotion import promote_inexact
+from funcgrad.promotion import promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

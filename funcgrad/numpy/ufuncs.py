@@ -15,7 +15,7 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import DTypeError, boundary, hide_internal_frames, with_arrays
 from funcgrad.ir.types import array_type
-from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
+from funcgrad.promotion import broadcast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
 
