@@ -9,7 +9,8 @@ from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import isnan, where
-from funcgrad.numpy.manipulation import concatenate, ravel
+from funcgrad.numpy.joining import concatenate
+from funcgrad.numpy.manipulation import ravel
 from funcgrad.numpy.reductions import canonical_axes, sum_dtype
 from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
