@@ -33,7 +33,7 @@ def test_the_examples_of_functions_that_functions_make_run(face):
     parser = doctest.DocTestParser()
     for name, function in vars(module).items():
         made = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
-        if made is not None and "<locals>" in made.co_qualname and function.__doc__:
+        if made is not None and made.co_flags & inspect.CO_NESTED and function.__doc__:
             runner.run(parser.get_doctest(function.__doc__, {}, name, None, None), out=sys.stderr.write)
     assert runner.tries and not runner.failures
 
