@@ -38,6 +38,7 @@ def elementwise(
     comparisons, `if`, loops, `math.*`, NumPy's functions of numbers, and calls of such functions. It may refer to
     numbers, tuples of numbers and small NumPy arrays outside of it, whose values are taken at the first use. Numbers
     follow IEEE 754 (1/0 is infinite, the square root of -1 NaN), and what it raises is not seen in compiled code.
+    `lower(...)` prints it for the GPU, too: as CUDA C, from its source.
 
     Args:
         fun: the function of numbers. Operands are promoted to one dtype, integers alone to the default float; 16-bit
