@@ -26,7 +26,7 @@ class WithWrapped(doctest.DocTestFinder):
         return home == module.__name__ or module.__name__.startswith(f"{home}.")
 
 
-@pytest.mark.parametrize("face", ["funcgrad.numpy", "funcgrad.lax"])
+@pytest.mark.parametrize("face", ["funcgrad.numpy", "funcgrad.numpy.fft", "funcgrad.lax"])
 def test_the_examples_of_functions_that_functions_make_run(face):
     module = importlib.import_module(face)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
