@@ -447,6 +447,10 @@ def eval_shape(fun: F, *args: Any, **kwargs: Any) -> Any:
     """The shapes and dtypes of `fun(*args, **kwargs)` without computing it: a tree of ShapeDtypeStructs.
 
     Arguments may be arrays or ShapeDtypeStructs.
+
+    >>> import funcgrad as fg
+    >>> fg.eval_shape(lambda x: x @ x.T, fg.ShapeDtypeStruct((3, 4), "float32"))
+    ShapeDtypeStruct(shape=(3, 3), dtype=float32)
     """
     closed, flat = closed_graph(fun, args, kwargs, "eval_shape")
     return flat.out_tree.unflatten([ShapeDtypeStruct.of(t) for t in closed.out_types])

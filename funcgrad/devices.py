@@ -14,7 +14,7 @@ from funcgrad import tree
 from funcgrad.array import CPU, ArrayMethods, Device
 from funcgrad.config import SETTINGS, config
 from funcgrad.errors import ArgumentError, boundary
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.sharding import check_layout
 from funcgrad.trace.core import Tracer, as_array
 from funcgrad.version import __version__

@@ -9,7 +9,7 @@ from typing import Any
 
 from funcgrad import dtypes, tree
 from funcgrad.errors import DTypeError, ShapeError, boundary
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

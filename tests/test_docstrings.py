@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import sys
 from pathlib import Path
 
@@ -23,6 +24,18 @@ class WithWrapped(doctest.DocTestFinder):
     def _from_module(self, module, object):
         home = getattr(object, "__module__", module.__name__)  # or the face that it says it is from
         return home == module.__name__ or module.__name__.startswith(f"{home}.")
+
+
+@pytest.mark.parametrize("face", ["funcgrad.numpy", "funcgrad.numpy.fft", "funcgrad.lax"])
+def test_the_examples_of_functions_that_functions_make_run(face):
+    module = importlib.import_module(face)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    parser = doctest.DocTestParser()
+    for name, function in vars(module).items():
+        made = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+        if made is not None and made.co_flags & inspect.CO_NESTED and function.__doc__:
+            runner.run(parser.get_doctest(function.__doc__, {}, name, None, None), out=sys.stderr.write)
+    assert runner.tries and not runner.failures
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -346,15 +346,13 @@ class Map:
     expr: Expr
 
 
-REDUCE_KINDS = ("add", "mul", "max", "min", "and", "or", "argmax", "argmin")
-
-
 @record
 class Reduce:
     """Each output element reduces `expr` over `extents`: the reduced axes are numbered after the output axes.
 
-    argmax and argmin give the position, in row-major order of the reduced axes, of the first extreme
-    element (the first NaN where there is one). 16-bit floats are accumulated in float32.
+    `kind` is add, mul, max, min, and, or, argmax or argmin. The last two give the position, in row-major order of the
+    reduced axes, of the first extreme element (the first NaN where there is one). 16-bit floats are accumulated in
+    float32.
     """
 
     kind: str

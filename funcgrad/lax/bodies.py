@@ -14,7 +14,7 @@ from funcgrad.errors import ArgumentError, DTypeError, ShapeError
 from funcgrad.flat import check_operands, check_results, name_of
 from funcgrad.ir.graph import ClosedGraph
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.numpy.promotion import cast, result_dtype
+from funcgrad.promotion import cast, result_dtype
 from funcgrad.trace.core import type_of
 from funcgrad.trace.graph_trace import trace_to_graph
 from funcgrad.tree import TreeDef, TreeError, keystr

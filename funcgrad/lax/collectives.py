@@ -12,7 +12,7 @@ from typing import Any
 from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, AxisNameError, ShapeError, boundary
 from funcgrad.lax.shape import dynamic_index_in_dim, normal_axis
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, PYTHON_SCALARS, state, type_of
 

@@ -35,12 +35,12 @@ from funcgrad.lending import (
     switch_carries,
     while_loop_carries,
 )
-from funcgrad.numpy.promotion import cast, result_dtype
 from funcgrad.prims.control_choice import noted
 from funcgrad.prims.control_graphs import joined
 from funcgrad.prims.control_pull import record_bytes
 from funcgrad.prims.control_scan import stacked_bytes
 from funcgrad.prims.control_slots import LoopBudget
+from funcgrad.promotion import cast, result_dtype
 from funcgrad.records import record
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, data_of, is_operand, named_type, state, type_of

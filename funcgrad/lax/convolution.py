@@ -12,9 +12,9 @@ from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.reductions import monoid_of
-from funcgrad.numpy.promotion import check_arrays
 from funcgrad.prims.convolution import dilated
 from funcgrad.prims.reductions import highest, lowest
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from funcgrad import dtypes, tree
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
-from funcgrad.numpy.bits import bitcast
-from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
+from funcgrad.lax.bits import bitcast
+from funcgrad.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import as_array, type_of
 
@@ -56,6 +56,12 @@ def repeated(name: str, *operands: Any) -> list[Any]:
     return [ops.broadcast_to(x, common) if shape else x for x, shape in zip(operands, shapes)]
 
 
+_OPERANDS = {
+    1: "x: an array of any shape, which the result has too, or a number.",
+    2: "x, y: arrays of one dtype and one shape, or with axes of length 1, which are repeated; or numbers.",
+}
+
+
 def _operation(
     name: str, operation: Callable[..., Any], arity: int, doc: str, inexact: bool = False
 ) -> Callable[..., Any]:
@@ -78,7 +84,14 @@ def _operation(
             return operation(*repeated(name, *prepared((x, y))))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = f"""{doc}
+
+    Args:
+        {_OPERANDS[arity]}
+
+    Raises:
+        DTypeError: what is no array or number, {"two dtypes, " * (arity - 1)}or one for which {name} means nothing.
+    """
     return function
 
 
@@ -163,7 +176,16 @@ def pow(x: Any, y: Any) -> Any:
 
 @boundary
 def integer_pow(x: Any, y: int) -> Any:
-    """x to the power of the Python int y, by multiplications."""
+    """x to the power of the Python int y, by multiplications.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.integer_pow(jnp.array([2.0, 4.0]), -1).tolist()
+    [0.5, 0.25]
+    """
     if isinstance(y, bool) or not isinstance(y, int):
         raise ArgumentError(f"integer_pow takes a Python int as power, got {y!r}", hint="use lax.pow")
     return ops.integer_pow(same_dtype("integer_pow", x)[0], y)
@@ -178,7 +200,16 @@ class RoundingMethod:
 
 @boundary
 def round(x: Any, rounding_method: int = RoundingMethod.AWAY_FROM_ZERO) -> Any:
-    """x rounded to integers, as floats."""
+    """x rounded to integers, as floats.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.round(jnp.array([0.5, 1.5]), lax.RoundingMethod.TO_NEAREST_EVEN).tolist()
+    [0.0, 2.0]
+    """
     return ops.round_(same_dtype("round", x)[0], int(rounding_method))
 
 
@@ -196,7 +227,16 @@ def reciprocal(x: Any) -> Any:
 
 @boundary
 def clamp(min: Any, x: Any, max: Any) -> Any:
-    """x limited to min..max; both are scalars or of the shape of x."""
+    """x limited to min..max; both are scalars or of the shape of x.
+
+    Raises:
+        ShapeError: operands of different shapes that are no numbers.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.clamp(0, jnp.array([-5, 5]), 3).tolist()
+    [0, 3]
+    """
     min, x, max = same_dtype("clamp", min, x, max)
     shape = type_of(x).shape
     for t in (type_of(min), type_of(max)):
@@ -210,7 +250,16 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 @boundary
 def select(pred: Any, on_true: Any, on_false: Any) -> Any:
-    """`on_true` where `pred`, else `on_false`; `pred` is a scalar or of their shape."""
+    """`on_true` where `pred`, else `on_false`; `pred` is a scalar or of their shape.
+
+    Raises:
+        ShapeError: cases of different shapes.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.select(jnp.array([True, False]), jnp.array([1, 2]), jnp.array([3, 4])).tolist()
+    [1, 4]
+    """
     on_true, on_false = same_dtype("select", on_true, on_false)
     return select_n(pred, on_false, on_true)
 
@@ -239,7 +288,16 @@ def select_n(which: Any, *cases: Any) -> Any:
 
 @boundary
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
-    """The operand in another dtype. Floats become integers towards 0, saturating; NaN becomes 0."""
+    """The operand in another dtype. Floats become integers towards 0, saturating; NaN becomes 0.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.convert_element_type(jnp.array([1.7, -1.7]), int).tolist()
+    [1, -1]
+    """
     check_arrays("lax.convert_element_type", operand)
     return ops.convert(operand, dtypes.as_dtype(new_dtype))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.errors import ArgumentError, boundary
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import as_array
 

@@ -8,8 +8,8 @@ from typing import Any
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.shape import as_sizes, normal_axis
-from funcgrad.numpy.promotion import check_arrays
 from funcgrad.prims.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

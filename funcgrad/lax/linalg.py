@@ -18,9 +18,9 @@ from funcgrad.lax.reflections import (
     symmetric_product,
     tridiagonal,
 )
-from funcgrad.numpy.promotion import check_arrays
 from funcgrad.prims.control_scan import scan_p
 from funcgrad.prims.sorting import along
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
 from funcgrad.trace.graph_trace import trace_to_graph

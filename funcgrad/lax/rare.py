@@ -17,7 +17,7 @@ from funcgrad.lax.convolution import conv_dimension_numbers, conv_general_dilate
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.indexing import ScatterDimensionNumbers, scatter_add
 from funcgrad.lax.shape import as_sizes
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

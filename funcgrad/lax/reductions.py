@@ -13,7 +13,7 @@ from funcgrad.batching import vmap
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
 from funcgrad.lax.shape import normal_axes, normal_axis
-from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
+from funcgrad.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 from funcgrad.trace.graph_trace import trace_to_graph
@@ -27,7 +27,16 @@ def _reduction(name: str, operation: Callable[..., Any], doc: str) -> Callable[.
         return operation(operand, axes) if axes else operand
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = f"""{doc} The result has the other axes and the operand's dtype.
+
+    Raises:
+        AxisError: an axis that there is not, or one twice.
+        DTypeError: what is no array or number, or of a dtype for which {name} means nothing.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.{name}(fg.numpy.ones((2, 3), int), (1,)).shape
+    (2,)
+    """
     return function
 
 
@@ -152,7 +161,16 @@ def _index_reduction(name: str, operation: Callable[..., Any], doc: str) -> Call
         return operation(operand, normal_axis(axis, t.ndim, name), dtypes.as_dtype(index_dtype))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = f"""{doc} The result, of `index_dtype`, has the other axes.
+
+    Raises:
+        AxisError: an axis that there is not.
+        ShapeError: an empty axis, which has no answer.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.{name}(fg.numpy.array([7, 7]), 0, "int32").item()
+    0
+    """
     return function
 
 
@@ -204,7 +222,16 @@ def dot(
     *,
     dimension_numbers: Any = None,
 ) -> Any:
-    """The product of vectors and matrices, or `dot_general` where `dimension_numbers` are given."""
+    """The product of vectors and matrices, or `dot_general` where `dimension_numbers` are given.
+
+    Raises:
+        ShapeError: lengths that differ.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.dot(jnp.ones((2, 3)), jnp.ones((3, 4))).shape
+    (2, 4)
+    """
     left, right = check_arrays("lax.dot", lhs, rhs)
     if dimension_numbers is not None:
         return dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type)

@@ -10,8 +10,8 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, ShapeError, boundary
-from funcgrad.numpy.promotion import check_arrays
 from funcgrad.prims.matrices import adjoint, as_column, as_row, lower_triangle, matmul, transposed
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

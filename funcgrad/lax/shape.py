@@ -13,8 +13,8 @@ from funcgrad import dtypes
 from funcgrad.array import Array, array_of
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import same_dtype
-from funcgrad.numpy.promotion import broadcast_shapes as _broadcast_shapes
-from funcgrad.numpy.promotion import cast, check_arrays
+from funcgrad.promotion import broadcast_shapes as _broadcast_shapes
+from funcgrad.promotion import cast, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import PYTHON_SCALARS, type_of
 
@@ -57,14 +57,32 @@ def _array(x: Any, function: str) -> Any:
 
 @boundary
 def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
-    """The operand repeated along new leading axes of lengths `sizes`."""
+    """The operand repeated along new leading axes of lengths `sizes`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.broadcast(jnp.ones(3), (2,)).shape
+    (2, 3)
+    """
     shape = type_of(_array(operand, "broadcast")).shape
     return ops.broadcast_to(operand, (*as_sizes(sizes, "broadcast"), *shape))
 
 
 @boundary
 def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
-    """The operand in `shape`: its axis i becomes `broadcast_dimensions[i]`; axes of length 1 are repeated."""
+    """The operand in `shape`: its axis i becomes `broadcast_dimensions[i]`; axes of length 1 are repeated.
+
+    Raises:
+        ShapeError: a shape to which it does not broadcast.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.broadcast_in_dim(jnp.arange(2), (2, 3), (0,)).tolist()
+    [[0, 0, 0], [1, 1, 1]]
+    """
     t = type_of(_array(operand, "broadcast_in_dim"))
     sizes = as_sizes(shape, "broadcast_in_dim")
     if t.shape == sizes and tuple(broadcast_dimensions) == tuple(range(t.ndim)):
@@ -90,6 +108,11 @@ def reshape(operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = Non
     """The elements, in row-major order, in another shape; of the axes permuted by `dimensions` where given.
 
     One length may be -1, which takes what is left.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.reshape(jnp.arange(6), (2, 3)).shape
+    (2, 3)
     """
     t = type_of(_array(operand, "reshape"))
     if dimensions is not None:
@@ -110,7 +133,16 @@ def reshape(operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = Non
 
 @boundary
 def transpose(operand: Any, permutation: Sequence[int]) -> Any:
-    """The operand with its axes in the order `permutation`."""
+    """The operand with its axes in the order `permutation`.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.transpose(jnp.ones((2, 3)), (1, 0)).shape
+    (3, 2)
+    """
     t = type_of(_array(operand, "transpose"))
     order = normal_axes(permutation, t.ndim, "transpose")
     if len(order) != t.ndim:
@@ -120,13 +152,31 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Any:
 
 @boundary
 def rev(operand: Any, dimensions: Sequence[int]) -> Any:
-    """The operand with the order along `dimensions` reversed."""
+    """The operand with the order along `dimensions` reversed.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.rev(jnp.arange(3), (0,)).tolist()
+    [2, 1, 0]
+    """
     return ops.rev(operand, normal_axes(dimensions, type_of(_array(operand, "rev")).ndim, "rev"))
 
 
 @boundary
 def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
-    """The array without the axes `dimensions`, each of length 1."""
+    """The array without the axes `dimensions`, each of length 1.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.squeeze(jnp.ones((1, 3)), (0,)).shape
+    (3,)
+    """
     t = type_of(_array(array, "squeeze"))
     gone = normal_axes(dimensions, t.ndim, "squeeze")
     for a in gone:
@@ -137,14 +187,29 @@ def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
 
 @boundary
 def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
-    """The array with axes of length 1 at the positions `dimensions` of the result."""
+    """The array with axes of length 1 at the positions `dimensions` of the result.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.expand_dims(jnp.ones(3), (0, 2)).shape
+    (1, 3, 1)
+    """
     ndim = type_of(_array(array, "expand_dims")).ndim + len(dimensions)
     return ops.expand_dims(array, normal_axes(dimensions, ndim, "expand_dims"))
 
 
 @boundary
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
-    """The operand with the axes from `start_dimension` to before `stop_dimension` made one."""
+    """The operand with the axes from `start_dimension` to before `stop_dimension` made one.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.collapse(jnp.ones((2, 3, 4)), 1).shape
+    (2, 12)
+    """
     shape = type_of(_array(operand, "collapse")).shape
     start, stop, _ = slice(start_dimension, stop_dimension).indices(len(shape))
     return ops.reshape(operand, (*shape[:start], math.prod(shape[start:stop]), *shape[stop:]))
@@ -152,7 +217,16 @@ def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = No
 
 @boundary
 def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Any:
-    """The operand with (low, high, interior) elements put around and between, on each axis."""
+    """The operand with (low, high, interior) elements put around and between, on each axis.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.pad(jnp.arange(2), 0, [(1, 2, 1)]).tolist()
+    [0, 0, 0, 1, 0, 0]
+    """
     operand, padding_value = same_dtype("pad", operand, padding_value)
     config = [tuple(map(operator.index, entry)) for entry in padding_config]
     t = type_of(operand)
@@ -166,7 +240,16 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
 
 @boundary
 def concatenate(operands: Sequence[Any], dimension: int) -> Any:
-    """The operands one after the other along the axis `dimension`."""
+    """The operands one after the other along the axis `dimension`.
+
+    Raises:
+        ShapeError: arrays that differ along another axis.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.concatenate([jnp.ones((1, 2)), jnp.zeros((1, 2))], 0).tolist()
+    [[1.0, 1.0], [0.0, 0.0]]
+    """
     if not operands:
         raise ArgumentError("lax.concatenate takes at least one array")
     operands = same_dtype("concatenate", *operands)
@@ -176,7 +259,16 @@ def concatenate(operands: Sequence[Any], dimension: int) -> Any:
 
 @boundary
 def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
-    """The operand cut along `axis` into pieces of these sizes."""
+    """The operand cut along `axis` into pieces of these sizes.
+
+    Raises:
+        ShapeError: sizes that do not add up to the axis.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> [x.tolist() for x in lax.split(jnp.arange(3), (1, 2))]
+    [[0], [1, 2]]
+    """
     t = type_of(_array(operand, "split"))
     axis = normal_axis(axis, t.ndim, "split")
     if sum(sizes) != t.shape[axis]:
@@ -202,20 +294,44 @@ def tile(operand: Any, reps: Sequence[int]) -> Any:
 
 @boundary
 def iota(dtype: Any, size: int) -> Any:
-    """0, 1, ... size - 1."""
+    """0, 1, ... size - 1.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.iota(int, 3)
+    Array([0, 1, 2], dtype=int64)
+    """
     return ops.iota(dtypes.as_dtype(dtype), as_sizes(size, "iota"), 0)
 
 
 @boundary
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
-    """The position of each element along `dimension`."""
+    """The position of each element along `dimension`.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.broadcasted_iota(int, (2, 2), 1).tolist()
+    [[0, 1], [0, 1]]
+    """
     sizes = as_sizes(shape, "broadcasted_iota")
     return ops.iota(dtypes.as_dtype(dtype), sizes, normal_axis(dimension, len(sizes), "broadcasted_iota"))
 
 
 @boundary
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """An array of `shape` filled with the scalar `fill_value`."""
+    """An array of `shape` filled with the scalar `fill_value`.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.full((2,), 7.0)
+    Array([7., 7.], dtype=float32, weak_type=True)
+    """
     (t,) = check_arrays("lax.full", fill_value)
     if t.shape:
         raise ShapeError(f"lax.full takes a scalar to fill with, got {t}", hint="use funcgrad.numpy.full")
@@ -232,7 +348,16 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 @boundary
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sharding: None = None) -> Any:
-    """An array of the shape and dtype of `x` filled with the scalar `fill_value`."""
+    """An array of the shape and dtype of `x` filled with the scalar `fill_value`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.full_like(jnp.arange(2), 7)
+    Array([7, 7], dtype=int64)
+    """
     t = type_of(x)
     return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype)
 
@@ -257,7 +382,16 @@ def _require_index(x: Any, function: str) -> None:
 
 @boundary
 def slice_(operand: Any, start_indices: Any, limit_indices: Any, strides: Any = None) -> Any:
-    """The elements from `start_indices` to before `limit_indices`, by `strides`; indices are not wrapped."""
+    """The elements from `start_indices` to before `limit_indices`, by `strides`; indices are not wrapped.
+
+    Raises:
+        ShapeError: limits outside of the operand.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.slice(jnp.arange(6), (1,), (6,), (2,)).tolist()
+    [1, 3, 5]
+    """
     t = type_of(_array(operand, "slice"))
     starts, limits = (tuple(map(operator.index, x)) for x in (start_indices, limit_indices))
     steps = (1,) * t.ndim if strides is None else tuple(map(operator.index, strides))
@@ -273,7 +407,16 @@ def slice_(operand: Any, start_indices: Any, limit_indices: Any, strides: Any = 
 def slice_in_dim(
     operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
 ) -> Any:
-    """The elements from `start_index` to before `limit_index` along one axis; negative: from the end."""
+    """The elements from `start_index` to before `limit_index` along one axis; negative: from the end.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.slice_in_dim(jnp.arange(6), 1, 4).tolist()
+    [1, 2, 3]
+    """
     t = type_of(_array(operand, "slice_in_dim"))
     axis = normal_axis(axis, t.ndim, "slice_in_dim")
     n = t.shape[axis]
@@ -285,7 +428,16 @@ def slice_in_dim(
 
 @boundary
 def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Any:
-    """The element at `index` along one axis, which stays with length 1 where `keepdims`."""
+    """The element at `index` along one axis, which stays with length 1 where `keepdims`.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.index_in_dim(jnp.arange(5), 3, keepdims=False).item()
+    3
+    """
     t = type_of(_array(operand, "index_in_dim"))
     axis, index = normal_axis(axis, t.ndim, "index_in_dim"), operator.index(index)
     n = t.shape[axis]
@@ -340,7 +492,13 @@ def dynamic_slice(
     allow_negative_indices: bool | Sequence[bool] = True,
 ) -> Any:
     """A block of `slice_sizes` that begins at `start_indices` (arrays), moved so that it lies inside. Negative starts
-    count from the end, unless `allow_negative_indices` (of each axis, or of all) is false: then they are moved to 0."""
+    count from the end, unless `allow_negative_indices` (of each axis, or of all) is false: then they are moved to 0.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.dynamic_slice(jnp.arange(5), (1,), (2,)).tolist()
+    [1, 2]
+    """
     t = type_of(_array(operand, "dynamic_slice"))
     sizes = as_sizes(slice_sizes, "dynamic_slice")
     return ops.dynamic_slice(
@@ -356,7 +514,16 @@ def dynamic_update_slice(
     *,
     allow_negative_indices: bool | Sequence[bool] = True,
 ) -> Any:
-    """The operand with `update` put at `start_indices` (arrays), moved so that it lies inside."""
+    """The operand with `update` put at `start_indices` (arrays), moved so that it lies inside.
+
+    Raises:
+        ShapeError: an update that is larger than the operand.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.dynamic_update_slice(jnp.arange(4), jnp.array([9, 9]), (1,)).tolist()
+    [0, 9, 9, 3]
+    """
     operand, update = same_dtype("dynamic_update_slice", operand, update)
     t = type_of(operand)
     starts = _starts(t, start_indices, "dynamic_update_slice", allow_negative_indices)
@@ -373,7 +540,16 @@ def _starts_in_dim(operand: Any, start_index: Any, axis: int) -> list[Any]:
 def dynamic_slice_in_dim(
     operand: Any, start_index: Any, slice_size: int, axis: int = 0, *, allow_negative_indices: bool = True
 ) -> Any:
-    """`dynamic_slice` along one axis."""
+    """`dynamic_slice` along one axis.
+
+    Raises:
+        ShapeError: a slice longer than the axis.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.dynamic_slice_in_dim(jnp.arange(5), 1, 2).tolist()
+    [1, 2]
+    """
     shape = list(type_of(_array(operand, "dynamic_slice_in_dim")).shape)
     axis = normal_axis(axis, len(shape), "dynamic_slice_in_dim")
     shape[axis] = operator.index(slice_size)
@@ -385,7 +561,16 @@ def dynamic_slice_in_dim(
 def dynamic_index_in_dim(
     operand: Any, index: Any, axis: int = 0, keepdims: bool = True, *, allow_negative_indices: bool = True
 ) -> Any:
-    """The element at a traced `index` along one axis."""
+    """The element at a traced `index` along one axis.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> from funcgrad import lax
+    >>> lax.dynamic_index_in_dim(jnp.arange(5), 3, keepdims=False).item()
+    3
+    """
     shape = type_of(_array(operand, "dynamic_index_in_dim")).shape
     axis = normal_axis(axis, len(shape), "dynamic_index_in_dim")
     one = dynamic_slice_in_dim(operand, index, 1, axis, allow_negative_indices=allow_negative_indices)

@@ -16,11 +16,10 @@ from funcgrad.flat import check_function, name_of
 from funcgrad.ir.graph import ClosedGraph
 from funcgrad.ir.primitive import Linear
 from funcgrad.lax.bodies import operands_of
-from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import cast
 from funcgrad.prims.custom_linear_solve import custom_linear_solve_p, joined_graphs
+from funcgrad.promotion import cast
 from funcgrad.trace import ops
-from funcgrad.trace.core import bind, type_of
+from funcgrad.trace.core import as_array, bind, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.transpose import pull_back
 from funcgrad.tree import TreeDef
@@ -87,7 +86,7 @@ def custom_linear_solve(
     for role, function in (("matvec", matvec), ("solve", solve)):
         check_function(what, role, function)
     leaves, structure = operands_of(what, matvec, b)
-    leaves = [asarray(x) for x in leaves]
+    leaves = [as_array(x) for x in leaves]
     types = [type_of(x) for x in leaves]
     held: dict[str, TreeDef] = {}
 

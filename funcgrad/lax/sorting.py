@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.lax.shape import normal_axis
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 
 
@@ -87,7 +87,16 @@ def _cumulative(name: str, doc: str) -> Callable[..., Any]:
         return ops.apply(name, operand, axis=normal_axis(axis, t.ndim, name), reverse=bool(reverse))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc} along `axis`, from the end where `reverse`."
+    function.__doc__ = f"""{doc} along `axis`, from the end where `reverse`; of the operand's shape and dtype.
+
+    Raises:
+        AxisError: an axis that there is not.
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg
+    >>> fg.lax.{name}(fg.numpy.ones((2, 3)), axis=1).shape
+    (2, 3)
+    """
     return boundary(function)
 
 

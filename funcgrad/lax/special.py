@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.errors import DTypeError, ShapeError, boundary
 from funcgrad.lax.elementwise import repeated, same_dtype
-from funcgrad.numpy.promotion import in_order
+from funcgrad.promotion import in_order
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

@@ -10,7 +10,7 @@ from funcgrad import numpy as fnp
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.nn.functions import softmax
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 
 _HIDDEN = -0.7
 """Times the largest number: the logit of a hidden pair, to which a bias can still be added."""

@@ -26,7 +26,7 @@ from funcgrad.numpy.logsumexp import (
     reduced_axes,
     spread,
 )
-from funcgrad.numpy.promotion import broadcast, cast, check_arrays, promote, promote_inexact
+from funcgrad.promotion import broadcast, cast, check_arrays, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -45,7 +45,12 @@ def _inexact(name: str, x: Any) -> Any:
 
 
 def identity(x: Any) -> Any:
-    """x itself."""
+    """x itself.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.identity(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-1.,  0.,  2.], dtype=float32)
+    """
     return x
 
 
@@ -64,14 +69,30 @@ def relu(x: Any) -> Any:
 
 @boundary
 def relu6(x: Any) -> Any:
-    """min(max(x, 0), 6), with derivative 0 at 0 and at 6."""
+    """min(max(x, 0), 6), with derivative 0 at 0 and at 6.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.relu6(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([0., 0., 2.], dtype=float32)
+    """
     x = _inexact("relu6", x)
     return ops.select(ops.le(x, 0.0), 0.0, ops.select(ops.ge(x, 6.0), 6.0, x))
 
 
 @boundary
 def leaky_relu(x: Any, negative_slope: Any = 1e-2) -> Any:
-    """x where it is positive, else negative_slope * x."""
+    """x where it is positive, else negative_slope * x.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.leaky_relu(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.01,  0.  ,  2.  ], dtype=float32)
+    """
     x = _inexact("leaky_relu", x)
     return _where(ops.ge(x, 0.0), x, _scaled(negative_slope, x))
 
@@ -83,18 +104,42 @@ def _scaled(factor: Any, x: Any) -> Any:
 
 @boundary
 def hard_tanh(x: Any) -> Any:
-    """x limited to -1..1."""
+    """x limited to -1..1.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.hard_tanh(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-1.,  0.,  1.], dtype=float32)
+    """
     x = _inexact("hard_tanh", x)
     return ops.select(ops.gt(x, 1.0), 1.0, ops.select(ops.lt(x, -1.0), -1.0, x))
 
 
 def hard_sigmoid(x: Any) -> Any:
-    """relu6(x + 3) / 6."""
+    """relu6(x + 3) / 6.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.hard_sigmoid(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([0.333, 0.5  , 0.833], dtype=float32)
+    """
     return ufuncs.divide(relu6(ufuncs.add(x, 3.0)), 6.0)
 
 
 def hard_silu(x: Any) -> Any:
-    """x * hard_sigmoid(x)."""
+    """x * hard_sigmoid(x).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.hard_silu(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.333,  0.   ,  1.667], dtype=float32)
+    """
     return ufuncs.multiply(x, hard_sigmoid(x))
 
 
@@ -103,19 +148,43 @@ hard_swish = hard_silu
 
 @boundary
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.sigmoid(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([0.269, 0.5  , 0.881], dtype=float32)
+    """
     return ops.logistic(_inexact("sigmoid", x))
 
 
 @boundary
 def tanh(x: Any) -> Any:
-    """The hyperbolic tangent, as `numpy.tanh`."""
+    """The hyperbolic tangent, as `numpy.tanh`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.tanh(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.762,  0.   ,  0.964], dtype=float32)
+    """
     return ops.tanh(_inexact("tanh", x))
 
 
 @boundary
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), without overflow."""
+    """log(1 + exp(x)), without overflow.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.softplus(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([0.313, 0.693, 2.127], dtype=float32)
+    """
     return _softplus(_inexact("softplus", x))
 
 
@@ -131,20 +200,44 @@ def _softplus_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 @boundary
 def log_sigmoid(x: Any) -> Any:
-    """log(sigmoid(x)), without underflow."""
+    """log(sigmoid(x)), without underflow.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.log_sigmoid(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-1.313, -0.693, -0.127], dtype=float32)
+    """
     return ops.neg(_softplus(ops.neg(_inexact("log_sigmoid", x))))
 
 
 @boundary
 def soft_sign(x: Any) -> Any:
-    """x / (1 + |x|)."""
+    """x / (1 + |x|).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.soft_sign(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.5  ,  0.   ,  0.667], dtype=float32)
+    """
     x = _inexact("soft_sign", x)
     return ops.div(x, ops.add(ops.abs_(x), 1.0))
 
 
 @boundary
 def silu(x: Any) -> Any:
-    """x * sigmoid(x)."""
+    """x * sigmoid(x).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.silu(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.269,  0.   ,  1.762], dtype=float32)
+    """
     x = _inexact("silu", x)
     return ops.mul(x, ops.logistic(x))
 
@@ -154,14 +247,30 @@ swish = silu
 
 @boundary
 def mish(x: Any) -> Any:
-    """x * tanh(softplus(x))."""
+    """x * tanh(softplus(x)).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.mish(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.303,  0.   ,  1.944], dtype=float32)
+    """
     x = _inexact("mish", x)
     return ops.mul(x, ops.tanh(_softplus(x)))
 
 
 @boundary
 def elu(x: Any, alpha: Any = 1.0) -> Any:
-    """x where it is positive, else alpha * (exp(x) - 1)."""
+    """x where it is positive, else alpha * (exp(x) - 1).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.elu(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.632,  0.   ,  2.   ], dtype=float32)
+    """
     x = _inexact("elu", x)
     positive = ops.gt(x, 0.0)
     return _where(positive, x, _scaled(alpha, ops.expm1(ops.select(positive, 0.0, x))))
@@ -169,7 +278,15 @@ def elu(x: Any, alpha: Any = 1.0) -> Any:
 
 @boundary
 def celu(x: Any, alpha: Any = 1.0) -> Any:
-    """x where it is positive, else alpha * (exp(x / alpha) - 1)."""
+    """x where it is positive, else alpha * (exp(x / alpha) - 1).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.celu(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.632,  0.   ,  2.   ], dtype=float32)
+    """
     x = _inexact("celu", x)
     t = type_of(x)
     positive = ops.gt(x, 0.0)
@@ -178,13 +295,29 @@ def celu(x: Any, alpha: Any = 1.0) -> Any:
 
 
 def selu(x: Any) -> Any:
-    """The scaled elu that keeps mean and variance (Klambauer et al. 2017)."""
+    """The scaled elu that keeps mean and variance (Klambauer et al. 2017).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.selu(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-1.111,  0.   ,  2.101], dtype=float32)
+    """
     return ufuncs.multiply(1.0507009873554805, elu(x, 1.6732632423543772))
 
 
 @boundary
 def gelu(x: Any, approximate: bool = True) -> Any:
-    """x times the normal distribution function of x, by tanh where `approximate` (Hendrycks, Gimpel 2016)."""
+    """x times the normal distribution function of x, by tanh where `approximate` (Hendrycks, Gimpel 2016).
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.gelu(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-0.159,  0.   ,  1.955], dtype=float32)
+    """
     x = _inexact("gelu", x)
     if not approximate:
         return ops.mul(ops.mul(x, 0.5), ops.erfc(ops.mul(ops.neg(x), math.sqrt(0.5))))
@@ -195,7 +328,15 @@ def gelu(x: Any, approximate: bool = True) -> Any:
 
 @boundary
 def glu(x: Any, axis: int = -1) -> Any:
-    """The first half along `axis` times the sigmoid of the second half."""
+    """The first half along `axis` times the sigmoid of the second half.
+
+    Raises:
+        ShapeError: an axis of odd length.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.glu(jnp.array([2.0, 0.0]))
+    Array([1.], dtype=float32)
+    """
     x = _inexact("glu", x)
     t = type_of(x)
     (axis,) = reduced_axes(axis, t.ndim, "nn.glu")
@@ -208,14 +349,30 @@ def glu(x: Any, axis: int = -1) -> Any:
 
 @boundary
 def squareplus(x: Any, b: Any = 4.0) -> Any:
-    """(x + sqrt(x^2 + b)) / 2."""
+    """(x + sqrt(x^2 + b)) / 2.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.squareplus(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([0.618, 1.   , 2.414], dtype=float32)
+    """
     x, b = broadcast("nn.squareplus", promote_inexact("nn.squareplus", x, b))
     return ops.mul(ops.add(x, ops.sqrt(ops.add(ops.square(x), b))), 0.5)
 
 
 @boundary
 def sparse_plus(x: Any) -> Any:
-    """0 below -1, x above 1, and (x + 1)^2 / 4 between."""
+    """0 below -1, x above 1, and (x + 1)^2 / 4 between.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.sparse_plus(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([0.  , 0.25, 2.  ], dtype=float32)
+    """
     x = _inexact("sparse_plus", x)
     middle = ops.mul(ops.square(ops.add(x, 1.0)), 0.25)
     return ops.select(ops.le(x, -1.0), 0.0, ops.select(ops.ge(x, 1.0), x, middle))
@@ -223,7 +380,15 @@ def sparse_plus(x: Any) -> Any:
 
 @boundary
 def sparse_sigmoid(x: Any) -> Any:
-    """(x + 1) / 2 limited to 0..1."""
+    """(x + 1) / 2 limited to 0..1.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.sparse_sigmoid(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([0. , 0.5, 1. ], dtype=float32)
+    """
     x = _inexact("sparse_sigmoid", x)
     return ops.mul(ops.min_(ops.max_(ops.add(x, 1.0), 0.0), 2.0), 0.5)
 
@@ -257,13 +422,29 @@ def logsumexp(
     return_sign: bool = False,
     where: Any = None,
 ) -> Any:
-    """log(sum(b * exp(a))) over `axis`, without overflow; with the sign of the sum where `return_sign`."""
+    """log(sum(b * exp(a))) over `axis`, without overflow; with the sign of the sum where `return_sign`.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.logsumexp(jnp.zeros(3)).round(3)
+    Array(1.099, dtype=float32)
+    """
     return log_sum_exp("nn.logsumexp", a, axis, b, keepdims, return_sign, where)
 
 
 @boundary
 def logmeanexp(x: Any, axis: Axes = None, where: Any = None, keepdims: bool = False) -> Any:
-    """log(mean(exp(x))) over `axis`, without overflow."""
+    """log(mean(exp(x))) over `axis`, without overflow.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.logmeanexp(jnp.zeros(3)).item()
+    0.0
+    """
     total = log_sum_exp("nn.logmeanexp", x, axis, None, keepdims, False, where)
     t = type_of(x)
     axes = reduced_axes(axis, t.ndim, "nn.logmeanexp")
@@ -309,7 +490,15 @@ def softmax(x: Any, axis: Axes = -1, where: Any = None) -> Any:
 
 @boundary
 def log_softmax(x: Any, axis: Axes = -1, where: Any = None) -> Any:
-    """log(softmax(x)), without underflow; minus infinity where `where` is false."""
+    """log(softmax(x)), without underflow; minus infinity where `where` is false.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.log_softmax(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-3.17, -2.17, -0.17], dtype=float32)
+    """
     shifted, axes, where = _shifted("log_softmax", x, axis, where)
     shape = type_of(shifted).shape
     out = ops.sub(shifted, spread(ops.log(ops.reduce_sum(ops.exp(shifted), axes)), shape, axes))
@@ -360,7 +549,15 @@ def standardize(
 def normalize(
     x: Any, axis: Axes = -1, mean: Any = None, variance: Any = None, epsilon: Any = 1e-5, where: Any = None
 ) -> Any:
-    """The older name of `standardize`."""
+    """The older name of `standardize`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad as fg, funcgrad.numpy as jnp
+    >>> fg.nn.normalize(jnp.array([-1.0, 0.0, 2.0])).round(3)
+    Array([-1.069, -0.267,  1.336], dtype=float32)
+    """
     return standardize(x, axis, mean, variance, epsilon, where)
 
 

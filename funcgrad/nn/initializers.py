@@ -11,7 +11,7 @@ from typing import Any
 
 from funcgrad import dtypes, random
 from funcgrad.errors import ArgumentError, boundary
-from funcgrad.numpy.promotion import cast
+from funcgrad.promotion import cast
 from funcgrad.trace import ops
 
 Initializer = Callable[..., Any]

@@ -174,27 +174,34 @@ from funcgrad.numpy.inspection import (
     shape,
     size,
 )
-from funcgrad.numpy.manipulation import (
+from funcgrad.numpy.joining import (
     append,
     array_split,
     atleast_1d,
     atleast_2d,
     atleast_3d,
-    broadcast_arrays,
-    broadcast_to,
     column_stack,
     concat,
     concatenate,
     dstack,
+    hsplit,
+    hstack,
+    row_stack,
+    split,
+    stack,
+    unstack,
+    vsplit,
+    vstack,
+)
+from funcgrad.numpy.manipulation import (
+    broadcast_arrays,
+    broadcast_to,
     expand_dims,
     flip,
     fliplr,
     flipud,
-    hsplit,
-    hstack,
     matrix_transpose,
     moveaxis,
-    pad,
     permute_dims,
     ravel,
     repeat,
@@ -202,19 +209,14 @@ from funcgrad.numpy.manipulation import (
     resize,
     roll,
     rot90,
-    row_stack,
-    split,
     squeeze,
-    stack,
     swapaxes,
     tile,
     transpose,
-    unstack,
-    vsplit,
-    vstack,
 )
 from funcgrad.numpy.namespace import __array_namespace_info__
 from funcgrad.numpy.numbers import fabs, frexp, gcd, iscomplex, isreal, lcm, ldexp, modf, spacing
+from funcgrad.numpy.padding import pad
 from funcgrad.numpy.polynomials import (
     poly,
     polyadd,
@@ -247,7 +249,6 @@ from funcgrad.numpy.products import (
     vecdot,
     vecmat,
 )
-from funcgrad.numpy.promotion import broadcast_shapes
 from funcgrad.numpy.reductions import (
     all,
     amax,
@@ -377,6 +378,7 @@ from funcgrad.numpy.ufuncs import (
     true_divide,
 )
 from funcgrad.numpy.windows import bartlett, blackman, hamming, hanning, i0, kaiser
+from funcgrad.promotion import broadcast_shapes
 
 __array_api_version__ = "2025.12"
 pi, e, euler_gamma, inf, nan = _np.pi, _np.e, _np.euler_gamma, _np.inf, _np.nan

@@ -7,8 +7,8 @@ from typing import Any
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.lax.convolution import conv_general_dilated
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import check_arrays, promote
 from funcgrad.numpy.ufuncs import conj
+from funcgrad.promotion import check_arrays, promote
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

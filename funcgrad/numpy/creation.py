@@ -12,7 +12,7 @@ from funcgrad import dtypes, tree
 from funcgrad.array import Array, ArrayMethods
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.ir.types import array_type
-from funcgrad.numpy.promotion import cast, result_dtype
+from funcgrad.promotion import cast, result_dtype
 from funcgrad.trace import ops
 from funcgrad.trace.core import WEAK_SCALARS, Tracer, is_operand, numpy_of, scalar_kind, type_of
 
@@ -152,6 +152,10 @@ def asarray(
     """`a` as an array; itself where it is one of that dtype already.
 
     With `copy=False` ValueError is raised where only a copy would do: for numbers and lists, and for another dtype.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.asarray([1, 2.5])
+    Array([1. , 2.5], dtype=float32)
     """
     if a.__class__ is Array and dtype is None and not copy and device is None:
         return a
@@ -176,7 +180,15 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
 
 @boundary
 def full(shape: Shape, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Array:
-    """An array of `shape` filled with a number, or with an array that broadcasts to it."""
+    """An array of `shape` filled with a number, or with an array that broadcasts to it.
+
+    Raises:
+        ArgumentError: a shape that is traced or negative.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.full((2,), 7.0)
+    Array([7., 7.], dtype=float32, weak_type=True)
+    """
     check_device(device)
     shape = canonical_shape(shape)
     value = asarray(fill_value, dtype)
@@ -192,13 +204,30 @@ def _materialized(x: Any) -> Any:
 
 @boundary
 def zeros(shape: Shape, dtype: Any = None, *, device: Any = None) -> Array:
-    """An array of zeros; of the default float where no dtype is given."""
+    """An array of zeros; of the default float where no dtype is given.
+
+    Raises:
+        ArgumentError: a shape that is traced or negative.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.empty((2, 3)).shape
+    (2, 3)
+    """
     return full(shape, 0, dtypes.default_float() if dtype is None else dtype, device=device)
 
 
 @boundary
 def ones(shape: Shape, dtype: Any = None, *, device: Any = None) -> Array:
-    """An array of ones; of the default float where no dtype is given."""
+    """An array of ones; of the default float where no dtype is given.
+
+    Raises:
+        ArgumentError: a shape that is traced or negative.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.ones((2, 2))
+    Array([[1., 1.],
+           [1., 1.]], dtype=float32)
+    """
     return full(shape, 1, dtypes.default_float() if dtype is None else dtype, device=device)
 
 
@@ -209,7 +238,15 @@ empty = zeros
 def full_like(
     a: Any, fill_value: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None
 ) -> Array:
-    """An array filled with a value, of the shape and dtype of `a` where they are not given, and then as weak as it."""
+    """An array filled with a value, of the shape and dtype of `a` where they are not given, and then as weak as it.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.full_like(jnp.arange(2), 7)
+    Array([7, 7], dtype=int64)
+    """
     t = type_of(a)
     filled = full(
         t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype, device=device
@@ -219,13 +256,29 @@ def full_like(
 
 @boundary
 def zeros_like(a: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None) -> Array:
-    """Zeros of the shape and dtype of `a`."""
+    """Zeros of the shape and dtype of `a`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.zeros_like(jnp.arange(2))
+    Array([0, 0], dtype=int64)
+    """
     return full_like(a, 0, dtype, shape, device=device)
 
 
 @boundary
 def ones_like(a: Any, dtype: Any = None, shape: Shape | None = None, *, device: Any = None) -> Array:
-    """Ones of the shape and dtype of `a`."""
+    """Ones of the shape and dtype of `a`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.ones_like(jnp.arange(2))
+    Array([1, 1], dtype=int64)
+    """
     return full_like(a, 1, dtype, shape, device=device)
 
 
@@ -237,7 +290,12 @@ def empty_like(prototype: Any, dtype: Any = None, shape: Shape | None = None, *,
 
 @boundary
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None) -> Array:
-    """Numbers from `start` (0) up to, without, `stop`, by `step` (1). Integers where all three are."""
+    """Numbers from `start` (0) up to, without, `stop`, by `step` (1). Integers where all three are.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.arange(2, 8, 3)
+    Array([2, 5], dtype=int64)
+    """
     check_device(device)
     for what in (start, stop, step):
         if isinstance(what, Tracer):
@@ -274,7 +332,15 @@ def linspace(
     *,
     device: Any = None,
 ) -> Any:
-    """`num` numbers evenly spaced from `start` to `stop`, which is included where `endpoint`."""
+    """`num` numbers evenly spaced from `start` to `stop`, which is included where `endpoint`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linspace(0, 1, 3).tolist()
+    [0.0, 0.5, 1.0]
+    """
     check_device(device)
     try:
         num = operator.index(num)
@@ -316,7 +382,15 @@ def logspace(
     dtype: Any = None,
     axis: int = 0,
 ) -> Array:
-    """`num` numbers from `base**start` to `base**stop`, evenly spaced in their logarithm, along a new `axis`."""
+    """`num` numbers from `base**start` to `base**stop`, evenly spaced in their logarithm, along a new `axis`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.logspace(0, 2, 3).tolist()
+    [1.0, 10.0, 100.0]
+    """
     return asarray(base ** linspace(start, stop, num, endpoint, axis=axis), dtype)
 
 
@@ -324,7 +398,15 @@ def logspace(
 def geomspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Array:
-    """`num` numbers from `start` to `stop` in geometric progression, along a new `axis`."""
+    """`num` numbers from `start` to `stop` in geometric progression, along a new `axis`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.geomspace(1, 100, 3).tolist()
+    [1.0, 10.0, 100.0]
+    """
     common, _ = result_dtype(type_of(start), type_of(stop))
     inexact = common if dtypes.is_inexact(common) else dtypes.default_float()
     if isinstance(start, Tracer) or isinstance(stop, Tracer):
@@ -342,7 +424,12 @@ def geomspace(
 
 @boundary
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Array:
-    """Ones on the k-th diagonal of an N x M matrix, zeros elsewhere; `k` may be a traced integer."""
+    """Ones on the k-th diagonal of an N x M matrix, zeros elsewhere; `k` may be a traced integer.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.eye(2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
     check_device(device)
     wanted = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
     if isinstance(k, Tracer):
@@ -353,7 +440,12 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: 
 
 @boundary
 def identity(n: int, dtype: Any = None) -> Array:
-    """The n x n identity matrix."""
+    """The n x n identity matrix.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.identity(2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
     return eye(n, dtype=dtype)
 
 
@@ -382,13 +474,23 @@ def _triangle(m: Any, k: Any, lower: bool) -> Any:
 
 @boundary
 def tril(m: Any, k: int = 0) -> Array:
-    """The lower triangle of the last two axes; zeros above the k-th diagonal."""
+    """The lower triangle of the last two axes; zeros above the k-th diagonal.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.tril(jnp.ones((2, 2))).tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
     return _triangle(asarray(m), k, True)
 
 
 @boundary
 def triu(m: Any, k: int = 0) -> Array:
-    """The upper triangle of the last two axes; zeros below the k-th diagonal."""
+    """The upper triangle of the last two axes; zeros below the k-th diagonal.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.triu(jnp.ones((2, 2))).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
     return _triangle(asarray(m), k, False)
 
 
@@ -406,7 +508,15 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
 
 @boundary
 def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> tuple[Any, ...]:
-    """Coordinate matrices from coordinate vectors."""
+    """Coordinate matrices from coordinate vectors.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> [x.tolist() for x in jnp.meshgrid(jnp.arange(2), jnp.arange(2))]
+    [[[0, 1], [0, 1]], [[0, 0], [1, 1]]]
+    """
     if indexing not in ("xy", "ij"):
         raise ArgumentError(f"indexing of meshgrid is 'xy' or 'ij', got {indexing!r}")
     vectors = [asarray(x) for x in xi]
@@ -436,7 +546,15 @@ def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) 
 
 @boundary
 def copy(a: Any, order: str | None = None) -> Array:
-    """`a` as an array of its own, which stays when `a` is donated."""
+    """`a` as an array of its own, which stays when `a` is donated.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.copy([1, 2])
+    Array([1, 2], dtype=int64)
+    """
     return array(a)
 
 
@@ -448,6 +566,14 @@ def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0
 
 @boundary
 def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> Array:
-    """`x` in another dtype. Complex numbers lose their imaginary parts; floats round towards zero to integers."""
+    """`x` in another dtype. Complex numbers lose their imaginary parts; floats round towards zero to integers.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.astype(jnp.array([1.7, -1.7]), int).tolist()
+    [1, -1]
+    """
     check_device(device)
     return ops.convert(asarray(x), dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype))

@@ -9,9 +9,10 @@ from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import isnan, where
-from funcgrad.numpy.manipulation import concatenate, ravel
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.numpy.joining import concatenate
+from funcgrad.numpy.manipulation import ravel
 from funcgrad.numpy.reductions import canonical_axes, sum_dtype
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -35,7 +36,16 @@ def _cumulative(name: str, primitive: str, skip_nan: float | None, doc: str) -> 
         return ops.apply(primitive, x, axis=number, reverse=False)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc + " Along `axis` (flat for None); of a's shape and dtype (integers of booleans)."
+    function.__doc__ = f"""{doc} Along `axis` (flat for None); of a's shape and dtype (integers of booleans).
+
+    Raises:
+        AxisError: an axis that there is not.
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.{name}(jnp.ones((2, 3)), axis=1).shape
+    (2, 3)
+    """
     return boundary(function)
 
 
@@ -69,7 +79,18 @@ def _with_initial(name: str, function: Callable[..., Any], start: int) -> Callab
         return concatenate([first, out], axis=number)
 
     cumulative.__name__ = cumulative.__qualname__ = name
-    cumulative.__doc__ = (function.__doc__ or "") + f" With `include_initial`, {start} comes first."
+    what = (function.__doc__ or "").partition(".")[0]
+    cumulative.__doc__ = f"""{what} along `axis`, which a vector can do without; with
+    `include_initial`, {start} comes first.
+
+    Raises:
+        ArgumentError: several axes and no `axis`.
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.{name}(jnp.array([2, 3]), include_initial=True).shape
+    (3,)
+    """
     return boundary(cumulative)
 
 

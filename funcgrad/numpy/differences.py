@@ -13,9 +13,10 @@ from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import where
 from funcgrad.numpy.indexing import get
-from funcgrad.numpy.manipulation import concatenate, ravel
-from funcgrad.numpy.promotion import cast, promote, promote_inexact
+from funcgrad.numpy.joining import concatenate
+from funcgrad.numpy.manipulation import ravel
 from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.promotion import cast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -76,7 +77,15 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
 @boundary
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    """The differences of the flat array, between `to_begin` and `to_end`."""
+    """The differences of the flat array, between `to_begin` and `to_end`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.ediff1d(jnp.array([1, 4, 9])).tolist()
+    [3, 5]
+    """
     x = ravel(ary)
     dtype = type_of(x).dtype
     result = _after_less_before(x, 0)
@@ -129,6 +138,10 @@ def gradient(
     `varargs` are the distances of the samples: one for all axes, or for each axis a number or the samples'
     positions. Gives an array, or a list of them for several axes. Raises ShapeError for an axis of fewer than
     two samples.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.gradient(jnp.array([1.0, 4.0, 9.0])).tolist()
+    [3.0, 4.0, 5.0]
     """
     if edge_order not in (None, 1):
         raise ArgumentError("gradient has one-sided differences of first order at the ends only")
@@ -265,7 +278,15 @@ def _periodic(x: Any, xp: Any, fp: Any, period: Any) -> Any:
 
 @boundary
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Any:
-    """Angles without jumps: multiples of `period` added so that neighbours differ by at most half of it."""
+    """Angles without jumps: multiples of `period` added so that neighbours differ by at most half of it.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.unwrap(jnp.array([0.0, 6.0])).round(2)
+    Array([ 0.  , -0.28], dtype=float32)
+    """
     (x,) = promote("unwrap", asarray(p))
     if dtypes.is_complex(type_of(x).dtype):
         raise DTypeError(f"unwrap takes real numbers, got {type_of(x)}")

@@ -15,9 +15,10 @@ from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import clip
-from funcgrad.numpy.manipulation import moveaxis, split
-from funcgrad.numpy.promotion import broadcast_shapes, check_arrays, promote
+from funcgrad.numpy.joining import split
+from funcgrad.numpy.manipulation import moveaxis
 from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.promotion import broadcast_shapes, check_arrays, promote
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 

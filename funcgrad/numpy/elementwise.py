@@ -13,9 +13,9 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
 from funcgrad.numpy.searching import nonzero
 from funcgrad.numpy.ufuncs import binary, equal, maximum, minimum, unary
+from funcgrad.promotion import broadcast, check_arrays, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import as_array, type_of
 
@@ -111,7 +111,15 @@ fmod = binary("fmod", ops.rem, None, "What is left of x1 / x2 rounded towards ze
 
 @boundary
 def divmod(x1: Any, x2: Any, /) -> tuple[Any, Any]:
-    """`floor_divide` and `remainder`."""
+    """`floor_divide` and `remainder`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> [x.tolist() for x in jnp.divmod(jnp.array([7, -7]), 3)]
+    [[2, -3], [1, 2]]
+    """
     return floor_divide(x1, x2), remainder(x1, x2)
 
 
@@ -274,7 +282,15 @@ fmin = binary("fmin", _ignoring_nan(ops.min_), None, "The smaller; NaN only wher
 
 @boundary
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    """x with NaN and infinities replaced: by 0 and by the largest and smallest numbers, where not given."""
+    """x with NaN and infinities replaced: by 0 and by the largest and smallest numbers, where not given.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.nan_to_num(jnp.array([jnp.nan, 1.0])).tolist()
+    [0.0, 1.0]
+    """
     (x,) = promote("nan_to_num", x)
     dtype = type_of(x).dtype
     if not dtypes.is_inexact(dtype):
@@ -349,6 +365,10 @@ def where(
 
     A derivative is taken through both, each where it is chosen: an infinite derivative of the side that is
     not chosen still gives NaN; guard the operand of such a function with a `where` of its own.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.where(jnp.arange(4) > 1, jnp.arange(4), -1).tolist()
+    [-1, -1, 2, 3]
     """
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)
@@ -362,7 +382,15 @@ def where(
 
 @boundary
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
-    """For each element the choice of the first condition that holds."""
+    """For each element the choice of the first condition that holds.
+
+    Raises:
+        ShapeError: shapes that do not broadcast.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.select([jnp.arange(3) < 1, jnp.arange(3) < 2], [10, 20], 30).tolist()
+    [10, 20, 30]
+    """
     if len(condlist) != len(choicelist):
         raise ArgumentError(f"select has {len(condlist)} conditions and {len(choicelist)} choices")
     result = default
@@ -382,7 +410,15 @@ def clip(
     a_min: Any = None,
     a_max: Any = None,
 ) -> Any:
-    """`arr` limited to the range from `min` to `max`; either may be left out."""
+    """`arr` limited to the range from `min` to `max`; either may be left out.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.clip(jnp.array([-3, 0, 3]), -1, 1).tolist()
+    [-1, 0, 1]
+    """
     arr = a if arr is None else arr
     low, high = a_min if min is None else min, a_max if max is None else max
     if low is not None:
@@ -414,7 +450,15 @@ around = round
 # Comparison of whole arrays.
 @boundary
 def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
-    """Whether |a - b| <= atol + rtol * |b|, element by element."""
+    """Whether |a - b| <= atol + rtol * |b|, element by element.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.isclose(jnp.array([1.0, 2.0]), 1).tolist()
+    [True, False]
+    """
     x, y = broadcast("isclose", promote_inexact("isclose", a, b))
     size = ops.abs_(y)
     bound = ops.add(ops.mul(size, rtol), atol)
@@ -429,13 +473,29 @@ def _everywhere(x: Any) -> Any:
 
 @boundary
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
-    """Whether all elements are close; see `isclose`."""
+    """Whether all elements are close; see `isclose`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> bool(jnp.allclose(jnp.array([1.0, 2.0]), jnp.array([1.0, 2.00001])))
+    True
+    """
     return _everywhere(isclose(a, b, rtol, atol, equal_nan))
 
 
 @boundary
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
-    """Whether shapes and all elements are equal, of arrays or nested lists."""
+    """Whether shapes and all elements are equal, of arrays or nested lists.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> bool(jnp.array_equal(jnp.arange(3), [0, 1, 2]))
+    True
+    """
     a1, a2 = asarray(a1), asarray(a2)
     if type_of(a1).shape != type_of(a2).shape:
         return Array(np.asarray(False))
@@ -456,7 +516,15 @@ def array_equiv(a1: Any, a2: Any) -> Any:
 
 @boundary
 def result_type(*args: Any) -> np.dtype:
-    """The dtype to which arrays, numbers and dtypes promote together."""
+    """The dtype to which arrays, numbers and dtypes promote together.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.result_type(jnp.float32, jnp.int64)
+    dtype('float32')
+    """
     pairs = []
     for arg in args:
         if isinstance(arg, np.dtype | type | str):

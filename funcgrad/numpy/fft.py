@@ -19,7 +19,7 @@ from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, AxisError, DTypeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import roll
-from funcgrad.numpy.promotion import promote_inexact
+from funcgrad.promotion import promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -114,6 +114,28 @@ def _transform(name: str, kind: str, a: Any, s: Sequence[int] | None, axes: Axes
     return out if scale == 1.0 else ops.mul(out, scale)
 
 
+def _documented(function: Callable[..., Any], name: str, doc: str, lengths: str) -> Callable[..., Any]:
+    """A transform with its name and docstring; `lengths` says what its second argument and its axes are."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""{doc}
+
+    Args:
+        a: an array with the axes that are transformed, all others being batch axes; in float32 or float64, or the
+            complex numbers of these, as which the result comes. Integers are computed as floats.
+        {lengths}; what is longer is cut, what is shorter filled up with zeros.
+        norm: "backward" (the default: the inverse has the factor 1/n), "forward" (the other way round) or "ortho".
+
+    Raises:
+        ArgumentError: another `norm`, or lengths that do not fit the axes.
+        AxisError: an axis that there is not, or one twice.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.fft.{name}(jnp.ones((4, 4))).shape
+    (4, {3 if name.startswith("rfft") else 6 if name.startswith("irfft") else 4})
+    """
+    return function
+
+
 def _of_one_axis(kind: str, doc: str) -> Callable[..., Any]:
     @boundary
     def function(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
@@ -121,9 +143,7 @@ def _of_one_axis(kind: str, doc: str) -> Callable[..., Any]:
             raise ArgumentError(f"fft.{kind} takes one axis, got {axis!r}", hint=f"use fft.{kind}n")
         return _transform(kind, kind, a, None if n is None else (n,), int(axis), norm)
 
-    function.__name__ = function.__qualname__ = kind
-    function.__doc__ = doc
-    return function
+    return _documented(function, kind, doc, "n, axis: the length, and the axis")
 
 
 def _of_two_axes(kind: str, doc: str) -> Callable[..., Any]:
@@ -137,9 +157,7 @@ def _of_two_axes(kind: str, doc: str) -> Callable[..., Any]:
             raise ArgumentError(f"fft.{name} takes two axes, got {axes!r}", hint=f"use fft.{kind}n")
         return _transform(name, kind, a, s, axes, norm)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    return function
+    return _documented(function, name, doc, "s, axes: the lengths, and the axes")
 
 
 def _of_axes(kind: str, doc: str) -> Callable[..., Any]:
@@ -149,9 +167,7 @@ def _of_axes(kind: str, doc: str) -> Callable[..., Any]:
     def function(a: Any, s: Sequence[int] | None = None, axes: Axes = None, norm: str | None = None) -> Any:
         return _transform(name, kind, a, s, axes, norm)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    return function
+    return _documented(function, name, doc, "s, axes: the lengths, and the axes")
 
 
 _ONE = " Over `axis`, cut or filled up to `n`."

@@ -15,7 +15,7 @@ from funcgrad.lax.control import scan
 from funcgrad.numpy import elementwise, gathering, reductions, ufuncs
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import moveaxis
-from funcgrad.numpy.promotion import broadcast_shapes, check_arrays
+from funcgrad.promotion import broadcast_shapes, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import is_operand, type_of
 
@@ -127,7 +127,15 @@ def _check_results(out: Any, outputs: Sequence[Sequence[str]], sizes: dict[str, 
 
 @boundary
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
-    """`func1d(line, *args, **kwargs)` of each line of `arr` along `axis`; its axes take the place of `axis`."""
+    """`func1d(line, *args, **kwargs)` of each line of `arr` along `axis`; its axes take the place of `axis`.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.apply_along_axis(jnp.sum, 1, jnp.ones((2, 3))).tolist()
+    [3.0, 3.0]
+    """
     x = asarray(arr)
     (number,) = reductions.canonical_axes("apply_along_axis", axis, x)
 
@@ -161,6 +169,10 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
 
     One function more than there are conditions says what is done elsewhere; without it that is 0. All functions
     are computed for all elements.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.piecewise(jnp.array([-1.0, 2.0]), [jnp.array([True, False])], [0.0, 1.0]).tolist()
+    [0.0, 1.0]
     """
     x = asarray(x)
     if is_operand(condlist):

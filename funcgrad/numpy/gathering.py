@@ -10,10 +10,11 @@ from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, IndexingError, ShapeError, boundary
 from funcgrad.numpy import indexing, updates
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.manipulation import concatenate, ravel
-from funcgrad.numpy.promotion import broadcast_shapes, check_arrays
+from funcgrad.numpy.joining import concatenate
+from funcgrad.numpy.manipulation import ravel
 from funcgrad.numpy.reductions import canonical_axes
 from funcgrad.numpy.searching import nonzero
+from funcgrad.promotion import broadcast_shapes, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 
@@ -41,6 +42,10 @@ def take(
     """The elements (along `axis`, the slices) of `a` at `indices`. Out of bounds: `mode`, fill by default.
 
     With mode="clip", negative positions mean the first element, as in NumPy; else they count from the end.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.take(jnp.arange(4) * 10, jnp.array([3, 0])).tolist()
+    [30, 0]
     """
     x, positions = asarray(a), _whole_numbers("take", indices)
     if axis is None:
@@ -65,6 +70,10 @@ def take_along_axis(
     """Along `axis`, for each line of `arr`, the elements at that line of `indices`; other axes broadcast.
 
     `mode` as of an index, and "one_hot": by a sum over all elements, of which those out of bounds give 0.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.take_along_axis(jnp.array([[5, 7]]), jnp.array([[1]]), 1).tolist()
+    [[7]]
     """
     x, positions = asarray(arr), _whole_numbers("take_along_axis", indices)
     if axis is None:
@@ -120,6 +129,10 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
     """`arr` without the elements (along `axis`, the slices) at the positions `obj`.
 
     Under jit `obj` may be traced where it is one position, or several with `assume_unique_indices`.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.delete(jnp.arange(4), 1).tolist()
+    [0, 2, 3]
     """
     x = asarray(arr)
     if axis is None:
@@ -152,7 +165,15 @@ def _all_of(position: Any, length: int, like: np.ndarray) -> Any:
 
 @boundary
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
-    """`arr` with `values` put in before the positions `obj`."""
+    """`arr` with `values` put in before the positions `obj`.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.insert(jnp.arange(3), 1, 9).tolist()
+    [0, 9, 1, 2]
+    """
     x = asarray(arr)
     if axis is None:
         x, axis = ravel(x), 0

@@ -16,8 +16,8 @@ from funcgrad.batching import vmap
 from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.numpy.creation import arange, asarray, linspace, meshgrid
 from funcgrad.numpy.elementwise import clip, where
-from funcgrad.numpy.manipulation import concatenate
-from funcgrad.numpy.promotion import check_arrays, promote
+from funcgrad.numpy.joining import concatenate
+from funcgrad.promotion import check_arrays, promote
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 
@@ -184,7 +184,15 @@ def _lengths(name: str, shape: Any) -> tuple[int, ...]:
 
 @boundary
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
-    """For positions in the flat array of this shape, their indices; out of bounds those of the last or first."""
+    """For positions in the flat array of this shape, their indices; out of bounds those of the last or first.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> [x.item() for x in jnp.unravel_index(5, (2, 3))]
+    [1, 2]
+    """
     lengths = _lengths("unravel_index", shape)
     x = asarray(indices)
     if not dtypes.is_integer(type_of(x).dtype):
@@ -246,7 +254,15 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
 
 
 def block(arrays: Any) -> Any:
-    """An array from nested lists of blocks: the innermost lists join along the last axis, and so on outwards."""
+    """An array from nested lists of blocks: the innermost lists join along the last axis, and so on outwards.
+
+    Raises:
+        ShapeError: blocks that do not fit.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.block([[jnp.ones((1, 1)), jnp.zeros((1, 2))]]).tolist()
+    [[1.0, 0.0, 0.0]]
+    """
     depth = _depth(arrays)
     rank = max(depth, *[type_of(x).ndim for x in _leaves(arrays)])
     return _block(arrays, depth, rank)

@@ -19,8 +19,8 @@ from funcgrad.errors import (
     IndexingError,
     boundary,
 )
-from funcgrad.numpy.promotion import broadcast_shapes
 from funcgrad.prims.indexing import GatherScatterMode
+from funcgrad.promotion import broadcast_shapes
 from funcgrad.records import record
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of

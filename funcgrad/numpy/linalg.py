@@ -19,8 +19,8 @@ from funcgrad.numpy import elementwise, products, reductions, ufuncs
 from funcgrad.numpy.creation import asarray, eye
 from funcgrad.numpy.manipulation import matrix_transpose as _matrix_transpose
 from funcgrad.numpy.manipulation import moveaxis, reshape
-from funcgrad.numpy.promotion import broadcast_shapes, check_arrays, promote_inexact
 from funcgrad.numpy.reductions import canonical_axes
+from funcgrad.promotion import broadcast_shapes, check_arrays, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -120,7 +120,15 @@ def solve(a: Any, b: Any) -> Any:
 
 @boundary
 def inv(a: Any) -> Any:
-    """The inverse of square matrices."""
+    """The inverse of square matrices.
+
+    Raises:
+        ShapeError: no square matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.inv(jnp.array([[2.0, 0.0], [0.0, 4.0]])).tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
+    """
     (x,) = _matrices("inv", a, square=True)
     t = type_of(x)
     return ops.apply("linear_solve", x, ops.broadcast_to(np.eye(t.shape[-1], dtype=t.dtype), t.shape))
@@ -139,7 +147,15 @@ def _sign_and_log(x: Any) -> tuple[Any, Any]:
 
 @boundary
 def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
-    """The sign of the determinant and the logarithm of its absolute value."""
+    """The sign of the determinant and the logarithm of its absolute value.
+
+    Raises:
+        ShapeError: no square matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.slogdet(-jnp.eye(3)).sign.item()
+    -1.0
+    """
     (x,) = _matrices("slogdet", a, square=True)
     return SlogdetResult(*_sign_and_log(x))
 
@@ -196,7 +212,15 @@ def det(a: Any) -> Any:
 
 @boundary
 def qr(a: Any, mode: str = "reduced") -> Any:
-    """Q with orthonormal columns and the upper R of `a = Q @ R`; mode is 'reduced', 'complete' or 'r' (R alone)."""
+    """Q with orthonormal columns and the upper R of `a = Q @ R`; mode is 'reduced', 'complete' or 'r' (R alone).
+
+    Raises:
+        ShapeError: no matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> abs(jnp.linalg.qr(jnp.array([[3.0], [4.0]])).R).round(3).tolist()
+    [[5.0]]
+    """
     if mode not in ("reduced", "complete", "r"):
         raise ArgumentError(f"qr: mode is 'reduced', 'complete' or 'r', got {mode!r}")
     (x,) = _matrices("qr", a)
@@ -213,7 +237,12 @@ def svd(
     subset_by_index: tuple[int, int] | None = None,
 ) -> Any:
     """U, the singular values (falling) and V^H of `a = U @ diag(S) @ V^H`; the values alone unless `compute_uv`, and
-    those from the first to before the last of `subset_by_index`."""
+    those from the first to before the last of `subset_by_index`.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.svd(jnp.ones((2, 3)), full_matrices=False).U.shape
+    (2, 2)
+    """
     (x,) = _matrices("svd", a)
     out = lax_linalg.svd(
         x, full_matrices=full_matrices, compute_uv=compute_uv, subset_by_index=subset_by_index
@@ -222,13 +251,29 @@ def svd(
 
 
 def svdvals(x: Any, /) -> Any:
-    """The singular values, falling."""
+    """The singular values, falling.
+
+    Raises:
+        ShapeError: no matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.svdvals(jnp.array([[3.0, 0.0], [0.0, 4.0]])).tolist()
+    [4.0, 3.0]
+    """
     return svd(x, compute_uv=False)
 
 
 @boundary
 def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:
-    """Eigenvalues (rising, real) and eigenvectors (as columns) of symmetric or hermitian matrices."""
+    """Eigenvalues (rising, real) and eigenvectors (as columns) of symmetric or hermitian matrices.
+
+    Raises:
+        ShapeError: no square matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]])).eigenvalues.tolist()
+    [1.0, 2.0]
+    """
     if UPLO not in (None, "L", "U"):
         raise ArgumentError(f"eigh: UPLO is 'L' or 'U', got {UPLO!r}")
     (x,) = _matrices("eigh", a, square=True)
@@ -237,27 +282,59 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
 
 
 def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Any:
-    """The eigenvalues of symmetric or hermitian matrices, rising."""
+    """The eigenvalues of symmetric or hermitian matrices, rising.
+
+    Raises:
+        ShapeError: no square matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.eigvalsh(jnp.array([[2.0, 0.0], [0.0, 1.0]])).tolist()
+    [1.0, 2.0]
+    """
     return eigh(a, UPLO, symmetrize_input).eigenvalues
 
 
 @boundary
 def eig(a: Any) -> EigResult:
-    """Eigenvalues and eigenvectors (as columns) of square matrices, both complex. Not differentiable: see `eigvals`."""
+    """Eigenvalues and eigenvectors (as columns) of square matrices, both complex. Not differentiable: see `eigvals`.
+
+    Raises:
+        ShapeError: no square matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues.tolist()
+    [1j, -1j]
+    """
     (x,) = _matrices("eig", a, square=True)
     return EigResult(*ops.apply("eig", x))
 
 
 @boundary
 def eigvals(a: Any) -> Any:
-    """The eigenvalues of square matrices, complex."""
+    """The eigenvalues of square matrices, complex.
+
+    Raises:
+        ShapeError: no square matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.eigvals(jnp.array([[0.0, 1.0], [-1.0, 0.0]])).tolist()
+    [1j, -1j]
+    """
     (x,) = _matrices("eigvals", a, square=True)
     return ops.apply("eigvals", x)
 
 
 @boundary
 def matrix_power(a: Any, n: int) -> Any:
-    """The square matrix `a` to the integer power `n`; negative powers are of the inverse."""
+    """The square matrix `a` to the integer power `n`; negative powers are of the inverse.
+
+    Raises:
+        ShapeError: no square matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.matrix_power(jnp.array([[1, 1], [0, 1]]), 5).tolist()
+    [[1, 5], [0, 1]]
+    """
     check_arrays("matrix_power", a)
     x = asarray(a)
     t = type_of(x)
@@ -280,7 +357,12 @@ def matrix_power(a: Any, n: int) -> Any:
 @boundary
 def matrix_rank(M: Any, rtol: Any = None, hermitian: bool = False, *, tol: Any = None) -> Any:
     """The number of singular values above `rtol` times the largest; those of a `hermitian` matrix are the sizes of its
-    eigenvalues, found faster and from its lower triangle."""
+    eigenvalues, found faster and from its lower triangle.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.matrix_rank(jnp.ones((3, 3))).item()
+    1
+    """
     (x,) = _matrices("matrix_rank", M)
     t = type_of(x)
     s = abs(eigvalsh(x)) if hermitian else svdvals(x)
@@ -313,7 +395,15 @@ def _pinv_jvp(primals: Any, tangents: Any) -> Any:
 
 @boundary
 def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Any:
-    """The Moore-Penrose inverse, with singular values below `rtol` times the largest taken as 0."""
+    """The Moore-Penrose inverse, with singular values below `rtol` times the largest taken as 0.
+
+    Raises:
+        ShapeError: no matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.pinv(jnp.array([[2.0], [0.0]])).tolist()
+    [[0.5, 0.0]]
+    """
     (x,) = _matrices("pinv", a)
     t = type_of(x)
     limit = rtol if rtol is not None else rcond
@@ -330,6 +420,10 @@ def lstsq(
 
     With `numpy_resid`, outside jit, there are no norms where NumPy gives none: for a rank less than the number of
     columns, and where there are no more rows than columns.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))[0].round(3).tolist()
+    [2.0]
     """
     x, y = _matrices("lstsq", a, b)
     if type_of(x).ndim != 2:
@@ -352,7 +446,15 @@ def lstsq(
 
 @boundary
 def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Any:
-    """The product of several matrices, in the cheapest order."""
+    """The product of several matrices, in the cheapest order.
+
+    Raises:
+        ShapeError: shapes that do not chain.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.multi_dot([jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones((4, 5))]).shape
+    (2, 5)
+    """
     arrays = [asarray(x) for x in arrays]
     if len(arrays) < 2:
         raise ArgumentError("multi_dot needs at least two arrays")
@@ -447,7 +549,15 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 @boundary
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
-    """The norm of the elements along `axis` (all by default) as one vector."""
+    """The norm of the elements along `axis` (all by default) as one vector.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.vector_norm(jnp.array([3.0, 4.0])).item()
+    5.0
+    """
     (x,) = promote_inexact("vector_norm", x)
     x = asarray(x)
     return _vector_norm(x, ord, canonical_axes("vector_norm", axis, x), keepdims)
@@ -455,7 +565,15 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
 
 @boundary
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
-    """The norm of the matrices in the last two axes."""
+    """The norm of the matrices in the last two axes.
+
+    Raises:
+        AxisError: fewer than two axes.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.matrix_norm(jnp.array([[3.0, 0.0], [0.0, 4.0]])).item()
+    5.0
+    """
     (x,) = promote_inexact("matrix_norm", x)
     x = asarray(x)
     rank = type_of(x).ndim
@@ -464,7 +582,15 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
 
 @boundary
 def cond(x: Any, p: Any = None) -> Any:
-    """The condition number: the norm `p` (2 by default) of the matrix times that of its inverse."""
+    """The condition number: the norm `p` (2 by default) of the matrix times that of its inverse.
+
+    Raises:
+        ShapeError: no matrices.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.cond(jnp.array([[4.0, 0.0], [0.0, 2.0]])).item()
+    2.0
+    """
     (x,) = _matrices("cond", x)
     if p in (None, 2):
         s = svdvals(x)
@@ -487,7 +613,15 @@ def tensorinv(a: Any, ind: int = 2) -> Any:
 
 @boundary
 def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
-    """The x of `tensordot(a, x, x.ndim) = b`."""
+    """The x of `tensordot(a, x, x.ndim) = b`.
+
+    Raises:
+        ShapeError: shapes that do not fit.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.linalg.tensorsolve(2 * jnp.eye(4).reshape(2, 2, 4), jnp.ones((2, 2))).tolist()
+    [0.5, 0.5, 0.5, 0.5]
+    """
     x, y = asarray(a), asarray(b)
     if axes is not None:
         x = moveaxis(x, axes, range(type_of(x).ndim - len(axes), type_of(x).ndim))

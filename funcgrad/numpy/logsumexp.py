@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import AxisError
-from funcgrad.numpy.promotion import broadcast, promote_inexact
+from funcgrad.promotion import broadcast, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

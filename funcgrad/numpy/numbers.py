@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import DTypeError, boundary
 from funcgrad.numpy.elementwise import floor_divide, imag
-from funcgrad.numpy.promotion import broadcast, broadcast_shapes, cast, promote, promote_inexact
+from funcgrad.promotion import broadcast, broadcast_shapes, cast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

@@ -10,10 +10,10 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
+from funcgrad.numpy.joining import atleast_1d, concatenate
 from funcgrad.numpy.linalg import eigvals, inv, lstsq
-from funcgrad.numpy.manipulation import atleast_1d, concatenate
 from funcgrad.numpy.products import matmul
-from funcgrad.numpy.promotion import promote, promote_inexact
+from funcgrad.promotion import promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 
@@ -160,7 +160,15 @@ def poly(seq_of_zeros: Any) -> Any:
 
 @boundary
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    """The matrix whose rows are the powers N-1 .. 0 of the elements of `x` (0 .. N-1 where `increasing`)."""
+    """The matrix whose rows are the powers N-1 .. 0 of the elements of `x` (0 .. N-1 where `increasing`).
+
+    Raises:
+        ShapeError: not one axis.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.vander(jnp.array([2, 3]), 3).tolist()
+    [[4, 2, 1], [9, 3, 1]]
+    """
     x = asarray(x)
     if type_of(x).ndim != 1:
         raise ShapeError(f"vander takes a vector, got {type_of(x)}")
@@ -218,6 +226,10 @@ def polyfit(
 
     `y` may have a second axis for several fits at once. With `full`, also the sums of squared residuals, the rank,
     the singular values and `rcond`; with `cov`, also the covariance matrix of the coefficients.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.polyfit(jnp.arange(3.0), jnp.arange(3.0) * 2 + 1, 1).round(2).tolist()
+    [2.0, 1.0]
     """
     order = int(deg) + 1
     if deg < 0:

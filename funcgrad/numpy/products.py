@@ -12,9 +12,9 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast_shapes, promote
 from funcgrad.numpy.reductions import canonical_axes
 from funcgrad.numpy.reductions import sum as sum_
+from funcgrad.promotion import broadcast_shapes, promote
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
 
@@ -30,6 +30,10 @@ def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any
     """The matrix product over the last two axes; leading axes broadcast, and a vector is a row or a column.
 
     Raises ShapeError where the last axis of `a` and the second-to-last of `b` differ in length.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.matmul(jnp.ones((5, 2, 3)), jnp.ones((3, 4))).shape
+    (5, 2, 4)
     """
     if (
         a.__class__ is Array
@@ -81,7 +85,15 @@ def _with_batch(x: Any, batch: tuple[int, ...]) -> Any:
 
 @boundary
 def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """The sum of products over the last axis of `a` and the second-to-last of `b`; of scalars, the product."""
+    """The sum of products over the last axis of `a` and the second-to-last of `b`; of scalars, the product.
+
+    Raises:
+        ShapeError: lengths that differ.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.dot(jnp.arange(3), jnp.arange(3)).item()
+    5
+    """
     x, y, wanted = _operands("dot", a, b, preferred_element_type)
     tx, ty = type_of(x), type_of(y)
     if tx.ndim == 0 or ty.ndim == 0:
@@ -100,7 +112,15 @@ def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = 
 def tensordot(
     a: Any, b: Any, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None
 ) -> Any:
-    """The contraction of the last `axes` axes of `a` with the first of `b`, or of the given pairs of axes."""
+    """The contraction of the last `axes` axes of `a` with the first of `b`, or of the given pairs of axes.
+
+    Raises:
+        ShapeError: lengths that differ.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.tensordot(jnp.ones((2, 3)), jnp.ones((3, 4)), 1).shape
+    (2, 4)
+    """
     x, y, wanted = _operands("tensordot", a, b, preferred_element_type)
     if np.ndim(axes) == 0 and not isinstance(axes, tuple | list):
         count = operator.index(axes)
@@ -114,7 +134,15 @@ def tensordot(
 
 @boundary
 def vdot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """The sum of products of all elements, those of `a` conjugated."""
+    """The sum of products of all elements, those of `a` conjugated.
+
+    Raises:
+        ShapeError: numbers of elements that differ.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.vdot(jnp.ones(3), jnp.ones(3)).item()
+    3.0
+    """
     x, y, _ = _operands("vdot", a, b, None)
     x, y = ops.reshape(x, (type_of(x).size,)), ops.reshape(y, (type_of(y).size,))
     if dtypes.is_complex(type_of(x).dtype):
@@ -145,7 +173,15 @@ def vecdot(
 
 @boundary
 def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """The sum of products over the last axes."""
+    """The sum of products over the last axes.
+
+    Raises:
+        ShapeError: lengths that differ.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.inner(jnp.ones((2, 3)), jnp.ones(3)).tolist()
+    [3.0, 3.0]
+    """
     x, y, wanted = _operands("inner", a, b, preferred_element_type)
     if type_of(x).ndim == 0 or type_of(y).ndim == 0:
         return ops.mul(x, y)
@@ -154,7 +190,15 @@ def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any 
 
 @boundary
 def outer(a: Any, b: Any, out: None = None) -> Any:
-    """The products of each element of `a` with each of `b`, as a matrix."""
+    """The products of each element of `a` with each of `b`, as a matrix.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.outer(jnp.arange(2), jnp.arange(3)).tolist()
+    [[0, 0, 0], [0, 1, 2]]
+    """
     x, y, _ = _operands("outer", a, b, None)
     x, y = ops.reshape(x, (type_of(x).size,)), ops.reshape(y, (type_of(y).size,))
     shape = (type_of(x).size, type_of(y).size)
@@ -163,7 +207,15 @@ def outer(a: Any, b: Any, out: None = None) -> Any:
 
 @boundary
 def kron(a: Any, b: Any) -> Any:
-    """The Kronecker product: each element of `a` times the whole of `b`."""
+    """The Kronecker product: each element of `a` times the whole of `b`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.kron(jnp.array([1, 10]), jnp.array([1, 2])).tolist()
+    [1, 2, 10, 20]
+    """
     x, y, _ = _operands("kron", a, b, None)
     rank = max(type_of(x).ndim, type_of(y).ndim)
     sx = (1,) * (rank - type_of(x).ndim) + type_of(x).shape
@@ -192,6 +244,10 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
         axis: all three in one.
 
     Raises ShapeError where the vectors have another length.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.cross(jnp.array([1, 0, 0]), jnp.array([0, 1, 0])).tolist()
+    [0, 0, 1]
     """
     x, y, _ = _operands("cross", a, b, None)
     if axis is None and (axisa, axisb, axisc) != (-1, -1, -1):
@@ -241,6 +297,10 @@ def einsum(
     The labels may also be lists of integers, each after its operand, and the output's at the end:
     `einsum(x, [0, 1, 2], y, [0, 2, 3], [0, 1, 3])`. The order of contractions is NumPy's choice
     (`numpy.einsum_path`).
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.einsum('ij,j->i', jnp.ones((2, 3)), jnp.ones(3)).tolist()
+    [3.0, 3.0]
     """
     if not isinstance(subscripts, str):
         subscripts, operands = _spelled((subscripts, *operands))
@@ -378,13 +438,26 @@ def _contract(x: Any, ix: str, y: Any, iy: str, needed: set[str], preferred: Any
 def trace(
     a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
 ) -> Any:
-    """The sum along a diagonal."""
+    """The sum along a diagonal.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.trace(jnp.arange(4).reshape(2, 2)).item()
+    3
+    """
     return sum_(diagonal(a, offset, axis1, axis2), -1, dtype)
 
 
 @boundary
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """The elements of a diagonal, as the last axis of the result."""
+    """The elements of a diagonal, as the last axis of the result.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.diagonal(jnp.arange(9).reshape(3, 3), 1).tolist()
+    [1, 5]
+    """
     x = asarray(a)
     i, j = canonical_axes("diagonal", (axis1, axis2), x)
     order = [d for d in range(type_of(x).ndim) if d not in (i, j)] + [i, j]
@@ -403,7 +476,17 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 @boundary
 def diag(v: Any, k: int = 0) -> Any:
-    """The k-th diagonal of a matrix, or the matrix with a vector on it."""
+    """The k-th diagonal of a matrix, or the matrix with a vector on it.
+
+    Raises:
+        ShapeError: more than two axes.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.diag(jnp.array([1, 2])).tolist()
+    [[1, 0], [0, 2]]
+    >>> jnp.diag(jnp.arange(4).reshape(2, 2)).tolist()
+    [0, 3]
+    """
     x = asarray(v)
     t = type_of(x)
     if t.ndim == 2:

@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, AxisError, ShapeError, boundary
-from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
+from funcgrad.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, Tracer, state, type_of
 
@@ -178,7 +178,7 @@ def _reduction(
     if neutral is None:
         function = _extreme(function)
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = doc + _COMMON.format(name=name)
     return function
 
 
@@ -202,15 +202,26 @@ def _same(dtype: np.dtype) -> np.dtype:
     return dtype
 
 
-_COMMON = (
-    " Over `axis` (all by default), which stays with length 1 where `keepdims`; only elements where `where`."
-)
+_COMMON = """
 
-sum = _reduction(
-    "sum", ops.reduce_sum, ops.add, lambda d: 0, sum_dtype, "The sum of elements." + _COMMON, np.sum
-)
+    Args:
+        a: an array of any shape, or a number.
+        axis: the axis or axes that are reduced, all by default; with `keepdims` they stay, of length 1.
+        where: booleans that broadcast to the shape of `a`; only elements where they are true take part.
+
+    Raises:
+        AxisError: an axis that there is not, or one twice.
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.{name}(jnp.ones((2, 3)), axis=1).shape
+    (2,)
+    """
+"""What all reductions have in common, for their docstrings."""
+
+sum = _reduction("sum", ops.reduce_sum, ops.add, lambda d: 0, sum_dtype, "The sum of elements.", np.sum)
 prod = _reduction(
-    "prod", ops.reduce_prod, ops.mul, lambda d: 1, sum_dtype, "The product of elements." + _COMMON, np.prod
+    "prod", ops.reduce_prod, ops.mul, lambda d: 1, sum_dtype, "The product of elements.", np.prod
 )
 max = amax = _reduction(
     "max",
@@ -218,7 +229,7 @@ max = amax = _reduction(
     ops.max_,
     None,
     _same,
-    "The largest element, NaN where there is one." + _COMMON,
+    "The largest element, NaN where there is one.",
     np.max,
 )
 min = amin = _reduction(
@@ -227,7 +238,7 @@ min = amin = _reduction(
     ops.min_,
     None,
     _same,
-    "The smallest element, NaN where there is one." + _COMMON,
+    "The smallest element, NaN where there is one.",
     np.min,
 )
 
@@ -242,7 +253,7 @@ def _logical(name: str, reduce: Callable[[Any, Sequence[int]], Any], neutral: bo
         return _restore(reduce(x, axes) if axes else x, x, axes, keepdims)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc + _COMMON
+    function.__doc__ = doc + _COMMON.format(name=name)
     return function
 
 
@@ -280,7 +291,16 @@ def mean(
     *,
     where: Any = None,
 ) -> Any:
-    """The mean of elements, of integers as floats. Over `axis` (all by default); only elements where `where`."""
+    """The mean of elements, of integers as floats. Over `axis` (all by default); only elements where `where`.
+
+    Raises:
+        AxisError: an axis that there is not.
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.mean(jnp.array([[1, 2], [3, 4]]), axis=0).tolist()
+    [2.0, 3.0]
+    """
     x = _inexact("mean", a, dtype)
     axes = canonical_axes("mean", axis, x)
     x, narrow = _widened(x)
@@ -308,7 +328,15 @@ def _divide(total: Any, count: Any) -> Any:
 def average(
     a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False
 ) -> Any:
-    """The weighted mean of elements; with `returned`, also the sum of the weights."""
+    """The weighted mean of elements; with `returned`, also the sum of the weights.
+
+    Raises:
+        ShapeError: weights of another shape.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.average(jnp.array([1.0, 3.0]), weights=jnp.array([3.0, 1.0])).item()
+    1.5
+    """
     x = _inexact("average", a, None)
     axes = canonical_axes("average", axis, x)
     if weights is None:
@@ -344,6 +372,10 @@ def var(
     """The variance: the mean squared distance from the mean, divided by n - ddof (`correction` is its other name).
 
     `mean`, where it is known already, has an axis of length 1 where one is summed over.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.var(jnp.array([1.0, 3.0])).item()
+    1.0
     """
     x = _inexact("var", a, dtype)
     axes = canonical_axes("var", axis, x)
@@ -381,7 +413,15 @@ def std(
     mean: Any = None,
     correction: float | None = None,
 ) -> Any:
-    """The standard deviation: the square root of the variance; arguments as for `var`."""
+    """The standard deviation: the square root of the variance; arguments as for `var`.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.std(jnp.array([1.0, 3.0])).item()
+    1.0
+    """
     return ops.sqrt(var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
@@ -421,13 +461,29 @@ argmin = _position(
 
 @boundary
 def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
-    """The largest minus the smallest element."""
+    """The largest minus the smallest element.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.ptp(jnp.array([3, 9, 5])).item()
+    6
+    """
     return ops.sub(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
 
 
 @boundary
 def count_nonzero(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The number of elements that are not zero."""
+    """The number of elements that are not zero.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.count_nonzero(jnp.array([0, 2, 0, 3])).item()
+    2
+    """
     return sum(_truth(_as_array("count_nonzero", a)), axis, keepdims=keepdims)
 
 

@@ -10,7 +10,7 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 
@@ -20,6 +20,10 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     """For each axis the positions of the elements that are not zero. `size` pads or cuts them to a length.
 
     The number of positions depends on the values, so without `size` the values of `a` have to be known.
+
+    >>> import funcgrad.numpy as jnp
+    >>> [x.tolist() for x in jnp.nonzero(jnp.array([0, 5, 7]))]
+    [[1, 2]]
     """
     check_arrays("nonzero", a)
     if isinstance(a, Tracer) and size is not None:
@@ -63,7 +67,12 @@ def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> A
 
 @boundary
 def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
-    """The positions of the elements that are not zero, as rows; see `nonzero`."""
+    """The positions of the elements that are not zero, as rows; see `nonzero`.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.argwhere(jnp.array([0, 5, 0, 7])).tolist()
+    [[1], [3]]
+    """
     found = nonzero(a, size=size, fill_value=fill_value)
     if found and isinstance(found[0], Tracer):
         return ops.concatenate([ops.expand_dims(f, (1,)) for f in found], 1)

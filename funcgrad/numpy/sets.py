@@ -16,12 +16,13 @@ from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray, linspace
 from funcgrad.numpy.elementwise import where
 from funcgrad.numpy.gathering import take
-from funcgrad.numpy.manipulation import concatenate, ravel, stack
-from funcgrad.numpy.promotion import check_arrays, promote, promote_inexact
+from funcgrad.numpy.joining import concatenate, stack
+from funcgrad.numpy.manipulation import ravel
 from funcgrad.numpy.reductions import max as max_
 from funcgrad.numpy.reductions import min as min_
 from funcgrad.numpy.searching import nonzero
 from funcgrad.numpy.sorting import argsort, searchsorted
+from funcgrad.promotion import check_arrays, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 
@@ -334,6 +335,10 @@ def histogram(
     """How many elements (or which sum of `weights`) fall into each bin, and the edges of the bins.
 
     With `density`, so scaled that the integral is 1.
+
+    >>> import funcgrad.numpy as jnp
+    >>> [x.tolist() for x in jnp.histogram(jnp.array([0.0, 0.2, 1.0]), 2)]
+    [[2.0, 1.0], [0.0, 0.5, 1.0]]
     """
     edges = histogram_bin_edges(a, bins, range, weights)
     x, edges = promote("histogram", ravel(asarray(a)), edges)

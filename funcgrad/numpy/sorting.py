@@ -12,9 +12,9 @@ from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import isnan, where
 from funcgrad.numpy.manipulation import ravel
-from funcgrad.numpy.promotion import cast, check_arrays, promote, promote_inexact
 from funcgrad.numpy.reductions import canonical_axes
 from funcgrad.prims.sorting import along
+from funcgrad.promotion import cast, check_arrays, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -106,7 +106,15 @@ def argsort(
 
 @boundary
 def lexsort(keys: Any, axis: int = -1) -> Any:
-    """The positions that sort by the last of `keys`, then by the one before it, and so on."""
+    """The positions that sort by the last of `keys`, then by the one before it, and so on.
+
+    Raises:
+        ShapeError: keys of different shapes.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.lexsort([jnp.array([1, 2, 3]), jnp.array([1, 0, 0])]).tolist()
+    [1, 2, 0]
+    """
     keys = [asarray(k) for k in keys]
     if not keys:
         raise ArgumentError("lexsort needs at least one key")
@@ -116,7 +124,15 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
 
 @boundary
 def partition(a: Any, kth: int, axis: int = -1) -> Any:
-    """`a` with the element at `kth` in its sorted place along `axis`, smaller ones before it and larger after."""
+    """`a` with the element at `kth` in its sorted place along `axis`, smaller ones before it and larger after.
+
+    Raises:
+        AxisError: an axis that there is not.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.partition(jnp.array([3, 1, 2]), 0).tolist()[0]
+    1
+    """
     x, axis = _along("partition", a, axis)
     _check_kth("partition", kth, x, axis)
     return _sorted([x], axis)[0]
@@ -179,7 +195,15 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
 
 @boundary
 def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Any:
-    """The number of the bin that each element falls into: between `bins[i-1]` and `bins[i]`, which rise or fall."""
+    """The number of the bin that each element falls into: between `bins[i-1]` and `bins[i]`, which rise or fall.
+
+    Raises:
+        ShapeError: bins that are no list.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.digitize(jnp.array([0.5, 2.5]), jnp.array([0.0, 1.0, 2.0])).tolist()
+    [1, 3]
+    """
     edges = asarray(bins)
     if type_of(edges).ndim != 1:
         raise ShapeError(f"digitize takes a vector of bins, got {type_of(edges)}")

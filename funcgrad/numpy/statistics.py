@@ -8,9 +8,9 @@ from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import clip, imag, real, where
-from funcgrad.numpy.manipulation import concatenate
+from funcgrad.numpy.joining import concatenate
 from funcgrad.numpy.products import diag, matmul
-from funcgrad.numpy.promotion import promote_inexact
+from funcgrad.promotion import promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -46,6 +46,10 @@ def cov(
 
     Divides by the number of observations less `ddof` (1, or 0 where `bias`). `fweights` says how often each
     observation counts, `aweights` how much.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.cov(jnp.array([1.0, 3.0])).item()
+    2.0
     """
     operands = [asarray(m)] if y is None else [asarray(m), asarray(y)]
     operands = promote_inexact("cov", *operands)
@@ -94,7 +98,15 @@ def cov(
 
 @boundary
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
-    """The matrix of correlations of variables, one a row (a column where not `rowvar`), and of those of `y`."""
+    """The matrix of correlations of variables, one a row (a column where not `rowvar`), and of those of `y`.
+
+    Raises:
+        DTypeError: what is no array or number.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.corrcoef(jnp.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])).round().tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
     c = cov(x, y, rowvar, dtype=dtype)
     if not type_of(c).ndim:
         return c / c

@@ -15,7 +15,7 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import DTypeError, boundary, hide_internal_frames, with_arrays
 from funcgrad.ir.types import array_type
-from funcgrad.numpy.promotion import broadcast, promote, promote_inexact
+from funcgrad.promotion import broadcast, promote, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, state, type_of
 
@@ -108,6 +108,14 @@ def straight_to_numpy(
     return function
 
 
+def _dtypes_of(promotion: Callable[..., list[Any]]) -> str:
+    """What becomes of operands' dtypes, for docstrings."""
+    if promotion is promote:
+        return "Several dtypes are promoted to one."
+    inexact = promotion is promote_inexact
+    return "Integers and booleans are computed as floats." if inexact else "Other dtypes are converted."
+
+
 def binary(
     name: str,
     operation: Callable[..., Any],
@@ -128,7 +136,19 @@ def binary(
     else:
         function = straight_to_numpy(ufunc, function, promotion is promote_inexact)
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = f"""{doc}
+
+    Args:
+        x1, x2: arrays or numbers of shapes that broadcast. {_dtypes_of(promotion)}
+
+    Raises:
+        DTypeError: what is no array or number, or of a dtype for which {name} means nothing.
+        ShapeError: shapes that do not broadcast.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.{name}(jnp.ones((2, 1), int), jnp.ones(3, int)).shape
+    (2, 3)
+    """
     return function
 
 
@@ -155,7 +175,14 @@ def unary(
         return operation(*promotion(name, x))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = f"""{doc}
+
+    Args:
+        x: an array of any shape, which the result has too, or a number. {_dtypes_of(promotion)}
+
+    Raises:
+        DTypeError: what is no array or number, or of a dtype for which {name} means nothing.
+    """
     return function
 
 

@@ -37,8 +37,8 @@ from funcgrad.numpy.indices import (
     without_truth_values,
     wrapped,
 )
-from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays, promote
 from funcgrad.prims.indexing import ScatterDimensionNumbers
+from funcgrad.promotion import broadcast_shapes, cast, check_arrays, promote
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 from funcgrad.trace.graph_trace import trace_to_graph

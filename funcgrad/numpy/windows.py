@@ -10,8 +10,8 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import promote_inexact
 from funcgrad.numpy.ufuncs import unary
+from funcgrad.promotion import promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
 

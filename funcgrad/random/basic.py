@@ -15,8 +15,8 @@ from funcgrad.array import array_of
 from funcgrad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, boundary
 from funcgrad.jit import jit
 from funcgrad.lax.indexing import take_along
-from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.numpy.sorting import searchsorted
+from funcgrad.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.sharding import takes_out_sharding
 from funcgrad.trace import ops
 from funcgrad.trace.core import as_array, eager, type_of

@@ -19,7 +19,7 @@ from funcgrad.errors import DTypeError, ShapeError, boundary
 from funcgrad.lax.control import while_loop
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import where
-from funcgrad.numpy.promotion import check_arrays
+from funcgrad.promotion import check_arrays
 from funcgrad.random.basic import (
     Shape,
     _broadcast_shape,

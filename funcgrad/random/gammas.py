@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast_shapes
+from funcgrad.promotion import broadcast_shapes
 from funcgrad.random.basic import (
     Shape,
     _broadcast_shape,

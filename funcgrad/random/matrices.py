@@ -10,7 +10,7 @@ from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.linalg import cholesky, eigh, qr, svd
 from funcgrad.numpy.products import diagonal, einsum
-from funcgrad.numpy.promotion import broadcast_shapes, promote_inexact
+from funcgrad.promotion import broadcast_shapes, promote_inexact
 from funcgrad.random.basic import Shape, _shape_of, normal
 from funcgrad.sharding import takes_out_sharding
 from funcgrad.trace import ops

@@ -40,13 +40,11 @@ _DAY = 86400
 
 
 class Stats:
-    """What the cache has done in this process; times in seconds."""
+    """What the cache has done in this process: kernels compiled, and found in the folder."""
 
     def __init__(self) -> None:
         self.compiled = 0
         self.loaded = 0
-        self.compile_seconds = 0.0
-        self.load_seconds = 0.0
 
 
 class _Cache:
@@ -157,11 +155,6 @@ def write_plan(key: str, data: bytes) -> None:
     _write(f"{key}.plan", _checked(data))
 
 
-def load_kernel(source: str) -> int:
-    """The address of the entry point of the kernel with this source, compiled if it is not there yet."""
-    return load_kernels([source])[0]
-
-
 @functools.cache
 def load_driver() -> tuple[int, int]:
     """The addresses of the native driver's `enter` and `work`."""
@@ -180,10 +173,7 @@ def _driver() -> bytes | None:
 
 
 def _load(code: bytes, symbol: str) -> int:
-    start = time.perf_counter()
-    address = loader.load(code, symbol)
-    _cache.stats.load_seconds += time.perf_counter() - start
-    return address
+    return loader.load(code, symbol)
 
 
 def _find(key: str) -> bytes | None:
@@ -197,7 +187,6 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
     """Compile and keep the kernels with these sources; None stands for the driver."""
     if not missing:
         return
-    start = time.perf_counter()
     from funcgrad.kernels.cpu import compiling  # not needed where everything is there
 
     def lowering(key: str, source: str | None) -> Callable[[], list[str]]:
@@ -213,7 +202,6 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
             _cache.objects[key] = code
         _cache.stats.compiled += 1
         yield key, code
-    _cache.stats.compile_seconds += time.perf_counter() - start
 
 
 def _typed(objects: Iterator[bytes]) -> Iterator[bytes]:

@@ -10,8 +10,8 @@ from funcgrad.errors import ArgumentError, boundary
 from funcgrad.lax import linalg as lax_linalg
 from funcgrad.numpy import linalg
 from funcgrad.numpy.creation import asarray, tri, tril, triu
+from funcgrad.numpy.joining import concatenate
 from funcgrad.numpy.linalg import _fitting, _matrices
-from funcgrad.numpy.manipulation import concatenate
 from funcgrad.scipy.matrix_functions import (
     eigh_tridiagonal,
     funm,

@@ -12,7 +12,7 @@ import numpy as np
 import funcgrad.numpy as jnp
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.lax.convolution import conv_general_dilated
-from funcgrad.numpy.promotion import promote_inexact
+from funcgrad.promotion import promote_inexact
 from funcgrad.trace.core import type_of
 
 

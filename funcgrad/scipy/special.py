@@ -10,8 +10,8 @@ from funcgrad import dtypes
 from funcgrad.custom_rules import custom_jvp
 from funcgrad.errors import ArgumentError, DTypeError, boundary
 from funcgrad.numpy.logsumexp import Axes, finite_max, log_sum_exp, reduced_axes, spread
-from funcgrad.numpy.promotion import broadcast, promote_inexact
 from funcgrad.numpy.ufuncs import unary
+from funcgrad.promotion import broadcast, promote_inexact
 from funcgrad.scipy.harmonics import sph_harm_y
 from funcgrad.scipy.special_functions import (
     bernoulli,

@@ -14,7 +14,7 @@ from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import ArgumentError, DTypeError, boundary
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast, in_order, promote_inexact
+from funcgrad.promotion import broadcast, in_order, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

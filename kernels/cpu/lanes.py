@@ -14,7 +14,7 @@ from llvmlite import ir
 from .codegen import FEATURES
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+I32, I64 = ir.IntType(32), ir.IntType(64)
 
 MANTISSA = {F32: 23, F64: 52}
 BIAS = {F32: 127, F64: 1023}

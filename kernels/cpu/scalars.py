@@ -62,8 +62,6 @@ SCALARS = {t.name: t for t in (BOOL, I8, I16, I32, I64, U8, U16, U32, U64, F32, 
 PART = {C64: F32, C128: F64}
 """The type of the parts of a complex number."""
 
-Type = Scalar | Pointer
-
 
 class Function:
     """A function that writes its own code.

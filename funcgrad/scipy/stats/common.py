@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast_shapes, promote_inexact
+from funcgrad.promotion import broadcast_shapes, promote_inexact
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 

@@ -8,8 +8,8 @@ from typing import Any
 from funcgrad.errors import ShapeError, boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import where
-from funcgrad.numpy.manipulation import concatenate
-from funcgrad.numpy.promotion import promote_inexact
+from funcgrad.numpy.joining import concatenate
+from funcgrad.promotion import promote_inexact
 from funcgrad.scipy import special
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of

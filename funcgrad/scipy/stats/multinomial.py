@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad.errors import boundary
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.elementwise import where
-from funcgrad.numpy.promotion import promote_inexact
+from funcgrad.promotion import promote_inexact
 from funcgrad.scipy import special
 from funcgrad.trace import ops
 

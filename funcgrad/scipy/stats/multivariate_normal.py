@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy import linalg
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import broadcast_shapes, promote_inexact
+from funcgrad.promotion import broadcast_shapes, promote_inexact
 from funcgrad.scipy.linalg import solve_triangular
 from funcgrad.scipy.stats import norm
 from funcgrad.trace import ops

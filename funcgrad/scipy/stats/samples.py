@@ -10,8 +10,8 @@ import funcgrad.numpy as jnp
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.lax import cummax, cummin
 from funcgrad.numpy.creation import asarray
-from funcgrad.numpy.promotion import promote_inexact
 from funcgrad.numpy.reductions import std
+from funcgrad.promotion import promote_inexact
 from funcgrad.trace.core import type_of
 
 

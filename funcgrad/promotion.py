@@ -89,7 +89,15 @@ def promote_inexact(name: str, *operands: Any) -> list[Any]:
 
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape to which arrays of these shapes broadcast; ShapeError where there is none."""
+    """The shape to which arrays of these shapes broadcast; ShapeError where there is none.
+
+    Raises:
+        ShapeError: shapes that do not broadcast.
+
+    >>> import funcgrad.numpy as jnp
+    >>> jnp.broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
     rank = max(map(len, shapes), default=0)
     result = [1] * rank
     for shape in shapes:
