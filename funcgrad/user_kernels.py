@@ -16,8 +16,8 @@ from funcgrad.callbacks import result_types
 from funcgrad.custom_rules import custom_jvp, custom_vjp
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.flat import name_of
-from funcgrad.ir.cuda_functions import cuda_function
 from funcgrad.ir.user_functions import python_function
+from funcgrad.lower.gpu.user_functions import cuda_function
 from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
 from funcgrad.prims.user_arrays import BATCH_METHODS, UserArrayFunction, array_kernel_p
 from funcgrad.prims.user_functions import UserFunction, elementwise_function_p
