@@ -30,7 +30,7 @@ from funcgrad.errors import CacheWarning, KernelError
 from funcgrad.kernels.cpu import abi, loader
 from funcgrad.records import record
 
-_MAGIC = b"funcgrad object 1\n"
+_MAGIC = b"funcgrad object 2\n"
 _DRIVER = "driver"
 _WRITING = ".writing-"
 """How the name of a file begins that is not whole yet."""
@@ -154,7 +154,7 @@ def read_plan(key: str) -> bytes | None:
 
 def write_plan(key: str, data: bytes) -> None:
     """Keep a plan in the folder."""
-    _write(f"{key}.plan", _checked(data))
+    _keep(f"{key}.plan", data)
 
 
 def load_kernel(source: str) -> int:
@@ -209,7 +209,7 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
     for (key, source), code in zip(missing.items(), _typed(objects)):
         if source is not None:
             _write(f"{key}.py", source.encode())
-        if not _write(f"{key}.o", _checked(code)):
+        if not _keep(f"{key}.o", code):
             _cache.objects[key] = code
         _cache.stats.compiled += 1
         yield key, code
@@ -251,9 +251,15 @@ def _kernel(key: str, source: str) -> abi.Kernel:
     return module.kernel
 
 
-def _checked(data: bytes) -> bytes:
-    """Data behind a checksum."""
-    return _MAGIC + hashlib.sha256(data).digest() + data
+def _checked(name: str, data: bytes) -> bytes:
+    """Data behind a checksum of itself and of the file's name: the content of another file is no more trusted than a
+    damaged one."""
+    return _MAGIC + hashlib.sha256(name.encode() + b"\n" + data).digest() + data
+
+
+def _keep(name: str, data: bytes) -> bool:
+    """Put data behind its checksum into the folder; gives whether it is there."""
+    return _write(name, _checked(name, data))
 
 
 def _read(name: str) -> bytes | None:
@@ -270,7 +276,7 @@ def _read(name: str) -> bytes | None:
         return None
     head = len(_MAGIC) + 32
     code = data[head:]
-    if data != _checked(code):
+    if data != _checked(name, code):
         _warn(f"a damaged file in the cache is compiled again: {path}")
         return None
     if time.time() - used > _DAY:  # prune goes by it
