@@ -269,10 +269,10 @@ def _read(name: str) -> bytes | None:
         with path.open("rb") as file:
             data = file.read()
             used = os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # what cannot be written either is said when it is
         return None
     except OSError as error:
-        _warn(f"the kernel cache cannot be read: {error}")
+        _warn(f"the kernel cache cannot be read: {error.strerror}")
         return None
     head = len(_MAGIC) + 32
     code = data[head:]
@@ -301,7 +301,7 @@ def _write(name: str, data: bytes) -> bool:
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        _warn(f"compiled kernels cannot be kept, and will be compiled in every process: {error}")
+        _warn(f"compiled kernels cannot be kept, and will be compiled in every process: {error.strerror}")
         return False
 
 
