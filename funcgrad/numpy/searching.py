@@ -64,11 +64,9 @@ def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> A
 @boundary
 def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The positions of the elements that are not zero, as rows; see `nonzero`."""
+    if type_of(a).ndim == 0:
+        return argwhere(ops.reshape(a, (1,)), size=size)[:, :0]
     found = nonzero(a, size=size, fill_value=fill_value)
     if found and isinstance(found[0], Tracer):
         return ops.concatenate([ops.expand_dims(f, (1,)) for f in found], 1)
-    return (
-        Array(np.stack([f._data for f in found], 1))
-        if found
-        else Array(np.zeros((int(bool(a)), 0), np.int64))
-    )
+    return Array(np.stack([f._data for f in found], 1))
