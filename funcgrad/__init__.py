@@ -95,7 +95,7 @@ from funcgrad.numpy.indices import ds
 from funcgrad.pmap import pmap
 from funcgrad.refs import Ref, freeze, new_ref
 from funcgrad.runtime.device import get_num_threads, set_num_threads
-from funcgrad.sharding import NamedSharding, P, make_mesh, shard_map
+from funcgrad.sharding import NamedSharding, P, make_mesh, set_mesh, shard_map
 from funcgrad.trace.core import type_of as typeof
 from funcgrad.user_kernels import elementwise, kernel
 
@@ -197,6 +197,7 @@ __all__ = [
     "random",
     "remat",
     "set_num_threads",
+    "set_mesh",
     "shard_map",
     "sharding",
     "tree",

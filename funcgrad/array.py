@@ -383,6 +383,11 @@ class ShapeDtypeStruct:
     def of(cls, type: ArrayType) -> ShapeDtypeStruct:
         return cls(type.shape, type.dtype, weak_type=type.weak)
 
+    @classmethod
+    def like(cls, x: Any) -> ShapeDtypeStruct:
+        """The shape and dtype of an array, or of what has these."""
+        return cls(x.shape, x.dtype, weak_type=getattr(x, "weak_type", False))
+
     shape = property(lambda self: self.type.shape)
     dtype = property(lambda self: self.type.dtype)
     ndim = property(lambda self: self.type.ndim)

@@ -40,6 +40,12 @@ class _Custom:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
+    def __getattr__(self, name: str) -> Any:
+        """What the function itself has, such as the `def_vmap` of a function under `custom_vmap`."""
+        if name.startswith("_") or name == "fun":
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(self.fun, name)
+
     def _resolve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """All arguments by position, defaults filled in."""
         if not kwargs:

@@ -152,7 +152,8 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def with_arrays(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
-    """The arguments with arrays in place of what holds them; None where nothing does."""
+    """The arguments with arrays in place of what holds them, a `Held` or an object with JAX's `__jax_array__`; None
+    where nothing does."""
     found = False
 
     def read(value: Any) -> Any:
@@ -164,6 +165,9 @@ def with_arrays(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | No
             return value.__class__(map(read, value))
         if value.__class__ is dict:
             return {k: read(v) for k, v in value.items()}
+        if hasattr(value.__class__, "__jax_array__"):
+            found = True
+            return value.__jax_array__()
         return value
 
     again = tuple(map(read, args)), {k: read(v) for k, v in kwargs.items()}

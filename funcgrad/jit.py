@@ -87,6 +87,27 @@ class Traced:
             self._executable = executable_for(self.closed.graph, tuple([d + shift for d in self.donated]))
         return self._executable
 
+    @property
+    def graph(self) -> Graph:
+        """The traced graph; the arrays that it closes over are its first inputs."""
+        return self.closed.graph
+
+    jaxpr = property(lambda self: self.closed)
+    fun_name = property(lambda self: self.closed.graph.name)
+    in_tree = property(lambda self: self.signature.tree)
+
+    @property
+    def out_info(self) -> Any:
+        """The types of the results, in their structure."""
+        return self.out_tree.unflatten([ShapeDtypeStruct.of(t) for t in self.closed.out_types])
+
+    def lower(self) -> Lowered:
+        """The stages of its compilation; see `Jitted.lower`."""
+        return Compiled(self.fun_name, self, self.signature.tree)._report()
+
+    def __repr__(self) -> str:
+        return f"<traced {self.closed}>"
+
     def run(self, leaves: Sequence[Array]) -> Any:
         """The result for these leaves, by compiled code."""
         executable = self._executable or self.executable
@@ -336,20 +357,18 @@ class Jitted:
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """What the compiler makes of the function for these arguments (arrays or ShapeDtypeStructs): its graph,
         its kernels and their source, its memory plan. Print it, or look at its parts."""
-        traced, _ = self._traced(args, kwargs)
-        _, _, dynamic, named = self._without_statics(args, kwargs)
-        return Compiled(self._name, traced, tree.structure((dynamic, named)))._report()
+        return self._traced(args, kwargs)[0].lower()
 
     @boundary
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """The types of the results, without computing them."""
-        traced, _ = self._traced(args, kwargs)
-        return traced.out_tree.unflatten([ShapeDtypeStruct.of(t) for t in traced.closed.out_types])
+        return self._traced(args, kwargs)[0].out_info
 
     @boundary
-    def trace(self, *args: Any, **kwargs: Any) -> ClosedGraph:
-        """The graph of the function for these arguments."""
-        return self._traced(args, kwargs)[0].closed
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """The function traced for these arguments: its `graph`, `jaxpr` (the graph with what it closes over),
+        `out_info` (the types of the results), and `lower()`."""
+        return self._traced(args, kwargs)[0]
 
     @property
     def signatures(self) -> list[Signature]:
@@ -410,7 +429,7 @@ class BoundJitted(functools.partial):
         """`Jitted.eval_shape` for this instance."""
         return self.func.eval_shape(*self.args, *args, **kwargs)
 
-    def trace(self, *args: Any, **kwargs: Any) -> ClosedGraph:
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """`Jitted.trace` for this instance."""
         return self.func.trace(*self.args, *args, **kwargs)
 

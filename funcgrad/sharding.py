@@ -90,10 +90,11 @@ class Mesh:
     size, empty = 1, False
 
     def __enter__(self) -> Mesh:
+        _entered.append(self)
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        """Nothing: which mesh is current makes no difference."""
+        _entered.pop()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mesh) and self.axis_names == other.axis_names
@@ -103,6 +104,39 @@ class Mesh:
 
     def __repr__(self) -> str:
         return f"Mesh({', '.join(f'{name!r}: 1' for name in self.axis_names)})"
+
+
+_entered: list[Mesh] = []
+"""The meshes that are current, the innermost last: what `shard_map` without a mesh goes by."""
+
+
+class set_mesh:
+    """Make a mesh the current one, which `shard_map` without `mesh` takes: from here on, or in a `with` block.
+
+    >>> import funcgrad as fg
+    >>> with fg.set_mesh(fg.make_mesh((1,), ("i",))):
+    ...     print(fg.shard_map(lambda x: fg.lax.psum(x, "i"), in_specs=fg.P("i"), out_specs=fg.P())(fg.numpy.ones(2)))
+    [1. 1.]
+    """
+
+    def __init__(self, mesh: Mesh):
+        if not isinstance(mesh, Mesh):
+            raise ArgumentError(
+                f"set_mesh takes a mesh, got {mesh!r}", hint='pass funcgrad.make_mesh((1,), ("data",))'
+            )
+        self._before = _entered[:]
+        _entered[:] = [mesh]
+
+    def __enter__(self) -> Mesh:
+        return _entered[-1]
+
+    def __exit__(self, *exception: Any) -> None:
+        _entered[:] = self._before
+
+
+def get_mesh() -> Mesh | None:
+    """The current mesh; None where there is none."""
+    return _entered[-1] if _entered else None
 
 
 @boundary
@@ -256,7 +290,7 @@ def shard_map(
 
     Args:
         f: a function of what lies on one device; without it a decorator is returned.
-        mesh: a `Mesh`.
+        mesh: a `Mesh`; without it the one of `set_mesh`, or of the `with` block, when `f` is called.
         in_specs, out_specs: how arguments and results are spread, as `PartitionSpec`s or trees of them.
         axis_names, check_vma, check_rep: accepted for JAX's sake; without effect.
 
@@ -268,18 +302,24 @@ def shard_map(
     if f is None:
         return functools.partial(shard_map, mesh=mesh, in_specs=in_specs, out_specs=out_specs)
     function = f"shard_map of {name_of(f)}"
-    if not isinstance(mesh, Mesh):
-        raise ArgumentError(
-            f"shard_map needs a mesh, got {mesh!r}", hint='pass mesh=funcgrad.make_mesh((1,), ("data",))'
-        )
 
-    for specs in (in_specs, out_specs):
-        for spec in _specs_of(specs):
-            NamedSharding(mesh, spec)
+    def checked(mesh: Any) -> Mesh:
+        if not isinstance(mesh, Mesh):
+            raise ArgumentError(
+                f"shard_map needs a mesh, got {mesh!r}",
+                hint='pass mesh=funcgrad.make_mesh((1,), ("data",)), or call funcgrad.set_mesh with one before',
+            )
+        for specs in (in_specs, out_specs):
+            for spec in _specs_of(specs):
+                NamedSharding(mesh, spec)
+        return mesh
+
+    given = None if mesh is None else checked(mesh)
 
     @functools.wraps(f)
     @boundary
     def mapped(*args: Any) -> Any:
+        mesh = given or checked(get_mesh())
         specs = in_specs if isinstance(in_specs, tuple) and not isinstance(in_specs, PartitionSpec) else None
         if specs is not None and len(specs) != len(args):
             raise ArgumentError(

@@ -409,3 +409,38 @@ def test_methods_have_the_signatures_of_their_functions():
     assert x.astype(dtype="int32").dtype == x.astype("int32", True).dtype == np.int32
     assert list(inspect.signature(x.sum).parameters)[:3] == ["axis", "dtype", "out"]
     assert fg.jit(lambda x: x.astype(dtype=jnp.float16))(x).dtype == np.float16
+
+
+# ------------------------------------------------------------------------------------------- objects of others
+class Holder:
+    """Gives an array where one is asked for, by JAX's protocol."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __jax_array__(self):
+        return jnp.asarray(self.value)
+
+
+def test_objects_with_jax_array_are_arrays():
+    held, x = Holder([1.0, 2.0]), jnp.array([3.0, 4.0])
+    for out in (
+        jnp.multiply(held, x),
+        x * held,
+        fg.lax.mul(x, held),
+        fg.jit(lambda v: v * held)(x),
+        fg.vmap(lambda v: v * Holder(2.0))(x) - jnp.array([3.0, 0.0]),
+        fg.grad(lambda v: (v * v * held).sum() / 2)(x),
+    ):
+        assert out.tolist() == [3.0, 8.0]
+    assert jnp.stack([held, x]).tolist() == [[1, 2], [3, 4]]
+    assert (x > held).tolist() == [True, True] and float(x @ held) == 11
+    with pytest.raises(TypeError, match="unsupported operand"):
+        x * object()
+
+
+def test_shape_and_dtype_like_an_array():
+    like = fg.ShapeDtypeStruct.like
+    assert like(np.ones((2, 3))) == fg.ShapeDtypeStruct((2, 3), "float64")
+    assert like(jnp.asarray(1.0)).weak_type and not like(np.float32(1)).weak_type
+    assert like(like(jnp.ones(2))) == fg.ShapeDtypeStruct((2,), "float32")

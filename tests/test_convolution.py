@@ -223,3 +223,7 @@ def test_windows_that_do_not_fit_give_nothing_and_strides_of_0_are_refused():
     assert out.shape == (0, 3, 2)
     with pytest.raises(ValueError, match="at least 1"):
         fg.lax.reduce_window(x, 0.0, fg.lax.add, (1, 1, 1), (0, 1, 1), "VALID")
+    np.testing.assert_array_equal(
+        fg.lax.reduce_window(x, 0.0, fg.lax.add, (2, 1, 1)),
+        fg.lax.reduce_window(x, 0.0, fg.lax.add, (2, 1, 1), (1, 1, 1), "VALID"),
+    )

@@ -164,3 +164,20 @@ def rule_that_gives(result):
 def test_wrong_rules_are_refused_in_words(make, error, words):
     with pytest.raises(error, match=words):
         fg.vmap(make())(X)
+
+
+def test_a_derivative_rule_around_a_batching_rule():
+    @fg.custom_vjp
+    @fg.custom_batching.custom_vmap
+    def f(x, y):
+        return jnp.sin(x) * y
+
+    @f.def_vmap
+    def rule(axis_size, in_batched, xs, ys):
+        return jnp.cos(xs) * ys, True
+
+    f.defvjp(lambda x, y: (f(x, y), (x, y)), lambda kept, g: (g * 5, g * 7))
+    np.testing.assert_array_equal(fg.vmap(f)(jnp.zeros(3), jnp.ones(3)), np.ones(3))
+    assert fg.grad(f)(0.0, 1.0) == 5
+    with pytest.raises(AttributeError, match="def_batch"):
+        f.def_batch

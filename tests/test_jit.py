@@ -349,8 +349,13 @@ def test_lower_eval_shape_and_trace_need_types_only():
     f = Counter(lambda x: (jnp.sin(x), jnp.sum(x)))
     assert f.jitted.eval_shape(spec) == (spec, fg.ShapeDtypeStruct((), "float32"))
     assert fg.eval_shape(f.jitted, spec) == (spec, fg.ShapeDtypeStruct((), "float32"))
-    graph = f.jitted.trace(spec)
-    assert [e.primitive.name for e in graph.eqns] == ["sin", "reduce_sum"]
+    traced = f.jitted.trace(spec)
+    assert [e.primitive.name for e in traced.jaxpr.eqns] == ["sin", "reduce_sum"]
+    assert traced.out_info == (spec, fg.ShapeDtypeStruct((), "float32"))
+    assert traced.in_tree == fg.tree.structure(((0,), {})) and "sin" in repr(traced)
+    np.testing.assert_allclose(traced.lower().compile()(np.ones(3, np.float32))[1], 3)
+    power = fg.jit(lambda x, n: x**n, static_argnums=1).trace(3.0, 4)
+    assert power.fun_name == "<lambda>" and float(power.lower().compile()(2.0)) == 16
     assert "sin" in str(f.jitted.lower(spec))
     f(X)
     assert f.count == 1

@@ -362,3 +362,14 @@ def test_map_in_one_batch():
     np.testing.assert_array_equal(lax.map(lambda x: x * 2, X, batch_size=0), X * 2)
     with pytest.raises(ArgumentError, match="at least 0"):
         lax.map(lambda x: x, X, batch_size=-1)
+
+
+def test_broadcast_in_dim_turns_axes():
+    x = np.arange(6.0).reshape(2, 3)
+    out = lax.broadcast_in_dim(x, (3, 4, 2), (2, 0))
+    np.testing.assert_array_equal(out, np.broadcast_to(x.T[:, None], (3, 4, 2)))
+    grad = fg.grad(lambda x: (lax.broadcast_in_dim(x, (3, 4, 2), (2, 0)) ** 2).sum())(x)
+    np.testing.assert_array_equal(grad, 8 * x)
+    for wrong in ((0, 0), (1, -2)):
+        with pytest.raises(AxisError, match="increasing"):
+            lax.broadcast_in_dim(x, (3, 3), wrong)

@@ -336,7 +336,7 @@ def test_arrays_made_anew_in_each_run_stand_once_before_the_condition():
         x = x + np.arange(3.0, dtype=np.float32) + held
         return x * held if x.sum() > 0 else x - np.ones(3, np.float32)
 
-    closed = f.trace(jnp.ones(3))
+    closed = f.trace(jnp.ones(3)).jaxpr
     assert len(closed.constants) == 3
     np.testing.assert_allclose(f(jnp.ones(3)), [0.0, 3.0, 10.0])
     np.testing.assert_allclose(f(-jnp.full(3, 10.0)), [-11, -9, -7])

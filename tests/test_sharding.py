@@ -65,7 +65,9 @@ def test_what_needs_several_devices_is_refused(mesh):
     with pytest.raises(ArgumentError, match="no device 'gpu'"):
         fg.device_put(X, "gpu")
     with pytest.raises(ArgumentError, match="needs a mesh"):
-        fg.shard_map(lambda x: x, in_specs=P(), out_specs=P())
+        fg.shard_map(lambda x: x, in_specs=P(), out_specs=P())(X)
+    with pytest.raises(ArgumentError, match="set_mesh takes a mesh, got None"):
+        fg.set_mesh(None)
     with pytest.raises(ArgumentError, match="names the axis 'nope'"):
         fg.shard_map(lambda x: x, mesh=mesh, in_specs=(P(),), out_specs=P("nope"))
     with pytest.raises(ArgumentError, match="1 in_specs, and is called with 2 arguments"):
@@ -74,6 +76,23 @@ def test_what_needs_several_devices_is_refused(mesh):
         fg.shard_map(lambda x: x, mesh=mesh, in_specs=(P("data", None, "model"),), out_specs=P())(X)
     with pytest.raises(ArgumentError, match="no process 3"):
         fg.local_devices(process_index=3)
+
+
+def test_shard_map_goes_by_the_current_mesh(mesh):
+    from funcgrad.experimental.shard_map import shard_map
+    from funcgrad.sharding import get_mesh
+
+    mapped = shard_map(lambda x: fg.lax.psum(x, "data"), in_specs=P("data"), out_specs=P())
+    for current in (lambda: mesh, lambda: fg.set_mesh(mesh)):
+        with current() as entered:
+            assert entered is mesh and get_mesh() is mesh
+            np.testing.assert_array_equal(mapped(X), X)
+        assert get_mesh() is None
+    with fg.set_mesh(mesh):
+        fg.set_mesh(fg.make_mesh((1,), ("i",)))  # from here on, until the block ends
+        with pytest.raises(ArgumentError, match="names the axis 'data'"):
+            mapped(X)
+    assert get_mesh() is None
 
 
 def test_random_numbers_take_an_out_sharding():

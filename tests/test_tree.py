@@ -11,6 +11,7 @@ from collections import OrderedDict, defaultdict, deque, namedtuple
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 from funcgrad import tree, tree_util
@@ -391,10 +392,29 @@ def test_a_wrong_number_of_leaves(count, word):
         treedef.unflatten(range(count))
 
 
-def test_metadata_that_cannot_be_hashed_is_named():
-    with pytest.raises(TypeError, match="metadata of Layer cannot be hashed: unhashable type: 'list'"):
-        hash(tree.structure((Layer(1, 2, [3]),)))
-    assert tree.structure(Layer(1, 2, [3])) == tree.structure(Layer(1, 2, [3]))
+@pytest.mark.parametrize("held", [np.ones(2), [np.ones(2)], {"a": (1, np.ones(2))}])
+def test_arrays_in_metadata_are_named(held):
+    with pytest.raises(TypeError, match="metadata of Layer holds arrays, which cannot be hashed"):
+        hash(tree.structure((Layer(1, 2, held),)))
+
+
+def test_metadata_without_a_hash_is_compared():
+    class Held:  # equal where it holds the same, and so without a hash
+        def __init__(self, number):
+            self.number = number
+
+        def __eq__(self, other):
+            return self.number == other.number
+
+    for same, other in (([3], [4]), ({"a": [1]}, {"a": [2]}), ({1}, {2}), (Held(1), Held(2))):
+        a, b, c = [tree.structure((Layer(1, 2, m),)) for m in (same, copy.copy(same), other)]
+        assert a == b != c and hash(a) == hash(b)
+        assert {a: "a", c: "c"}[b] == "a"
+    settings = {"a": [1]}
+    key = {tree.structure(Layer(1, 2, settings)): "before"}
+    settings["a"].append(2)
+    assert tree.structure(Layer(1, 2, settings)) not in key
+    assert tree.structure(Layer(1, 2, {"a": [1]})) in key
 
 
 def test_bad_registrations():

@@ -1,4 +1,4 @@
-"""What JAX has under `jax.experimental`: `ode`, and other places of `checkify` and the callbacks."""
+"""What JAX has under `jax.experimental`: `ode`, and other places of `checkify`, `shard_map` and the callbacks."""
 
 from funcgrad import checkify
 from funcgrad.callbacks import io_callback

@@ -350,8 +350,8 @@ def reduce_window(
     init_value: Any,
     computation: Callable[[Any, Any], Any],
     window_dimensions: Sequence[int],
-    window_strides: Sequence[int],
-    padding: Padding,
+    window_strides: Sequence[int] | None = None,
+    padding: Padding = "VALID",
     base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
 ) -> Any:
@@ -359,7 +359,7 @@ def reduce_window(
 
     Args:
         operand, init_value: an array and a number, or trees of these; `computation` then takes two such trees.
-        window_dimensions, window_strides: the window's length and its step along each axis.
+        window_dimensions, window_strides: the window's length and its step (1) along each axis.
         padding: 'SAME', 'VALID', or (low, high) for each axis; what is added is `init_value`.
         base_dilation, window_dilation: holes between the elements of the operand, or of the window.
 

@@ -85,11 +85,13 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
     """
     t = type_of(_array(operand, "broadcast_in_dim"))
     sizes = as_sizes(shape, "broadcast_in_dim")
-    if t.shape == sizes and tuple(broadcast_dimensions) == tuple(range(t.ndim)):
+    dimensions = tuple(map(int, broadcast_dimensions))
+    if t.shape == sizes and dimensions == tuple(range(t.ndim)):
         return operand
-    return ops.apply(
-        "broadcast_in_dim", operand, shape=sizes, broadcast_dimensions=tuple(map(int, broadcast_dimensions))
-    )
+    if len(dimensions) == t.ndim and dimensions != (ordered := tuple(sorted(dimensions))):
+        operand = ops.transpose(operand, tuple(np.argsort(dimensions).tolist()))
+        dimensions = ordered
+    return ops.apply("broadcast_in_dim", operand, shape=sizes, broadcast_dimensions=dimensions)
 
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:

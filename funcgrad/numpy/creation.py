@@ -83,7 +83,7 @@ def _array(value: Any, dtype: np.dtype | None, copy: bool) -> Any:
         wanted = dtype or dtypes.of_python_scalar(kind)
         weak = dtype is None and not dtypes.is_bool(wanted)
         return Array(np.asarray(_number(value, wanted)), array_type((), wanted, weak))
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return _from_sequence(value, dtype)
     if not is_operand(value):
         try:
@@ -109,6 +109,8 @@ def _number(value: Any, dtype: np.dtype) -> Any:
 
 def _from_sequence(value: Any, dtype: np.dtype | None) -> Any:
     leaves = tree.leaves(value)
+    if any(isinstance(x, range) for x in leaves):
+        return _from_sequence(tree.map(lambda x: list(x) if isinstance(x, range) else x, value), dtype)
     if any(isinstance(x, ArrayMethods) for x in leaves):
         if any(isinstance(x, Tracer) for x in leaves):
             parts = [_array(v, dtype, False) for v in value]

@@ -48,7 +48,9 @@ def _operator(
 
     def general(self: Any, other: Any) -> Any:
         if other.__class__ not in _PLAIN and not is_operand(other) and not isinstance(other, refused):
-            return NotImplemented
+            if not hasattr(other.__class__, "__jax_array__"):
+                return NotImplemented
+            other = other.__jax_array__()
         return function(other, self) if reflected else function(self, other)
 
     if ufunc is None:

@@ -73,11 +73,9 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     >>> jnp.argwhere(jnp.array([0, 5, 0, 7])).tolist()
     [[1], [3]]
     """
+    if type_of(a).ndim == 0:
+        return argwhere(ops.reshape(a, (1,)), size=size)[:, :0]
     found = nonzero(a, size=size, fill_value=fill_value)
     if found and isinstance(found[0], Tracer):
         return ops.concatenate([ops.expand_dims(f, (1,)) for f in found], 1)
-    return (
-        Array(np.stack([f._data for f in found], 1))
-        if found
-        else Array(np.zeros((int(bool(a)), 0), np.int64))
-    )
+    return Array(np.stack([f._data for f in found], 1))

@@ -30,7 +30,7 @@ from funcgrad.errors import CacheWarning, KernelError
 from funcgrad.kernels.cpu import abi, loader
 from funcgrad.records import record
 
-_MAGIC = b"funcgrad object 1\n"
+_MAGIC = b"funcgrad object 2\n"
 _DRIVER = "driver"
 _WRITING = ".writing-"
 """How the name of a file begins that is not whole yet."""
@@ -152,7 +152,7 @@ def read_plan(key: str) -> bytes | None:
 
 def write_plan(key: str, data: bytes) -> None:
     """Keep a plan in the folder."""
-    _write(f"{key}.plan", _checked(data))
+    _keep(f"{key}.plan", data)
 
 
 @functools.cache
@@ -198,7 +198,7 @@ def _compile(missing: Mapping[str, str | None]) -> Iterator[tuple[str, bytes]]:
     for (key, source), code in zip(missing.items(), _typed(objects)):
         if source is not None:
             _write(f"{key}.py", source.encode())
-        if not _write(f"{key}.o", _checked(code)):
+        if not _keep(f"{key}.o", code):
             _cache.objects[key] = code
         _cache.stats.compiled += 1
         yield key, code
@@ -239,9 +239,15 @@ def _kernel(key: str, source: str) -> abi.Kernel:
     return module.kernel
 
 
-def _checked(data: bytes) -> bytes:
-    """Data behind a checksum."""
-    return _MAGIC + hashlib.sha256(data).digest() + data
+def _checked(name: str, data: bytes) -> bytes:
+    """Data behind a checksum of itself and of the file's name: the content of another file is no more trusted than a
+    damaged one."""
+    return _MAGIC + hashlib.sha256(name.encode() + b"\n" + data).digest() + data
+
+
+def _keep(name: str, data: bytes) -> bool:
+    """Put data behind its checksum into the folder; gives whether it is there."""
+    return _write(name, _checked(name, data))
 
 
 def _read(name: str) -> bytes | None:
@@ -251,14 +257,14 @@ def _read(name: str) -> bytes | None:
         with path.open("rb") as file:
             data = file.read()
             used = os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # what cannot be written either is said when it is
         return None
     except OSError as error:
-        _warn(f"the kernel cache cannot be read: {error}")
+        _warn(f"the kernel cache cannot be read: {error.strerror}")
         return None
     head = len(_MAGIC) + 32
     code = data[head:]
-    if data != _checked(code):
+    if data != _checked(name, code):
         _warn(f"a damaged file in the cache is compiled again: {path}")
         return None
     if time.time() - used > _DAY:  # prune goes by it
@@ -283,7 +289,7 @@ def _write(name: str, data: bytes) -> bool:
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        _warn(f"compiled kernels cannot be kept, and will be compiled in every process: {error}")
+        _warn(f"compiled kernels cannot be kept, and will be compiled in every process: {error.strerror}")
         return False
 
 

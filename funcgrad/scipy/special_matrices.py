@@ -19,28 +19,35 @@ def _vector(name: str, a: Any, least: int = 1) -> Any:
     return x
 
 
+def _beside(first: Any, second: Any) -> Any:
+    """Two vectors, or arrays of vectors, joined along their last axes."""
+    batch = jnp.broadcast_shapes(first.shape[:-1], second.shape[:-1])
+    return jnp.concatenate([jnp.broadcast_to(x, batch + x.shape[-1:]) for x in (first, second)], axis=-1)
+
+
 @boundary
 def toeplitz(c: Any, r: Any = None) -> Any:
-    """The matrix of constant diagonals with first column `c` and first row `r` (the conjugate of `c` by default)."""
-    c = jnp.asarray(c).ravel()
-    r = c.conj() if r is None else jnp.asarray(r).ravel()
-    line = jnp.concatenate([c[::-1], r[1:]])
-    m, n = c.shape[0], r.shape[0]
-    return line[np.arange(m)[::-1, None] + np.arange(n)[None, :]]
+    """The matrix of constant diagonals with first column `c` and first row `r` (the conjugate of `c` by default), for
+    each vector along the last axes."""
+    c = jnp.atleast_1d(c)
+    r = c.conj() if r is None else jnp.atleast_1d(r)
+    m, n = c.shape[-1], r.shape[-1]
+    return _beside(c[..., ::-1], r[..., 1:])[..., np.arange(m)[::-1, None] + np.arange(n)[None, :]]
 
 
 @boundary
 def hankel(c: Any, r: Any = None) -> Any:
-    """The matrix of constant anti-diagonals with first column `c` and last row `r` (zeros by default)."""
-    c = jnp.asarray(c).ravel()
-    r = jnp.zeros_like(c) if r is None else jnp.asarray(r).ravel()
-    line = jnp.concatenate([c, r[1:]])
-    return line[np.arange(c.shape[0])[:, None] + np.arange(r.shape[0])[None, :]]
+    """The matrix of constant anti-diagonals with first column `c` and last row `r` (zeros by default), for each vector
+    along the last axes."""
+    c = jnp.atleast_1d(c)
+    r = jnp.zeros_like(c) if r is None else jnp.atleast_1d(r)
+    return _beside(c, r[..., 1:])[..., np.arange(c.shape[-1])[:, None] + np.arange(r.shape[-1])[None, :]]
 
 
 @boundary
 def circulant(c: Any) -> Any:
-    """The square matrix each column of which is the one before, shifted down by one in a circle.
+    """The square matrix each column of which is the one before, shifted down by one in a circle, for each vector along
+    the last axis.
 
     >>> import funcgrad as fg
     >>> fg.scipy.linalg.circulant(fg.numpy.array([1, 2, 3]))
@@ -48,9 +55,9 @@ def circulant(c: Any) -> Any:
            [2, 1, 3],
            [3, 2, 1]], dtype=int64)
     """
-    c = _vector("circulant", c)
-    n = c.shape[0]
-    return c[(np.arange(n)[:, None] - np.arange(n)[None, :]) % n]
+    c = jnp.atleast_1d(c)
+    n = c.shape[-1]
+    return c[..., (np.arange(n)[:, None] - np.arange(n)[None, :]) % n]
 
 
 @boundary

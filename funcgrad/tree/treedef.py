@@ -111,11 +111,14 @@ class TreeDef:
             except TypeError as error:
                 if self._kind is None or _hashable(self._meta):
                     raise
-                raise UnhashableError(
-                    f"the metadata of {self._kind.type.__qualname__} cannot be hashed: {getattr(error, 'what', error)}",
-                    hint="make arrays and lists children (data fields); metadata is compared and hashed "
-                    "when a function is compiled",
-                ) from None
+                if _holds_arrays(self._meta):
+                    raise UnhashableError(
+                        f"the metadata of {self._kind.type.__qualname__} holds arrays, which cannot be hashed: "
+                        f"{getattr(error, 'what', error)}",
+                        hint="make arrays children (data fields); metadata is compared when a function is compiled",
+                    ) from None
+                self._meta = _copied(self._meta)  # what is a key must not change when the user's dict does
+                self._hash = hash((self._kind.type, self._children))
         return self._hash
 
     def __repr__(self) -> str:
@@ -162,6 +165,22 @@ def _hashable(value: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _holds_arrays(meta: Any) -> bool:
+    """Whether arrays, which have no truth when they are compared, are in metadata."""
+    if isinstance(meta, dict):
+        meta = list(meta.values())
+    return any(map(_holds_arrays, meta)) if isinstance(meta, list | tuple) else hasattr(meta, "__array__")
+
+
+def _copied(meta: Any) -> Any:
+    """Metadata with dicts, lists and sets of its own."""
+    if meta.__class__ is dict:
+        return {key: _copied(value) for key, value in meta.items()}
+    if meta.__class__ in (list, tuple):
+        return meta.__class__(map(_copied, meta))
+    return set(meta) if meta.__class__ is set else meta
 
 
 def _show(treedef: TreeDef) -> str:

@@ -28,3 +28,11 @@ def test_weak_arrays_join_to_a_weak_one(join):
     assert join([weak, weak]).weak_type and not join([weak, strong]).weak_type
     assert join([weak, strong]).dtype == np.float16
     assert not join([weak, weak], dtype="float32").weak_type
+
+
+def test_ranges_are_sequences_of_numbers():
+    for nested in (range(4), [range(2), range(2, 4)], (range(0), range(0))):
+        out = jnp.array(nested)
+        np.testing.assert_array_equal(out, np.array(nested))
+        assert out.dtype == np.int64
+    assert jnp.asarray(range(3), "float32").dtype == np.float32

@@ -139,6 +139,12 @@ def test_cumulative(name, axis):
         np.testing.assert_allclose(got, want.astype(got.dtype), rtol=2e-5, atol=2e-5)
 
 
+def test_argwhere_of_a_number_has_rows_without_entries():
+    for number in (0, 1.5):
+        assert jnp.argwhere(number).shape == np.argwhere(number).shape == (int(number > 0), 0)
+    assert fg.jit(lambda x: jnp.argwhere(x, size=2))(1.0).shape == (2, 0)
+
+
 def test_nonzero_of_a_given_size():
     (got,) = both(lambda x: jnp.argwhere(x > 0.3, size=40), X)
     found = np.argwhere(X > 0.3)

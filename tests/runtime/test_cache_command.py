@@ -98,11 +98,9 @@ def test_what_is_not_understood_is_said(folder, arguments, words, capsys):
 
 
 def test_loading_a_kernel_counts_as_use(tmp_path, monkeypatch):
-    import hashlib
-
     monkeypatch.setenv("FUNCGRAD_CACHE_DIR", str(tmp_path))
     path = tmp_path / "kk.o"
-    path.write_bytes(cache._MAGIC + hashlib.sha256(b"code").digest() + b"code")
+    path.write_bytes(cache._checked("kk.o", b"code"))
     os.utime(path, (time.time() - 40 * DAY,) * 2)
     assert cache._read("kk.o") == b"code"
     assert time.time() - cache.entries()[0].used < DAY

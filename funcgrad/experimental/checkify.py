@@ -1,0 +1,3 @@
+"""`checkify` under its name in JAX."""
+
+from funcgrad.checkify import *  # noqa: F403
