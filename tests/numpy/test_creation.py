@@ -28,3 +28,21 @@ def test_weak_arrays_join_to_a_weak_one(join):
     assert join([weak, weak]).weak_type and not join([weak, strong]).weak_type
     assert join([weak, strong]).dtype == np.float16
     assert not join([weak, weak], dtype="float32").weak_type
+
+
+@pytest.mark.parametrize(
+    "reduce",
+    [jnp.sum, jnp.prod, jnp.max, jnp.min, jnp.cumsum, jnp.cumprod, lambda x: jnp.sum(x, where=x > 0)],
+)
+@pytest.mark.parametrize("values", [2.0, 2])
+def test_what_weak_arrays_add_up_to_is_strong(reduce, values):
+    weak = jnp.full(3, values)
+    assert weak.weak_type
+    for found in (reduce(weak), fg.jit(reduce)(weak)):
+        assert not found.weak_type and found.dtype == weak.dtype
+    assert (reduce(jnp.full(3, 2.0)) * jnp.ones(3, "bfloat16")).dtype == np.float32
+
+
+def test_relu_keeps_weakness():
+    assert fg.nn.relu(jnp.full(3, 2.0)).weak_type and fg.nn.relu(2.0).weak_type
+    assert fg.nn.relu(jnp.ones(3, "bfloat16")).dtype == jnp.bfloat16
