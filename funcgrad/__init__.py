@@ -31,7 +31,6 @@ from funcgrad import (
     ops,
     prims,
     random,
-    scipy,
     sharding,
     tree,
     tree_util,
@@ -117,7 +116,7 @@ _unknown = _unknown_names(
     },
 )
 
-_RARE = ("dlpack", "experimental", "image", "profiler", "stages", "typing")
+_RARE = ("dlpack", "example_libraries", "experimental", "image", "profiler", "scipy", "stages", "typing")
 """Modules that are imported when they are first used."""
 
 
@@ -200,7 +199,6 @@ __all__ = [
     "pure_callback",
     "random",
     "remat",
-    "scipy",
     "set_num_threads",
     "shard_map",
     "sharding",

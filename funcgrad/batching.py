@@ -114,13 +114,17 @@ def vmap(
                 hint="give one entry per positional argument; keyword arguments are always batched over axis 0",
             )
         leaves, in_tree = tree.flatten((args, kwargs))
-        if not all(map(is_operand, leaves)):
-            check_operands(fun, args, kwargs, "vmap")
         axes = _spread((in_axes, 0), (args, kwargs), "in_axes", fun)
+        arrays = list(map(is_operand, leaves))
+        if any(a is not None for a, is_array in zip(axes, arrays) if not is_array):
+            check_operands(fun, args, kwargs, "vmap")
         axes = _normalize(axes, leaves, lambda i: _place(fun, args, kwargs, i))
         length = _batch_size(fun, args, kwargs, leaves, axes, axis_size)
         size = AxisSize(length, axis_name, branching)
         flat = FlatFunction(fun, in_tree)
+        if not all(arrays):  # what is no array is there for each example as it is
+            flat = _holding(flat, [None if is_array else leaf for leaf, is_array in zip(leaves, arrays)])
+            leaves, axes = ([x for x, is_array in zip(xs, arrays) if is_array] for xs in (leaves, axes))
         if budgeted is not None:
             outs = budgeted(flat, leaves, axes, size)
         elif chunk_size is None or chunk_size >= size:
@@ -135,6 +139,18 @@ def vmap(
 
     batched.__name__ = f"vmap_{name_of(fun)}"
     return batched
+
+
+def _holding(flat: FlatFunction, held: Sequence[Any]) -> FlatFunction:
+    """The same function of those leaves alone that `held` has None for; it has the others."""
+
+    @functools.wraps(flat.function)
+    def function(*given: Any) -> Any:
+        leaves = iter(given)
+        args, kwargs = flat.in_tree.unflatten([next(leaves) if x is None else x for x in held])
+        return flat.function(*args, **kwargs)
+
+    return FlatFunction(function, tree.structure((tuple([0 for x in held if x is None]), {})))
 
 
 def _in_chunks(

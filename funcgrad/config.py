@@ -145,8 +145,7 @@ class Config:
             return
         name = _JAX_NAMES.get(name, name)
         if name not in SETTINGS:
-            hint = closest(name, [*SETTINGS, "jax_enable_x64", *_JAX_NAMES])
-            raise UnknownNameError(f"funcgrad has no setting {name!r}", hint=hint)
+            raise UnknownNameError(f"funcgrad has no setting {name!r}", hint=_closest_setting(name))
         try:
             parsed = SETTINGS[name].parse(value)
         except (TypeError, ValueError) as error:
@@ -155,6 +154,10 @@ class Config:
         self._count()
         for watcher in self._watchers:
             watcher()
+
+    def read(self, name: str) -> Any:
+        """The value of one setting, by its name here or in JAX."""
+        return getattr(self, name)
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` now and whenever a setting has changed."""
@@ -168,6 +171,16 @@ class Config:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.update(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """What JAX's names of settings are worth here."""
+        if name in ("jax_enable_x64", "enable_x64", "x64_enabled"):
+            return self.default_float == np.float64
+        if name in _JAX_NAMES:
+            return getattr(self, _JAX_NAMES[name])
+        if name in _SETTLED:
+            return (_SETTLED[name] or (None,))[0]
+        raise UnknownNameError(f"funcgrad has no setting {name!r}", hint=_closest_setting(name))
 
     @contextmanager
     def using(self, **settings: Any) -> Iterator[None]:
@@ -187,6 +200,10 @@ class Config:
 
     _seen: dict[tuple[Any, ...], int]
     _watchers: list[Callable[[], None]]
+
+
+def _closest_setting(name: str) -> str | None:
+    return closest(name, [*SETTINGS, "jax_enable_x64", *_JAX_NAMES])
 
 
 def _check_settled(name: str, value: Any) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from funcgrad.config import config
-from funcgrad.trace.core import EAGER, current
+from funcgrad.ir.primitive import Primitive
+from funcgrad.trace.core import EAGER, Trace, Tracer, current, state
 
 
 @contextmanager
@@ -61,8 +62,40 @@ def check_tracer_leaks(new_val: bool = True) -> AbstractContextManager[None]:
 
 
 def ensure_compile_time_eval() -> AbstractContextManager[object]:
-    """Inside, what does not depend on traced values is computed at once, also while a function is traced."""
-    return current(EAGER)
+    """Inside, what does not depend on traced values is computed at once, also while a function is traced.
+
+    >>> import funcgrad as fg
+    >>> @fg.jit
+    ... def f(x):
+    ...     with fg.ensure_compile_time_eval():
+    ...         size = int(fg.numpy.arange(4).sum())  # a number, also inside jit
+    ...     return x + size
+    >>> f(1.0)
+    Array(7., dtype=float32, weak_type=True)
+    """
+    return current(state.trace if state.trace.eager else _AtOnce(state.trace))
+
+
+class _AtOnce(Trace):
+    """Computes at once what no traced value goes into, and hands everything else to the trace that is underway."""
+
+    def __init__(self, parent: Trace):
+        self.parent = parent
+
+    def _way(self, operands: Sequence[Any]) -> current:
+        return current(self.parent if any(isinstance(x, Tracer) for x in operands) else EAGER)
+
+    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        with self._way(operands):
+            return state.trace.apply(primitive, operands, params)
+
+    def call_custom_jvp(self, call: Any, operands: Sequence[Any]) -> Any:
+        with self._way(operands):
+            return state.trace.call_custom_jvp(call, operands)
+
+    def call_custom_vjp(self, call: Any, operands: Sequence[Any]) -> Any:
+        with self._way(operands):
+            return state.trace.call_custom_vjp(call, operands)
 
 
 def enable_x64(new_val: bool = True) -> AbstractContextManager[None]:

@@ -16,7 +16,7 @@ from funcgrad.config import SETTINGS, config
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.numpy.promotion import check_arrays
 from funcgrad.sharding import check_layout
-from funcgrad.trace.core import as_array
+from funcgrad.trace.core import Tracer, as_array
 from funcgrad.version import __version__
 
 
@@ -127,5 +127,5 @@ def device_put(x: Any, device: Any = None, *, donate: bool = False, may_alias: b
 
 @boundary
 def device_get(x: Any) -> Any:
-    """The leaves of a tree as NumPy arrays (read-only, without a copy where they are on the CPU)."""
-    return tree.map(np.asarray, x)
+    """The leaves of a tree as NumPy arrays (read-only, without a copy if they are on the CPU); traced values stay."""
+    return tree.map(lambda leaf: leaf if isinstance(leaf, Tracer) else np.asarray(leaf), x)

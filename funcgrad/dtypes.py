@@ -39,6 +39,8 @@ _INTEGERS, _FLOATS, _COMPLEX, _ALL = (
     frozenset(COMPLEX),
     frozenset(ALL),
 )
+_SAME = {d: d for d in ALL}
+"""The one object for each dtype, so that they can be compared by identity."""
 
 
 def is_float(dtype: np.dtype) -> bool:
@@ -123,8 +125,8 @@ def as_dtype(dtype: Any) -> np.dtype:
 
     Raises DTypeError for anything that is not a dtype of funcgrad.
     """
-    if type(dtype) is np.dtype and dtype in _ALL:
-        return dtype
+    if type(dtype) is np.dtype and dtype in _SAME:
+        return _SAME[dtype]
     if dtype is float or dtype is int or dtype is complex or dtype is bool:
         return of_python_scalar(dtype)
     if isinstance(dtype, str) and dtype in BY_SHORT:
@@ -151,7 +153,7 @@ def as_dtype(dtype: Any) -> np.dtype:
         raise DTypeError(
             f"dtype {result} has no place in funcgrad", hint=f"use one of {', '.join(d.name for d in ALL)}"
         )
-    return result
+    return _SAME.get(result, result)
 
 
 # The lattice. Nodes are dtypes and the three weak kinds; each names the nodes just above it.
@@ -245,8 +247,8 @@ class prng_key(extended):
 
 
 def issubdtype(a: Any, b: Any) -> bool:
-    """Whether a dtype is another, or belongs to a family of NumPy's such as `numpy.floating`."""
-    first = as_dtype(a)
+    """Whether a dtype (None: the default float) is another, or belongs to a family such as `numpy.floating`."""
+    first = canonicalize_dtype(a)
     if isinstance(b, type) and issubclass(b, np.generic):
         kind = np.floating if first == bfloat16 else first.type
         return issubclass(kind, b) or first.type is b
@@ -254,8 +256,9 @@ def issubdtype(a: Any, b: Any) -> bool:
 
 
 def canonicalize_dtype(dtype: Any) -> np.dtype:
-    """The dtype that arrays have which are asked for `dtype`: itself, since 64-bit dtypes are always there."""
-    return as_dtype(dtype)
+    """The dtype that arrays have which are asked for `dtype`: itself, since 64-bit dtypes are always there; of None,
+    the default float."""
+    return default_float() if dtype is None else as_dtype(dtype)
 
 
 def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:

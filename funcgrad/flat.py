@@ -109,6 +109,8 @@ def _instead(leaf: Any, transform: str) -> str:
         return f"make its class a node of trees, whose fields are traced: funcgrad.tree_util.register_dataclass({name})"
     if transform == "jit":
         return "close over it, or mark it static: jit(..., static_argnums=..., static_argnames=...)"
+    if transform == "vmap":
+        return "close over it, or give None for it in in_axes: each example gets it as it is"
     return "close over it: functools.partial or a lambda"
 
 

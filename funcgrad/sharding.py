@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import inspect
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from funcgrad.array import CPU, Device, install_methods
 from funcgrad.batching import vmap
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.flat import name_of
+from funcgrad.ir.types import ArrayType
 from funcgrad.records import record
 from funcgrad.trace.core import is_operand, type_of
 
@@ -197,6 +199,25 @@ def check_layout(x: Any, layout: Any, function: str) -> None:
         )
 
 
+def takes_out_sharding(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The public function with JAX's argument `out_sharding`: on one device, a check that the results can lie so."""
+
+    public = boundary(function)  # which says what does not fit its signature
+
+    @boundary
+    @functools.wraps(function)
+    def wrapped(*args: Any, out_sharding: Any = None, **kwargs: Any) -> Any:
+        out = public(*args, **kwargs)
+        if out_sharding is not None:
+            check_layout(out, out_sharding, name_of(function))
+        return out
+
+    signature = inspect.signature(function)
+    extra = inspect.Parameter("out_sharding", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any")
+    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), extra])  # type: ignore
+    return wrapped
+
+
 def _specs_of(specs: Any) -> list[PartitionSpec]:
     """The specs in a tree of them."""
     if isinstance(specs, PartitionSpec):
@@ -279,4 +300,6 @@ def shard_map(
     return mapped
 
 
-install_methods({"sharding": property(lambda self: SingleDeviceSharding())})
+_sharding = property(lambda self: SingleDeviceSharding())
+install_methods({"sharding": _sharding})
+ArrayType.sharding = _sharding  # type: ignore[attr-defined]  # what jax.typeof(x).sharding is

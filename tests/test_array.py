@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import inspect
 import pickle
 import warnings
 
@@ -401,3 +402,10 @@ def test_an_operation_inside_another_threads_operation():
     np.testing.assert_array_equal(inside[1], [np.inf, np.nan])
     np.testing.assert_array_equal(inside[2], [False, True])
     np.testing.assert_array_equal(inside[3], [2, 0])
+
+
+def test_methods_have_the_signatures_of_their_functions():
+    x = sample()
+    assert x.astype(dtype="int32").dtype == x.astype("int32", True).dtype == np.int32
+    assert list(inspect.signature(x.sum).parameters)[:3] == ["axis", "dtype", "out"]
+    assert fg.jit(lambda x: x.astype(dtype=jnp.float16))(x).dtype == np.float16

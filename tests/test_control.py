@@ -532,3 +532,29 @@ def test_numbers_that_a_branch_gives_are_arrays_of_their_type(f):
     out = f()
     assert np.asarray(out).dtype == out.dtype
     np.testing.assert_array_equal(out, fg.jit(f)())
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit], ids=["eager", "jit"])
+def test_loops_and_branches_over_no_examples(wrap):
+    def until_5(x):
+        return lax.while_loop(lambda s: s[0] < 5, lambda s: (s[0] + 1, s[1] * 2), (x, x))[1]
+
+    def steps(n):
+        return lax.fori_loop(0, n, lambda i, c: c + i, 0.0)
+
+    def branch(x):
+        return lax.cond(x > 0, jnp.sin, jnp.cos, x)
+
+    nothing = jnp.zeros(0)
+    for f in (until_5, branch, lambda x: lax.scan(lambda c, _: (until_5(c), c), x, None, length=3)[1][0]):
+        assert wrap(fg.vmap(f))(nothing).shape == (0,)
+        assert wrap(fg.vmap(fg.jacfwd(f)))(nothing).shape == (0,)
+    assert wrap(fg.vmap(steps))(jnp.zeros(0, int)).shape == (0,)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit], ids=["eager", "jit"])
+def test_bounds_of_fori_loop_may_be_floats(wrap):
+    total = wrap(lambda lower, upper: lax.fori_loop(lower, upper, lambda i, c: c + i, 0.0))
+    assert total(0.0, 3.0) == 3 and total(0.5, 3.0) == 4.5 and total(0.0, 3.5) == 6 and total(2.0, 1.0) == 0
+    power = wrap(lambda x, n: lax.fori_loop(0.0, n, lambda i, c: c * x, 1.0))
+    assert fg.grad(power)(2.0, 3.0) == 12

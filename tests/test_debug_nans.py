@@ -169,9 +169,10 @@ def test_overflowing_sums_are_no_nan():
         fg.jit(lambda x: -x)(np.concatenate([big, -big]))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
-def test_one_element_of_a_large_array_is_found(dtype):
-    x = np.full(5000, 1 if dtype == "complex64" else np.inf, dtype)
+@pytest.mark.parametrize("size", [5000, 100_000])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64"])
+def test_one_element_of_a_large_array_is_found(dtype, size):
+    x = np.full(size, 1 if dtype == "complex64" else np.inf, jnp.dtype(dtype))
     x[1::2] = -1
     f = fg.jit(lambda x: x + 1)
     with fg.debug.nans():
@@ -179,6 +180,24 @@ def test_one_element_of_a_large_array_is_found(dtype):
         x[3210] = np.nan
         with pytest.raises(NonFiniteError, match=r"passed on NaN[\s\S]*the first at \[3210\]"):
             f(x)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan], ids=str)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex128"])
+def test_infinities_and_nans_of_many_numbers_are_told_apart(dtype, value):
+    x = np.full((400, 300), 1.5, dtype)
+    x.view(x.real.dtype)[234, 156] = value
+    f = fg.jit(lambda x: x + 1)
+    for asked, found in ((fg.debug.nans, np.isnan(value)), (fg.debug.infs, np.isinf(value))):
+        with asked():
+            f(np.full_like(x, 1e4))
+            if found:
+                with pytest.raises(NonFiniteError, match="the first at"):
+                    f(x)
+            else:
+                f(x)
+    with fg.debug.nans(), fg.debug.infs(), pytest.raises(NonFiniteError, match="the first at"):
+        f(x)
 
 
 def test_the_setting_does_it_for_the_whole_program():

@@ -9,8 +9,8 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
-from funcgrad import dtypes
-from funcgrad.errors import DTypeError
+from funcgrad import dtypes, lax
+from funcgrad.errors import DTypeError, UnknownNameError
 
 NAMES = [
     "b1",
@@ -226,3 +226,53 @@ def test_settings_of_jax_that_hold_anyway_are_accepted(name, value):
 def test_settings_of_jax_that_cannot_be_kept_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}.*{value}.*only"):
         fg.config.update(name, value)
+
+
+def test_settings_of_jax_can_be_read():
+    assert fg.config.jax_enable_x64 is False
+    with fg.enable_x64():
+        assert fg.config.jax_enable_x64 is True and fg.config.read("jax_enable_x64") is True
+    assert fg.config.jax_debug_nans is False
+    assert fg.config.jax_platforms == "cpu"
+    with pytest.raises(UnknownNameError, match="did you mean jax_enable_x64"):
+        _ = fg.config.jax_enabel_x64
+    assert not hasattr(fg.config, "no_such_setting")
+
+
+@pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
+def test_there_is_one_object_for_each_dtype(dtype):
+    for given in (dtype, dtype.name, dtype.newbyteorder("=")):
+        assert fg.dtypes.as_dtype(given) is dtype
+        assert jnp.zeros(2, given).dtype is dtype
+    assert fg.dtypes.canonicalize_dtype(None) is np.dtype("float32")
+    assert jnp.issubdtype(None, jnp.floating) and not jnp.issubdtype(None, jnp.complexfloating)
+
+
+@pytest.mark.parametrize("name", ["less", "less_equal", "greater", "greater_equal"])
+def test_complex_numbers_compare_by_their_real_parts_first(name):
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 3, 50) + 1j * rng.integers(0, 3, 50) for _ in range(2))
+    wanted = getattr(np, name)(a, b)
+    compare = getattr(jnp, name)
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    assert (compare(a, b) == wanted).all() and (fg.jit(compare)(a, b) == wanted).all()
+    assert (compare(a, 1.0) == getattr(np, name)(np.asarray(a), 1.0)).all()
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit], ids=["eager", "jit"])
+def test_numpys_numbers_that_are_python_floats_give_way(wrap):
+    x, half = jnp.ones(3), jnp.ones(3, "bfloat16")
+    two, unit = np.sqrt(4.0), np.complex128(1j)
+    for f in (
+        lambda x, c: x * c,
+        lambda x, c: c - x,
+        lambda x, c: jnp.where(x > 0, x, c),
+    ):
+        assert wrap(f)(x, two).dtype == np.float32
+        assert wrap(lambda x, f=f: f(x, two))(half).dtype == half.dtype
+    assert wrap(lambda x, c: x * c)(x, np.full(3, 2.0)).dtype == np.float64, "arrays do not"
+    assert wrap(lambda x: lax.mul(x, two))(x).dtype == np.float32
+    assert wrap(lambda x, c: x * c)(x, unit).dtype == np.complex64
+    assert wrap(lambda c: jnp.sin(c) * 0.5)(two).dtype == np.float64, "alone they keep their precision"
+    assert wrap(fg.grad(lambda c: c**2))(two) == 4 and fg.grad(lambda c: c**2)(two).dtype == np.float64
+    assert jnp.asarray(two).weak_type and jnp.asarray(two).dtype == np.float64

@@ -512,3 +512,19 @@ def test_what_a_compiled_function_costs():
     assert memory.alias_size_in_bytes == a.nbytes
     assert memory.temp_size_in_bytes >= 0
     assert "gemm f32 16x32 @ 32x16" in compiled.as_text()
+
+
+def test_what_no_traced_value_goes_into_is_computed_at_once():
+    def f(x):
+        with fg.ensure_compile_time_eval():
+            size = int(jnp.arange(4).sum()) + int(fg.lax.while_loop(lambda i: i < 3, lambda i: i + 1, 0))
+            slope = float(fg.grad(fg.nn.silu)(0.0)) + float(fg.jit(jnp.sin)(0.0))
+            traced = fg.nn.relu(x) + fg.nn.silu(x) * (x == x) + fg.jit(jnp.add)(x, 1)
+        return traced * size * slope
+
+    want = [(x + x / (1 + np.exp(-x)) + x + 1) * 9 * 0.5 for x in (0.0, 1.0, 2.0)]
+    np.testing.assert_allclose(fg.jit(fg.vmap(f))(jnp.arange(3.0)), want, rtol=1e-6)
+    np.testing.assert_allclose([f(x) for x in (0.0, 1.0, 2.0)], want, rtol=1e-6)
+    np.testing.assert_allclose(fg.jit(fg.grad(f))(2.0), fg.grad(f)(2.0), rtol=1e-6)
+    with pytest.raises(ConcretizationError):
+        fg.jit(lambda x: f(int(x)))(1.0)

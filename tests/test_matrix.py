@@ -1,7 +1,7 @@
 """The generated matrix: every primitive, every sample, every check (funcgrad/testing/matrix.py).
 
-Without `-m sweep` each primitive is checked on a few of its samples and those that differ in more than dtypes, and pairs
-of transforms on one; with it, on all.
+Without `-m sweep` each primitive is checked on a few of its samples and one of each kind, and pairs of transforms on
+one; with it, on all.
 """
 
 from __future__ import annotations

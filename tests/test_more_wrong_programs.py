@@ -89,7 +89,7 @@ def fori_body_one_argument():
 
 @wrong(ArgumentError, "integer", "f32[]", fix="int(n)")
 def fori_float_bounds():
-    lax.fori_loop(0.0, 3.5, lambda i, x: x + 1, 0.0)  # here
+    lax.fori_loop(0.5, 3, lambda i, x: x + 1, 0.0)  # here
 
 
 @wrong(ShapeError, "true_fun", "f32[3]", "false_fun", "f32[2]", fix="one shape")

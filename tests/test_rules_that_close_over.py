@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+import funcgrad.numpy as jnp
 from funcgrad.errors import NotDifferentiableError
 
 X, Y = np.array([1.0, 2.0, 3.0]), np.array([5.0, 6.0, 7.0])
@@ -112,3 +113,33 @@ def test_second_derivatives_of_a_rule_that_closes_over_a_batch():
     np.testing.assert_allclose(inside, 2 * X * Y)
     first = lambda x: fg.grad(lambda x: fg.vmap(f)(x, Y).sum())(x).sum()
     np.testing.assert_allclose(fg.grad(first)(X), 2 * X * Y)
+
+
+MATRIX = np.arange(9.0, dtype=np.float32).reshape(3, 3)
+
+
+@fg.custom_vjp
+def transformed(x):
+    return MATRIX @ jnp.asarray(x)
+
+
+transformed.defvjp(lambda x: (transformed(x), None), lambda _, ct: (MATRIX.T @ ct,))
+
+
+@pytest.mark.parametrize(
+    "derivative",
+    [
+        fg.jit(lambda x: fg.jvp(transformed, (x,), (x,))[1]),
+        lambda x: fg.jvp(fg.jit(transformed), (x,), (x,))[1],
+        fg.jit(lambda x: fg.linearize(transformed, x)[1](x)),
+        fg.jit(
+            lambda x: fg.jvp(
+                lambda x: fg.lax.scan(lambda c, _: (transformed(c), None), x, None, 1)[0], (x,), (x,)
+            )[1]
+        ),
+        lambda x: fg.jit(fg.vmap(lambda x: fg.jvp(transformed, (x,), (x,))[1]))(x[None])[0],
+    ],
+)
+def test_a_backward_function_over_an_array_run_forward_in_a_graph(derivative):
+    x = jnp.ones(3)
+    np.testing.assert_allclose(derivative(x), MATRIX @ np.ones(3), rtol=1e-6)

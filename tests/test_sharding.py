@@ -1,5 +1,7 @@
 """Layouts over the one device: what JAX's programs write for several runs, and what needs more is refused."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,12 @@ def test_what_needs_several_devices_is_refused(mesh):
         fg.shard_map(lambda x: x, mesh=mesh, in_specs=(P("data", None, "model"),), out_specs=P())(X)
     with pytest.raises(ArgumentError, match="no process 3"):
         fg.local_devices(process_index=3)
+
+
+def test_random_numbers_take_an_out_sharding():
+    key, there = fg.random.key(0), fg.typeof(jnp.zeros(3)).sharding
+    for draw in (fg.random.normal, fg.random.exponential, fg.random.bits):
+        assert (draw(key, (3,), out_sharding=there) == draw(key, (3,))).all()
+        assert "out_sharding" in inspect.signature(draw).parameters
+    with pytest.raises(ArgumentError, match="normal takes a device or a sharding, got int"):
+        fg.random.normal(key, (3,), out_sharding=3)

@@ -15,6 +15,7 @@ from funcgrad.errors import (
     AxisError,
     AxisNameError,
     ConcretizationError,
+    DTypeError,
     FuncgradError,
     ShapeError,
 )
@@ -209,3 +210,24 @@ def test_gathers_for_no_examples():
     x, i = np.zeros((0, 3), np.float32), np.zeros((0, 2), int)
     assert fg.vmap(rows)(x, i).shape == fg.jit(fg.vmap(rows))(x, i).shape == (0, 2)
     assert fg.vmap(fg.grad(lambda x, i: x[i].sum()))(x, i).shape == (0, 3)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize("options", [{}, {"chunk_size": 2}], ids=["whole", "chunks"])
+def test_arguments_that_are_no_arrays_pass_where_they_are_not_batched(wrap, options):
+    def f(x, g, extra):
+        return g(x) * extra["scale"] + len(extra["name"])
+
+    extra = {"scale": 2.0, "name": "four"}
+    mapped = fg.vmap(f, in_axes=(0, None, None), **options)
+    x = jnp.arange(5.0)
+    np.testing.assert_allclose(
+        wrap(lambda x: mapped(x, jnp.sin, extra))(x), np.sin(np.arange(5.0)) * 2 + 4, rtol=1e-6
+    )
+    with pytest.raises(DTypeError, match=r"argument 'g' of f is .* of type str"):
+        fg.vmap(f, in_axes=(0, 0, None))(x, "sin", extra)
+
+
+def test_device_get_leaves_traced_values():
+    assert fg.jit(lambda x: fg.device_get({"a": x})["a"] * 2)(jnp.ones(2)).tolist() == [2, 2]
+    assert type(fg.device_get(jnp.ones(2))) is np.ndarray

@@ -664,9 +664,9 @@ def while_loop_whose_condition_is_an_array():
     lax.while_loop(lambda x: x < 3, lambda x: x + 1, V3)  # here
 
 
-@wrong(ArgumentError, "lower", "f32[]", fix="astype(int)")
-def fori_loop_of_float_bounds():
-    lax.fori_loop(0.0, 3.0, lambda i, x: x + i, 0.0)  # here
+@wrong(ArgumentError, "upper", "f32[]", fix="astype(int)")
+def fori_loop_up_to_a_float():
+    lax.fori_loop(0, 3.0, lambda i, x: x + i, 0.0)  # here
 
 
 # ---------------------------------------------------------------------------------------------- random, trees

@@ -18,6 +18,7 @@ from funcgrad.debug import roof
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.flat import name_of
 from funcgrad.jit import Jitted, Signature, jit, trace_watchers
+from funcgrad.lower import heuristics
 from funcgrad.lower.lowered import (
     CopyStep,
     ExternStep,
@@ -31,12 +32,6 @@ from funcgrad.lower.lowered import (
 )
 from funcgrad.prims.callbacks import HostCall, OneByOne
 from funcgrad.tree import keystr
-
-NANOSECONDS_PER_FLOP = 1 / 50
-"""What a matrix product is taken to need, in one thread."""
-
-LIBRARY_NS = 20_000
-"""What a call of Python is taken to need, beside its own work."""
 
 
 def _as_jitted(f: Any) -> Jitted:
@@ -249,18 +244,15 @@ def why_slow(f: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
 def _nanoseconds(step: Any) -> float:
     if isinstance(step, KernelStep):
         return step.extent * step.work
-    if isinstance(step, GemmStep):
-        return (
-            2.0 * int(np.prod(step.batch, dtype=np.int64)) * step.m * step.n * step.k * NANOSECONDS_PER_FLOP
-        )
     if isinstance(step, CopyStep):
-        return step.target.type.nbytes * 0.05
+        return step.target.type.nbytes * heuristics.COPY_NS
+    if isinstance(step, GemmStep | RoutineStep) and flops_of(step):
+        return flops_of(step) / 2 * heuristics.GEMM_NS
     if isinstance(step, RoutineStep):
-        return step.flops * NANOSECONDS_PER_FLOP or sum(v.type.size for v in step.reads) * 0.5
-    if isinstance(step, UserStep):
-        return sum(v.type.nbytes for v in (*step.reads, *step.writes)) * 1.0
-    if isinstance(step, ExternStep):
-        return LIBRARY_NS + sum(v.type.nbytes for v in (*step.reads, *step.writes)) * 1.0
+        return sum(v.type.size for v in step.reads) * heuristics.ROUTINE_NS
+    if isinstance(step, UserStep | ExternStep):
+        touched = sum(v.type.nbytes for v in (*step.reads, *step.writes)) * heuristics.OUTSIDE_NS
+        return touched + heuristics.PYTHON_CALL_NS * isinstance(step, ExternStep)
     return 0.0
 
 

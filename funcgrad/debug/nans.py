@@ -7,6 +7,7 @@ back to where it was made.
 
 from __future__ import annotations
 
+import functools
 import linecache
 import math
 from collections.abc import Callable, Sequence
@@ -27,10 +28,15 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.prims import calls
 from funcgrad.records import record
 from funcgrad.source import SourceLine, user_line
+from funcgrad.trace import ops
 from funcgrad.trace.core import EAGER, current, data_of, state
+from funcgrad.trace.graph_trace import trace_to_graph
 
 SMALL = 1024
 """Up to so many elements each is looked at."""
+
+LARGE = 65536
+"""From so many elements on a compiled kernel looks at them, on all threads."""
 
 SHOWN = 8
 """Up to so many elements an operand is printed whole."""
@@ -50,11 +56,15 @@ def _test() -> Test:
 
 
 def _is_bad(array: Any, test: Test) -> bool:
-    """Whether an element is bad. Of a large array the least element is NaN where any is. The sum of finite numbers is
-    finite but for overflow; only then is there a closer look."""
+    """Whether an element is bad. Of many elements the least is NaN where any is. The sum of finite numbers is finite
+    but for overflow; only then is there a closer look."""
     dtype = array.dtype
     if dtype.kind not in "fc" and not dtypes.is_inexact(dtype):
         return False
+    if array.size >= LARGE and array.flags.c_contiguous:
+        numbers = array.reshape(-1)
+        numbers = numbers.view(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else numbers
+        return bool(calls.execute(_any_bad(test, numbers.size, numbers.dtype), [numbers])[0])
     if array.size > SMALL and dtype.itemsize > 2:
         if test is np.isnan and dtype.kind == "f":
             return math.isnan(state.quiet(np.minimum.reduce, array, None))
@@ -62,6 +72,19 @@ def _is_bad(array: Any, test: Test) -> bool:
             return False
     found = test(array)
     return b"\1" in found.tobytes() if array.size <= SMALL else bool(found.any())  # the former is faster
+
+
+@functools.lru_cache(maxsize=256)
+def _any_bad(test: Test, size: int, dtype: np.dtype) -> Graph:
+    """The graph that says whether one of so many numbers is bad."""
+    bad = {
+        _not_finite: lambda x: ops.not_(ops.is_finite(x)),
+        np.isnan: lambda x: ops.ne(x, x),
+        np.isinf: lambda x: ops.eq(ops.abs_(x), math.inf),
+    }[test]
+    return trace_to_graph(
+        lambda x: [ops.reduce_or(bad(x), (0,))], [ArrayType((size,), dtype)], "any_bad"
+    ).graph
 
 
 def _looker(test: Test) -> Looker:

@@ -32,7 +32,7 @@ The rules, and how each is called (`params` are the equation's keyword parameter
     instead of `lower`: the same outputs by other operations; a pass puts them in the equation's place.
 `simplify(equation, definitions)`
     gives a simpler equation with the same outputs, or one atom for each output, or None; `definitions` maps
-    variables to the equations that define them (passes/rewrite.py). Not even the sign of a zero may change.
+    variables to the equations that define them (ir/rewrite.py). Not even the sign of a zero may change.
 `prune(equation, used)`
     only for primitives with sub-graphs: an equation that gives only the outputs that are `used`, and those that
     it needs for them; None where all are needed.

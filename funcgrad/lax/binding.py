@@ -11,6 +11,7 @@ from funcgrad.ir.graph import ClosedGraph, Graph
 from funcgrad.prims.control_cond import cond_p
 from funcgrad.prims.control_graphs import chosen, merged, reordered
 from funcgrad.prims.control_scan import scan_p
+from funcgrad.prims.control_slots import LoopBudget
 from funcgrad.prims.control_while import while_p
 from funcgrad.trace.core import as_array, bind
 
@@ -40,7 +41,9 @@ def bind_scan(
     return [*merged(moves, outs[: sum(moves)], map(as_array, held)), *outs[sum(moves) :]]
 
 
-def bind_while(cond: ClosedGraph, body: ClosedGraph, init: Sequence[Any]) -> list[Any]:
+def bind_while(
+    cond: ClosedGraph, body: ClosedGraph, init: Sequence[Any], budget: LoopBudget | None = None
+) -> list[Any]:
     """The last carries of a loop: `cond` and `body` are graphs of (constants, carries)."""
     count, asking, consts = len(init), len(cond.constants), len(body.constants)
     moves = _moving(body, count)
@@ -58,6 +61,7 @@ def bind_while(cond: ClosedGraph, body: ClosedGraph, init: Sequence[Any]) -> lis
         body=reordered(body.graph, moving, chosen(range(count), moves)),
         cond_consts=asking + len(held),
         body_consts=consts + len(held),
+        **({} if budget is None else {"budget": budget}),
     )
     return merged(moves, outs, map(as_array, held))
 

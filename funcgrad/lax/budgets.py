@@ -1,6 +1,7 @@
 """The memory of a loop's backward pass: what one iteration leaves for it, and blocks of iterations within a budget.
 
-Owns the arithmetic of recursive checkpointing and its words; the loops are those of control.py.
+Owns the arithmetic of nested blocks, and the words; the loops are those of control.py, and the binomial schedule is
+that of prims/control_slots.py.
 """
 
 from __future__ import annotations
@@ -11,13 +12,8 @@ from typing import Any
 
 from funcgrad.errors import ArgumentError
 from funcgrad.flat import bytes_of
+from funcgrad.prims.control_slots import LoopBudget, Plan, least_bytes, planned
 from funcgrad.records import record
-
-ENOUGH_ITERATIONS = 1_000_000
-"""What a budget should do for where the number of iterations is not known."""
-
-FEW_ITERATIONS = 1000
-"""What it has to do for then."""
 
 MOST_LEVELS = 6
 """How deep blocks are nested; each level is one more run of the loop."""
@@ -66,38 +62,42 @@ def memory(loop: Loop, levels: Levels, steps: int) -> int:
     return total
 
 
-def within(loop: Loop, budget: Any) -> tuple[Levels, str]:
-    """The fewest levels of blocks for which the backward pass stays in `budget` (bytes, or words for them), and
-    what that means in words."""
+def within(loop: Loop, budget: Any) -> tuple[Levels, LoopBudget | None, str]:
+    """How the backward pass stays in `budget` (bytes, or words for them), and what that means in words: the fewest
+    levels of blocks, or, for a while loop that one level does not do for, slots of a binomial schedule."""
     limit = bytes_of(budget, loop.what, "checkpoint budget")
     usable = limit if loop.exact else limit // 2
+    found = []
     if loop.steps is not None:
-        found = [_even(loop, count, loop.steps) for count in range(MOST_LEVELS + 1)]
+        found = [_even(loop, count, loop.steps) for count in range(MOST_LEVELS + 1 if loop.exact else 2)]
         for levels, need in found:
             if need <= usable:
-                return levels, said(loop, levels, f"; the budget is {limit}")
+                return levels, None, said(loop, levels, f"; the budget is {limit}")
+    if not loop.exact:
+        plan = planned(limit, loop.steps, loop.record, loop.carry)
+        if plan is not None:
+            return (), LoopBudget(limit, loop.steps), _said_of_slots(loop, plan, limit)
+    if loop.exact:
+        least, many = min(need for _, need in found), f"{loop.steps} iterations"
     else:
-        found = [_even(loop, count, FEW_ITERATIONS) for count in range(1, MOST_LEVELS + 1)]
-        reached = [_filling(loop, count, usable) for count in range(1, MOST_LEVELS + 1)]
-        most = min(max(map(math.prod, reached)), ENOUGH_ITERATIONS)
-        if most >= FEW_ITERATIONS:
-            sizes = next(sizes for sizes in reached if math.prod(sizes) >= most)
-            words = f"; within {limit} bytes up to {math.prod(sizes)} iterations"
-            return sizes[:-1], said(loop, sizes[:-1], words)
-    least = min(need for _, need in found) * limit // max(usable, 1)
-    many = loop.steps if loop.steps is not None else FEW_ITERATIONS
+        least, many = least_bytes(loop.record, loop.carry), "even a few iterations"
     raise ArgumentError(
-        f"{loop.what}: the checkpoint budget is {limit} bytes, and the backward pass of {many} iterations "
-        f"needs {least} at least: one leaves {loop.record} bytes and carries {loop.carry}",
+        f"{loop.what}: the checkpoint budget is {limit} bytes, and the backward pass of {many} needs {least} at least: "
+        f"one leaves {loop.record} bytes and carries {loop.carry}",
         hint="give it more, or put funcgrad.checkpoint around the body",
     )
 
 
-def _filling(loop: Loop, count: int, usable: int) -> Levels:
-    """The sizes of `count` levels, and of what is around these, that fill a budget."""
-    records = max(1, usable // (count + 1) // max(loop.record, 1))
-    share = max(0, usable - records * loop.record) // count
-    return (records, *[share // max(loop.carry, 1)] * count)
+def _said_of_slots(loop: Loop, plan: Plan, limit: int) -> str:
+    """Words for the memory of a binomial schedule, and for how often it runs the loop."""
+    counting = 0 if loop.steps is not None else 1
+    reach = [plan.unit * math.comb(plan.slots + runs, runs) for runs in (1, 2)]
+    return (
+        f"{loop.what}: the backward pass keeps at most {loop.record} bytes for each iteration of a unit of "
+        f"{plan.unit}, in memory that grows by doubling, and {loop.carry} for each of {plan.slots} units; it runs up "
+        f"to {reach[0]} iterations {counting + 2} times, up to {reach[1]} {counting + 3} times, and so on; the budget "
+        f"is {limit}"
+    )
 
 
 def _even(loop: Loop, count: int, steps: int) -> tuple[Levels, int]:

@@ -40,6 +40,8 @@ from funcgrad.prims.control_choice import noted
 from funcgrad.prims.control_graphs import joined
 from funcgrad.prims.control_pull import record_bytes
 from funcgrad.prims.control_scan import stacked_bytes
+from funcgrad.prims.control_slots import LoopBudget
+from funcgrad.records import record
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, data_of, is_operand, named_type, state, type_of
 from funcgrad.trace.graph_trace import trace_to_graph
@@ -135,7 +137,7 @@ def _blocks_of_scan(
     each = stacked_bytes(closed.graph, len(closed.constants), len(carry.leaves))
     loop = Loop("scan", each, kept, length, exact=True)
     if isinstance(sizes, str):
-        levels, words = within(loop, sizes)
+        levels, _, words = within(loop, sizes)
     else:
         levels = levels_of("scan", sizes)
         words = said(loop, levels)
@@ -244,10 +246,11 @@ def while_loop(
 
     With `checkpoint=n` the backward pass keeps what the iterations of one block of `n` compute, and of the other blocks
     only the value at their start, for one more forward pass: for N iterations memory of N/n values and n iterations
-    instead of N. With a tuple, `(n, m)`, blocks of `n` blocks of `m` iterations, and so on: recursive checkpointing
-    (Griewank and Walther, "Algorithm 799: revolve", 2000). With `checkpoint="200MB"` blocks are chosen so that what
-    is kept stays within so many bytes, for a million iterations where the budget allows that (ArgumentError where not
-    even a few fit). `jit(...).lower(...)` says what was chosen and the bytes that it needs.
+    instead of N. With a tuple, `(n, m)`, blocks of `n` blocks of `m` iterations, and so on. With
+    `checkpoint="200MB"` what is kept stays within so many bytes, whatever the number of iterations: by the binomial
+    schedule of recursive checkpointing (Griewank and Walther, "Algorithm 799: revolve", 2000), which runs the loop as
+    often again as these bytes ask for (ArgumentError where not even a few iterations fit). `jit(...).lower(...)` says
+    what was chosen and the bytes that it needs.
 
     >>> import funcgrad as fg
     >>> fg.lax.while_loop(lambda n: n < 100, lambda n: n * 3, 1)
@@ -256,7 +259,7 @@ def while_loop(
     check_function("while_loop", "cond_fun", cond_fun, ("carry",))
     check_function("while_loop", "body_fun", body_fun, ("carry",))
     carry = Carry("while_loop", "val", init_val, body_fun)
-    step = body_fun
+    step, plan = body_fun, _EVERYTHING
     if checkpoint is not None:
 
         def step(value: Any) -> Any:
@@ -265,8 +268,19 @@ def while_loop(
                 carry.fit(body_fun, new)
             return new
 
-        step = _in_blocks("while_loop", checkpoint, cond_fun, step, body_fun, init_val, None)
-    return _while("while_loop", cond_fun, step, body_fun, init_val)
+        step, plan = _in_blocks("while_loop", checkpoint, cond_fun, step, body_fun, init_val, None)
+    return _while("while_loop", cond_fun, step, body_fun, init_val, plan)
+
+
+@record
+class _Memory:
+    """What the backward pass of a loop may keep, where that is not all, and what `lower` says of that."""
+
+    budget: LoopBudget | None = None
+    words: str = ""
+
+
+_EVERYTHING = _Memory()
 
 
 def _in_blocks(
@@ -277,22 +291,25 @@ def _in_blocks(
     user: F,
     init: Any,
     steps: int | None,
-) -> F:
-    """Up to so many iterations as one, whose inside the backward pass computes again."""
+) -> tuple[F, _Memory]:
+    """Up to so many iterations as one, whose inside the backward pass computes again; or, for a number of bytes that
+    this does not suit, the body as it is, and what its loop has to know."""
     if config.disable_jit and state.trace.eager:
-        return body_fun
+        return body_fun, _EVERYTHING
     levels = () if isinstance(sizes, str) else levels_of(what, sizes)
     carry = Carry(what, "val", init, user)
     body = trace_body(carry, user, lambda *v: carry.fit(user, body_fun(carry.tree.unflatten(v))), ())
     kept = sum(t.nbytes for t in carry.types)
     loop = Loop(what, record_bytes(body.graph, len(body.constants)), kept, steps)
     if isinstance(sizes, str):
-        levels, words = within(loop, sizes)
+        levels, budget, words = within(loop, sizes)
+        if not levels:
+            return body_fun, _Memory(budget, words)
     else:
         words = said(loop, levels)
     for count in reversed(levels):
         body_fun = _block(what, count, cond_fun, body_fun, user, words)
-    return body_fun
+    return body_fun, _EVERYTHING
 
 
 def _block(what: str, count: int, cond_fun: F, body_fun: F, user: F, words: str) -> F:
@@ -303,13 +320,13 @@ def _block(what: str, count: int, cond_fun: F, body_fun: F, user: F, words: str)
         return ops.add(value[0], 1), body_fun(value[1])
 
     def block(value: Any) -> Any:
-        return _while(what, going, step, user, (0, value), words)[1]
+        return _while(what, going, step, user, (0, value), _Memory(None, words))[1]
 
     return remat(block)
 
 
-def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any, words: str = "") -> Any:
-    """A while loop whose errors speak of the function `user`; `words` say of its memory what `lower` prints."""
+def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any, memory: _Memory = _EVERYTHING) -> Any:
+    """A while loop whose errors speak of the function `user`."""
     carry = Carry(what, "val", init, user)
     if config.disable_jit and state.trace.eager:
         value = init
@@ -325,8 +342,8 @@ def _while(what: str, cond_fun: F, body_fun: F, user: F, init: Any, words: str =
         return [result]
 
     cond = trace_to_graph(asked, carry.types, name_of(cond_fun))
-    with noted(words):
-        return unflatten(bind_while(cond, body, carry.initial()))
+    with noted(memory.words):
+        return unflatten(bind_while(cond, body, carry.initial(), memory.budget))
 
 
 def _check_predicate(what: str, role: str, value: Any) -> None:
@@ -355,7 +372,8 @@ def fori_loop(
     unroll: int | bool | None = None,
     checkpoint: int | str | Sequence[int] | None = None,
 ) -> Any:
-    """Run `val = body_fun(i, val)` for i from `lower` up to, but not including, `upper`.
+    """Run `val = body_fun(i, val)` for i from `lower` in steps of 1 while it is below `upper`. The bounds are integers,
+    or both floats, as i is then.
 
     With bounds that are Python ints (or arrays at hand) this is a `scan`, and differentiates in both modes; with
     traced bounds, or `checkpoint`, it is a `while_loop`, which does too, and whose `checkpoint` it has.
@@ -365,8 +383,13 @@ def fori_loop(
     Array(10, dtype=int64, weak_type=True)
     """
     check_function("fori_loop", "body_fun", body_fun, ("i", "carry"))
+    floats = all(is_operand(b) and dtypes.is_float(type_of(b).dtype) for b in (lower, upper))
     for name, bound in (("lower", lower), ("upper", upper)):
-        if not is_operand(bound) or type_of(bound).shape or not dtypes.is_integer(type_of(bound).dtype):
+        if (
+            not is_operand(bound)
+            or type_of(bound).shape
+            or not (floats or dtypes.is_integer(type_of(bound).dtype))
+        ):
             found = str(type_of(bound)) if is_operand(bound) else repr(bound)
             raise ArgumentError(
                 f"fori_loop: {name} has to be an integer scalar, got {found}",
@@ -387,19 +410,20 @@ def fori_loop(
         def going(value: Any) -> Any:
             return ops.lt(value[0], value[1])
 
+        plan = _EVERYTHING
         if checkpoint is not None:
             known = not (isinstance(lower, Tracer) or isinstance(upper, Tracer))
-            steps = max(int(data_of(upper)) - int(data_of(lower)), 0) if known else None
+            steps = _steps(lower, upper) if known else None
             init = (start, stop, init_val)
-            step = _in_blocks("fori_loop", checkpoint, going, step, body_fun, init, steps)
-        return _while("fori_loop", going, step, body_fun, (start, stop, init_val))[2]
-    first, last = int(data_of(lower)), int(data_of(upper))
+            step, plan = _in_blocks("fori_loop", checkpoint, going, step, body_fun, init, steps)
+        return _while("fori_loop", going, step, body_fun, (start, stop, init_val), plan)[2]
+    first, steps = np.asarray(data_of(lower), dtype).item(), _steps(lower, upper)
     start = first if weak else dtype.type(first)
     carry = Carry("fori_loop", "val", init_val, body_fun)
     if config.disable_jit:
         value = init_val
-        for i in range(first, last):
-            value = body_fun(i, value)
+        for k in range(steps):
+            value = body_fun(first + k, value)
         return value
     number = type_of(start)
 
@@ -408,8 +432,14 @@ def fori_loop(
         return [*carry.fit(body_fun, result), ops.add(leaves[-1], 1)]
 
     closed = trace_body(carry, body_fun, body, [number])
-    outs = bind_scan(closed, [*carry.initial(), start], [], max(last - first, 0), False)
+    outs = bind_scan(closed, [*carry.initial(), start], [], steps, False)
     return carry.tree.unflatten(outs[:-1])
+
+
+def _steps(lower: Any, upper: Any) -> int:
+    """How many steps of 1 there are from `lower` to `upper`, which are at hand."""
+    first, last = (np.asarray(data_of(bound)).item() for bound in (lower, upper))
+    return max(math.ceil(last - first), 0)
 
 
 _MISSING = object()

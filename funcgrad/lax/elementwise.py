@@ -17,26 +17,26 @@ from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.numpy.bits import bitcast
 from funcgrad.numpy.promotion import cast, check_arrays, result_dtype
 from funcgrad.trace import ops
-from funcgrad.trace.core import PYTHON_SCALARS, as_array, type_of
+from funcgrad.trace.core import WEAK_SCALARS, as_array, type_of
 
 
 def same_dtype(name: str, *operands: Any) -> list[Any]:
-    """The operands, with Python numbers in the dtype of the arrays; DTypeError where those differ."""
+    """The operands, with Python's numbers in the dtype of the arrays; DTypeError where those differ."""
     types = check_arrays(f"lax.{name}", *operands)
-    strong = [t for x, t in zip(operands, types) if x.__class__ not in PYTHON_SCALARS]
+    strong = [t for x, t in zip(operands, types) if x.__class__ not in WEAK_SCALARS]
     if not strong:
         dtype, weak = result_dtype(*types)
         return [cast(x, dtype, weak) for x in operands]
     dtype = strong[0].dtype
     for x, t in zip(operands, types):
-        if x.__class__ in PYTHON_SCALARS and result_dtype(t, strong[0])[0] == dtype:
+        if x.__class__ in WEAK_SCALARS and result_dtype(t, strong[0])[0] == dtype:
             continue
         if t.dtype != dtype:
             raise DTypeError(
                 f"lax.{name} takes operands of one dtype, got {' and '.join(map(str, types))}",
                 hint="convert one with lax.convert_element_type, or use funcgrad.numpy, which promotes",
             )
-    return [cast(x, dtype) if x.__class__ in PYTHON_SCALARS else x for x in operands]
+    return [cast(x, dtype) if x.__class__ in WEAK_SCALARS else x for x in operands]
 
 
 def repeated(name: str, *operands: Any) -> list[Any]:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.ir.expr import ScalarFunction
 
 SMALL_EXTENT = 8
 """Inner extents and strides up to this are constants in a kernel's text, so that loops over them unroll."""
@@ -30,6 +29,12 @@ COLUMN_CHUNK = 65536
 COLUMN_BLOCK = 1024
 """Columns that a column reduction handles at a time, so that its accumulators stay in the first-level
 cache."""
+
+ROUNDS = 3
+"""How often values that several kernels would recompute are looked for; each round can only store more."""
+
+INLINE_WEIGHT = 6
+"""Operations in one line of a kernel, above which a part gets a name."""
 
 MAX_OPERATIONS = 400
 """Scalar operations in one kernel: compile time grows with it, speed no longer does."""
@@ -127,27 +132,6 @@ MIN_COLUMNS_TO_FUSE = 16
 NANOSECONDS_PER_COST = 0.02
 """Rough time of one unit of cost in a vectorized loop, for the estimate by which the runtime picks
 threads."""
-
-_CHEAP = {
-    "add": 1, "sub": 1, "mul": 1, "neg": 1,
-    "max": 1, "min": 1, "abs": 1, "select": 1, "convert": 1, "and": 1, "or": 1,
-    "xor": 1, "not": 1, "eq": 1, "ne": 1, "lt": 1, "le": 1, "gt": 1,
-    "ge": 1, "sign": 2, "square": 1, "bitcast": 1,
-    "floor": 1, "ceil": 1, "round": 1, "shift_left": 1, "shift_right_arithmetic": 1, "shift_right_logical": 1,
-    "real": 0, "imag": 0, "conj": 1, "complex": 0, "is_finite": 1, "div": 5, "rem": 10, "sqrt": 5, "rsqrt": 6,
-    "clamp": 2, "population_count": 2, "clz": 2,
-}  # fmt: skip
-_TRANSCENDENTAL = 15
-_DEEP = {"pow": 40, "lgamma": 80, "digamma": 80, "erf_inv": 40, "cbrt": 25, "atan2": 30,
-    "threefry2x32_32": 100,
-         "threefry2x32_64": 100}  # fmt: skip
-
-
-def operation_cost(code: str | ScalarFunction) -> int:
-    """Cost of a scalar operation, in additions."""
-    if isinstance(code, ScalarFunction):
-        return code.cost
-    return _CHEAP.get(code, _DEEP.get(code, _TRANSCENDENTAL))
 
 
 def literal_in_text(value: Any, dtype: np.dtype) -> bool:
@@ -256,6 +240,19 @@ def parallel_grain(extent: int, work: float, cores: int, unit: int = 1) -> int:
     unit = 64 if grain > 256 and unit < 64 else unit
     return -(-grain // unit) * unit
 
+
+COPY_NS = 0.05
+"""Rough nanoseconds in which a byte is copied."""
+
+OUTSIDE_NS = 1.0
+"""Rough nanoseconds that a user's or a library's function takes for a byte that it is given or gives."""
+
+ROUTINE_NS = 0.5
+"""Rough nanoseconds for an element of what a hand-written kernel reads whose operations nobody counts."""
+
+PYTHON_CALL_NS = 20_000
+"""What a call of Python is taken to need, beside its own work; with more predicted work than that, a compiled function
+lets other Python threads run."""
 
 GEMM_NS = 0.02
 """Rough nanoseconds of one multiplication and addition in a matrix product, on one thread."""

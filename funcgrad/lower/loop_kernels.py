@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from funcgrad.ir import expr as E
+from funcgrad.ir.cost import operation_cost
 from funcgrad.ir.graph import Atom, Var
 from funcgrad.ir.types import ArrayType
 from funcgrad.lower import heuristics, loopir
@@ -73,7 +74,7 @@ def loop_kernel(
 def _work(unrolled: Unrolled, in_vectors: Sequence[Var]) -> float:
     """Predicted nanoseconds of the whole."""
     nodes = walk(unrolled.roots())
-    cost = sum(heuristics.operation_cost(n.code) for n in nodes if n.kind == OP) + len(unrolled.all_writes())
+    cost = sum(operation_cost(n.code) for n in nodes if n.kind == OP) + len(unrolled.all_writes())
     lanes = math.prod(unrolled.extents[: unrolled.lanes])
     times = math.prod(unrolled.extents[unrolled.lanes :]) or 1
     if any(isinstance(i, Repeat) and i.axis is None for i in unrolled.body.items):

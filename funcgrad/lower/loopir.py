@@ -8,7 +8,7 @@ so that equal text means equal code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,23 @@ from funcgrad.errors import FuncgradError
 from funcgrad.ir.expr import ScalarFunction
 from funcgrad.records import record, replaced
 
+
+class Part:
+    """An integer expression, a scalar expression or a statement."""
+
+
 # ------------------------------------------------------------------------------------ integer expressions
 
 
 @record
-class Name:
+class Name(Part):
     """A loop variable, an integer argument, or an integer that a `LetInt` named."""
 
     name: str
 
 
 @record
-class IntOp:
+class IntOp(Part):
     """`code` is add, mul, floordiv, mod, min, max or neg."""
 
     code: str
@@ -37,7 +42,7 @@ class IntOp:
 
 
 @record
-class IntOf:
+class IntOf(Part):
     """A scalar expression as an integer (an index that was read from memory)."""
 
     expr: Scalar
@@ -49,7 +54,7 @@ Int = int | Name | IntOp | IntOf
 
 
 @record
-class Ref:
+class Ref(Part):
     """A scalar that was named before: a `Let`, an accumulator, or a scalar argument."""
 
     name: str
@@ -57,20 +62,20 @@ class Ref:
 
 
 @record
-class Lit:
+class Lit(Part):
     value: Any
     dtype: np.dtype
 
 
 @record
-class Load:
+class Load(Part):
     buffer: str
     address: Int
     dtype: np.dtype
 
 
 @record
-class Apply:
+class Apply(Part):
     """`code` (the names of ir/expr.py) on scalars of the dtypes that they carry."""
 
     code: str | ScalarFunction
@@ -79,7 +84,7 @@ class Apply:
 
 
 @record
-class OfInt:
+class OfInt(Part):
     """An integer expression as a scalar."""
 
     index: Int
@@ -87,7 +92,7 @@ class OfInt:
 
 
 @record
-class Kept:
+class Kept(Part):
     """A number of the record on a tape that is open: what lies `address` numbers of its dtype from its start."""
 
     tape: str
@@ -101,26 +106,26 @@ Scalar = Ref | Lit | Load | Apply | OfInt | Kept
 
 
 @record
-class Let:
+class Let(Part):
     name: str
     expr: Scalar
 
 
 @record
-class LetInt:
+class LetInt(Part):
     name: str
     value: Int
 
 
 @record
-class Store:
+class Store(Part):
     buffer: str
     address: Int
     expr: Scalar
 
 
 @record
-class Update:
+class Update(Part):
     """`buffer[address] = kind(buffer[address], expr)`; kind is add, mul, max, min, and, or. Both have the
     dtype in which they are computed, so never a 16-bit float."""
 
@@ -131,7 +136,7 @@ class Update:
 
 
 @record
-class Accumulator:
+class Accumulator(Part):
     """A scalar variable that reductions combine into, with its start value."""
 
     name: str
@@ -139,7 +144,7 @@ class Accumulator:
 
 
 @record
-class Combine:
+class Combine(Part):
     """`accumulator = kind(accumulator, expr)`; the order of a reduce loop's combinations is free."""
 
     kind: str
@@ -148,7 +153,7 @@ class Combine:
 
 
 @record
-class CombineArg:
+class CombineArg(Part):
     """Keeps in `best` the first extreme of `expr` (argmax or argmin; the first NaN), in `place` its
     position."""
 
@@ -160,7 +165,7 @@ class CombineArg:
 
 
 @record
-class Choose:
+class Choose(Part):
     """`name = inside` where `low <= index < high` for all bounds, else `outside`; each side has its own
     body."""
 
@@ -174,7 +179,7 @@ class Choose:
 
 
 @record
-class When:
+class When(Part):
     """`body` only where the bounds hold."""
 
     bounds: tuple[tuple[Int, Int, Int], ...]
@@ -182,7 +187,7 @@ class When:
 
 
 @record
-class Variable:
+class Variable(Part):
     """A scalar that `Assign` changes, with its start value."""
 
     name: str
@@ -190,27 +195,27 @@ class Variable:
 
 
 @record
-class Assign:
+class Assign(Part):
     name: str
     expr: Scalar
 
 
 @record
-class While:
+class While(Part):
     """`body` again and again, until a `LeaveUnless` that stands in it ends it."""
 
     body: tuple[Statement, ...]
 
 
 @record
-class LeaveUnless:
+class LeaveUnless(Part):
     """Ends the `While` around it where `condition` is false."""
 
     condition: Scalar
 
 
 @record
-class Switch:
+class Switch(Part):
     """The one of `bodies` whose number is `index`, which is limited to those that there are."""
 
     index: Scalar
@@ -218,7 +223,7 @@ class Switch:
 
 
 @record
-class Tape:
+class Tape(Part):
     """Memory that grows, of records of so many bytes, for one thread: empty at first."""
 
     name: str
@@ -226,7 +231,7 @@ class Tape:
 
 
 @record
-class Push:
+class Push(Part):
     """Opens a new record at the end of a tape. Where there is no memory for it, the kernel gives back what `every` tape
     of its has, says so and ends."""
 
@@ -235,14 +240,14 @@ class Push:
 
 
 @record
-class Pop:
+class Pop(Part):
     """Opens the last record of a tape and takes it away; ends the `While` around it where there is none."""
 
     tape: str
 
 
 @record
-class Keep:
+class Keep(Part):
     """Writes a number to the record that is open, as `Kept` reads it."""
 
     tape: str
@@ -251,22 +256,24 @@ class Keep:
 
 
 @record
-class Free:
+class Free(Part):
     """Gives the memory of a tape back."""
 
     tape: str
 
 
-PARALLEL, VECTOR, REDUCE, SEQUENTIAL = "parallel", "vector", "reduce", "sequential"
+PARALLEL, VECTOR, REDUCE, SEQUENTIAL, TILES = "parallel", "vector", "reduce", "sequential", "tiles"
 
 
 @record
-class Loop:
+class Loop(Part):
     """`for var in start..stop`, by `kind`.
 
     parallel: iterations are independent, and `start..stop` is the part `lo..hi` that a thread was given.
     vector: innermost, iterations independent. reduce: iterations meet only in accumulators. sequential: in
-    order.
+    order. tiles: along the columns of a band of rows, a tile of `step` columns in each iteration. Its body is where the
+    tile ends (a `LetInt`), and the loop over the rows of the band, which ends with the vector loop over the tile's
+    columns; any order is right.
     A parallel loop may stand inside a sequential one: each thread then runs its part again and again.
     """
 
@@ -282,6 +289,58 @@ Statement = (
     Let | LetInt | Store | Update | Accumulator | Combine | CombineArg | Choose | When | Loop
     | Variable | Assign | While | LeaveUnless | Switch | Tape | Push | Pop | Keep | Free
 )  # fmt: skip
+
+
+def bodies(s: Statement) -> tuple[tuple[Statement, ...], ...]:
+    """The lists of statements that stand in a statement."""
+    if isinstance(s, Switch):
+        return s.bodies
+    if isinstance(s, Choose):
+        return s.inside_body, s.outside_body
+    return (s.body,) if isinstance(s, Loop | When | While) else ()
+
+
+def parts(whole: Any) -> Iterator[Any]:
+    """What stands directly in a part, or in a tuple of parts, in order."""
+    for value in whole if isinstance(whole, tuple) else whole.__dict__.values():
+        if isinstance(value, Part):
+            yield value
+        elif isinstance(value, tuple):
+            yield from parts(value)
+
+
+def within(*whole: Any) -> list[Any]:
+    """Parts, and all that stands in them; each after what it stands in. Integers that are known are passed over."""
+    found: list[Any] = []
+
+    def gather(values: Iterable[Any]) -> None:
+        for value in values:
+            if isinstance(value, Part):
+                found.append(value)
+                gather(value.__dict__.values())
+            elif value.__class__ is tuple:
+                gather(value)
+
+    gather(whole)
+    return found
+
+
+def expressions(s: Statement) -> list[Int | Scalar]:
+    """The expressions of a statement, without those of statements in it."""
+    return [part for part in parts(s) if not isinstance(part, Statement)]
+
+
+def map_parts(change: Callable[[Any], Any], whole: Any) -> Any:
+    """A part, or a tuple of them, with `change(part)` for each part that stands directly in it."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, Part):
+            return change(value)
+        return tuple([changed(inner) for inner in value]) if isinstance(value, tuple) else value
+
+    if not isinstance(whole, Part):
+        return changed(whole)
+    return replaced(whole, **{name: changed(value) for name, value in whole.__dict__.items()})
 
 
 # ------------------------------------------------------------------------------------------------- kernels
@@ -311,11 +370,35 @@ class Kernel:
     scalars: tuple[ScalarArg, ...]
     body: tuple[Statement, ...]
 
+    @property
+    def taped(self) -> bool:
+        """Whether it keeps a tape."""
+        return any(isinstance(s, Tape) for s in self.body)
+
     def __str__(self) -> str:
         return print_kernel(self)
 
 
 LO, HI = Name("lo"), Name("hi")
+
+
+def repeats(kernel: Kernel) -> bool:
+    """Whether loops over elements stand inside a loop in order: such a kernel goes over memory again and again."""
+
+    def over_elements(part: Any, inside: bool) -> bool:
+        if isinstance(part, tuple):
+            return any(over_elements(p, inside) for p in part)
+        if isinstance(part, Loop):
+            if inside and part.kind in (VECTOR, REDUCE):
+                return True
+            return over_elements(part.body, inside or part.kind == SEQUENTIAL)
+        if isinstance(part, When):
+            return over_elements(part.body, inside)
+        if isinstance(part, Switch):
+            return over_elements(part.bodies, inside)
+        return isinstance(part, While) and over_elements(part.body, True)
+
+    return over_elements(kernel.body, False)
 
 
 def overwriting(kernel: Kernel, read: str, written: str) -> Kernel:
@@ -327,23 +410,17 @@ def overwriting(kernel: Kernel, read: str, written: str) -> Kernel:
     strides = {n: written + n[len(read) :] for n in kernel.integers if n.startswith(read + "_")}
     strides = {own: other for own, other in strides.items() if other in kernel.integers}
 
-    def moved(part: Any) -> Any:
-        if isinstance(part, tuple):
-            return tuple(map(moved, part))
-        if isinstance(part, Load) and part.buffer == read:
-            return Load(written, moved(part.address), part.dtype)
-        if isinstance(part, Name) and part.name in strides:
-            return Name(strides[part.name])
-        if hasattr(part, "__dict__"):
-            fields = {k: moved(v) for k, v in part.__dict__.items()}
-            return replaced(part, **fields)
-        return part
+    def moved(part: Part) -> Part:
+        if isinstance(part, Name):
+            return Name(strides.get(part.name, part.name))
+        part = map_parts(moved, part)
+        return replaced(part, buffer=written) if isinstance(part, Load) and part.buffer == read else part
 
     buffers = [
         replaced(b, role="inout") if b.name == written else b for b in kernel.buffers if b.name != read
     ]
     integers = tuple([n for n in kernel.integers if n not in strides])
-    return replaced(kernel, buffers=tuple(buffers), integers=integers, body=moved(kernel.body))
+    return replaced(kernel, buffers=tuple(buffers), integers=integers, body=map_parts(moved, kernel.body))
 
 
 # ------------------------------------------------------------------------------------ building integers
@@ -506,67 +583,32 @@ def _verify_body(
     names = set(outer)
 
     def use(*terms: Any) -> None:
-        for term in terms:
-            if isinstance(term, (Name, Ref)) and term.name not in names:
-                raise LoopError(f"{term.name} is used before it is defined in\n{kernel}")
-            if isinstance(term, Load):
-                if term.buffer not in buffers:
-                    raise LoopError(f"there is no buffer {term.buffer} in\n{kernel}")
-                use(term.address)
-            elif isinstance(term, Kept):
-                use(Name(term.tape), term.address)
-            elif isinstance(term, (Apply, IntOp)):
-                use(*term.args)
-            elif isinstance(term, OfInt):
-                use(term.index)
-            elif isinstance(term, IntOf):
-                use(term.expr)
+        for part in within(*terms):
+            name = part.tape if isinstance(part, Kept) else None
+            name = part.name if isinstance(part, Name | Ref) else name
+            if name is not None and name not in names:
+                raise LoopError(f"{name} is used before it is defined in\n{kernel}")
+            if isinstance(part, Load) and part.buffer not in buffers:
+                raise LoopError(f"there is no buffer {part.buffer} in\n{kernel}")
 
     for s in body:
-        if isinstance(s, Let):
-            use(s.expr)
-            names.add(s.name)
-        elif isinstance(s, LetInt):
-            use(s.value)
-            names.add(s.name)
-        elif isinstance(s, (Store, Update)):
-            if s.buffer not in buffers or buffers[s.buffer].role == "in":
-                raise LoopError(f"{s.buffer} cannot be written in\n{kernel}")
-            use(s.address, s.expr)
-        elif isinstance(s, Accumulator):
-            names.add(s.name)
-        elif isinstance(s, Combine):
-            use(Name(s.accumulator), s.expr)
-        elif isinstance(s, CombineArg):
-            use(Name(s.best), Name(s.place), s.expr, s.position)
-        elif isinstance(s, Choose):
-            use(*(t for bound in s.bounds for t in bound))
+        if isinstance(s, Choose):
+            use(s.bounds)
             for part, value in ((s.inside_body, s.inside), (s.outside_body, s.outside)):
                 _verify_body((*part, Let("_", value)), names, buffers, kernel)
-            names.add(s.name)
-        elif isinstance(s, When):
-            use(*(t for bound in s.bounds for t in bound))
-            _verify_body(s.body, names, buffers, kernel)
-        elif isinstance(s, Variable):
-            use(s.start)
-            names.add(s.name)
-        elif isinstance(s, Assign):
-            use(Name(s.name), s.expr)
-        elif isinstance(s, LeaveUnless):
-            use(s.condition)
-        elif isinstance(s, Tape):
-            use(s.record)
-            names.add(s.name)
-        elif isinstance(s, Push | Pop | Free):
-            use(Name(s.tape))
-        elif isinstance(s, Keep):
-            use(Name(s.tape), s.address, s.expr)
-        elif isinstance(s, While):
-            _verify_body(s.body, names, buffers, kernel)
-        elif isinstance(s, Switch):
-            use(s.index)
-            for inner in s.bodies:
-                _verify_body(inner, names, buffers, kernel)
         else:
-            use(s.start, s.stop, s.step)
-            _verify_body(s.body, names | {s.var}, buffers, kernel)
+            use(*expressions(s))
+            for inner in bodies(s):
+                _verify_body(inner, names | {s.var} if isinstance(s, Loop) else names, buffers, kernel)
+        if isinstance(s, Store | Update) and (s.buffer not in buffers or buffers[s.buffer].role == "in"):
+            raise LoopError(f"{s.buffer} cannot be written in\n{kernel}")
+        if isinstance(s, Combine):
+            use(Name(s.accumulator))
+        elif isinstance(s, CombineArg):
+            use(Name(s.best), Name(s.place))
+        elif isinstance(s, Assign):
+            use(Name(s.name))
+        elif isinstance(s, Push | Pop | Keep | Free):
+            use(Name(s.tape))
+        elif isinstance(s, Let | LetInt | Accumulator | Choose | Variable | Tape):
+            names.add(s.name)

@@ -312,8 +312,7 @@ class Lowered:
     """Steps in an order that respects their reads and writes.
 
     `aliases` maps a value to another with the same elements in the same order (a reshape), whose memory it
-    is:
-    steps name only the latter. `temporaries` are values that lowering invented. `outputs` are the graph's, in
+    is: steps name only the latter. `temporaries` are values that lowering invented. `outputs` are the graph's, in
     order: variables (perhaps inputs of the graph, or aliases) and literals. `reasons` says, a line each, why
     neighbours were not fused.
     """

@@ -29,9 +29,6 @@ from funcgrad.lower.nodes import (
     walk,
 )
 
-INLINE_WEIGHT = 6
-"""Operations in one line of a kernel, above which a part gets a name."""
-
 
 def identity(kind: str, dtype: np.dtype) -> Lit:
     """The value with which a reduction starts."""
@@ -200,7 +197,7 @@ class Nest:
         self.blocks[-1].append(loopir.LetInt("top", loopir.mul(which, edge)))
         bottom = loopir.IntOp("min", (loopir.add(Name("top"), edge), self.extent(across)))
         self.blocks[-1].append(loopir.LetInt("bottom", bottom))
-        self._push("left", 0, self.extent(inner), loopir.SEQUENTIAL, width)
+        self._push("left", 0, self.extent(inner), loopir.TILES, width)
         right = loopir.IntOp("min", (loopir.add(Name("left"), width), self.extent(inner)))
         self.blocks[-1].append(loopir.LetInt("right", right))
         self.open(across, loopir.SEQUENTIAL, Name("top"), Name("bottom"))
@@ -440,7 +437,7 @@ class Nest:
             for child in node.children:
                 self._uses[child] = self._uses.get(child, 0) + 1
                 total += weight[child]
-            if total > INLINE_WEIGHT:
+            if total > heuristics.INLINE_WEIGHT:
                 self._heavy.add(node)
                 total = 1
             weight[node] = total

@@ -19,6 +19,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
 from funcgrad.ir import expr as E
+from funcgrad.ir.cost import expression_cost
 from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal, Var
 from funcgrad.ir.types import ArrayType
@@ -141,8 +142,7 @@ class Roots:
                 target, final = self._computed(var, wide, equation)
                 self._define_gemm(target, definition, inputs, equation)
                 if final is not None:
-                    self.maps[var] = final
-                    self.order.append(var)
+                    self._map(var, *final)
                 return
             self.reasons.append(f"{equation.primitive.name} of {lhs} and {rhs} is a loop nest: {why}")
             definition = dot_as_reduce(definition, lhs, rhs, var.type)
@@ -152,12 +152,24 @@ class Roots:
                 return
             definition = same
         if isinstance(definition, E.Map):
-            self.maps[var] = (definition.expr, inputs)
-            self.order.append(var)
+            self._map(var, definition.expr, inputs)
         elif isinstance(definition, E.Scatter):
             self._define_scatter(var, definition, inputs, equation)
         elif isinstance(definition, E.Extern):
             self._add_opaque(equation, definition, (var,), inputs)
+
+    def _map(self, var: Var, expr: E.Expr, inputs: tuple[Atom, ...]) -> None:
+        """Defines `var` as an expression of other values; those at the end of a long chain of such are stored."""
+        self.maps[var] = expr, inputs
+        self.order.append(var)
+        deepest = 0
+        for atom in inputs:
+            if isinstance(atom, Var) and atom in self.maps and atom not in self.stored:
+                if self._depth[atom] > heuristics.MAX_DEPTH:
+                    self.store(atom)
+                else:
+                    deepest = max(deepest, self._depth[atom])
+        self._depth[var] = deepest + _levels(expr)
 
     def temporary(self, type: ArrayType, equation: Equation) -> Var:
         var = Var(type)
@@ -190,8 +202,7 @@ class Roots:
         self.order.append(target)
         if final is None:
             return None
-        self.maps[var] = final
-        self.order.append(var)
+        self._map(var, *final)
         return None
 
     def _computed(
@@ -239,8 +250,7 @@ class Roots:
             self._add_opaque(equation, scatter, (var,), inputs)
             return
         nothing, copies = (self.temporary(ArrayType((pieces, *shape), dtype), equation) for _ in range(2))
-        self.maps[nothing] = (E.Const(identity(scatter.kind, dtype).value, dtype), ())
-        self.order.append(nothing)
+        self._map(nothing, E.Const(identity(scatter.kind, dtype).value, dtype), ())
         before = inputs[scatter.operand]
         own = tuple([nothing if k == scatter.operand else a for k, a in enumerate(inputs)])
         self._add_opaque(equation, scatter, (copies,), own)
@@ -250,8 +260,7 @@ class Roots:
         self.reduces[total] = (reduce, (copies,), 0, [ndim, *range(ndim)])
         self.order.append(total)
         both = (E.Read(0, E.axes(ndim)), E.Read(1, E.axes(ndim)))
-        self.maps[var] = (E.Op(scatter.kind, both, dtype), (before, total))
-        self.order.append(var)
+        self._map(var, E.Op(scatter.kind, both, dtype), (before, total))
 
     def _add_opaque(
         self,
@@ -279,8 +288,7 @@ class Roots:
         for k, atom in enumerate(inputs):
             if isinstance(atom, Literal) and k not in region.inlined:
                 var = self.temporary(atom.type.strong(), equation)
-                self.maps[var] = (E.Const(atom.value, atom.type.dtype), ())
-                self.order.append(var)
+                self._map(var, E.Const(atom.value, atom.type.dtype), ())
                 inputs[k] = var
         return tuple(inputs)
 
@@ -294,8 +302,7 @@ class Roots:
             assert isinstance(atom, Var), "a matrix product has no scalar operands"
             if atom.type.dtype != dtype:
                 wide = self.temporary(atom.type.with_dtype(dtype), equation)
-                self.maps[wide] = (E.convert(E.Read(0, E.axes(atom.type.ndim)), dtype), (atom,))
-                self.order.append(wide)
+                self._map(wide, E.convert(E.Read(0, E.axes(atom.type.ndim)), dtype), (atom,))
                 atom = wide
             sides.append(self._matrix(atom, batch, contracting, contracting_first, equation))
         (lhs, lhs_batch, lhs_strides, m, k), (rhs, rhs_batch, rhs_strides, _, n) = sides
@@ -306,7 +313,6 @@ class Roots:
             batch, lhs_batch, rhs_batch, out_batch, dtype, label="matrix product",
         )  # fmt: skip
         root = Root(var, OPAQUE, (lhs.value, rhs.value), equation, dot, (var,))
-        root.reads = ((lhs.value, E.Index(0)), (rhs.value, E.Index(0)))
         self.opaque[var] = root
         self.gemm_steps[var] = step
         self.order.append(var)
@@ -358,8 +364,7 @@ class Roots:
         order = (*batch, *sides[0], *sides[1])
         copy = self.temporary(var.type.with_shape(tuple(shape[d] for d in order)), equation)
         index = tuple(E.axis(order.index(d)) for d in range(var.type.ndim))
-        self.maps[copy] = (E.Read(0, index), (var,))
-        self.order.append(copy)
+        self._map(copy, E.Read(0, index), (var,))
         self.store(copy)
         self.reasons.append(
             f"{equation.primitive.name} copies its operand {var.type}: no BLAS strides fit its axes"
@@ -423,16 +428,11 @@ class Roots:
             return
         expr, inputs = self.maps[var]
         self._store_repeated(inputs, var.type.size)
-        cost, depth = _expression_cost(expr), 1
+        cost = expression_cost(expr)
         for atom in inputs:
-            if not isinstance(atom, Var):
-                continue
-            if self._depth.get(atom, 0) > heuristics.MAX_DEPTH:
-                self.store(atom)
-            if not self.is_root(atom):
+            if isinstance(atom, Var) and not self.is_root(atom):
                 cost += self.cost.get(atom, 0)
-                depth = max(depth, self._depth.get(atom, 0) + 1)
-        self.cost[var], self._depth[var] = cost, depth
+        self.cost[var] = cost
 
     def _store_repeated(self, inputs: tuple[Atom, ...], count: int) -> None:
         """Store what is dear to compute and has fewer elements than the `count` places that read it."""
@@ -500,7 +500,7 @@ class Roots:
             base = self._base(root.inputs[scatter.operand])
             root.reads = tuple(_loads(nodes)) + (((base, E.Index(0)),) if base else ())
             root.expanded = frozenset(expander.expanded)
-        elif isinstance(root.definition, E.Extern):
+        elif isinstance(root.definition, E.Extern | E.Dot):
             bases = (self._base(a) for a in root.inputs)
             root.reads = tuple((b, E.Index(0)) for b in bases if b is not None)
         return root
@@ -564,12 +564,11 @@ def _loads(nodes: list[Node]) -> list[tuple[Var, E.Index]]:
     ]
 
 
-def _expression_cost(expr: E.Expr) -> int:
-    if isinstance(expr, E.Op):
-        return heuristics.operation_cost(expr.code) + sum(map(_expression_cost, expr.args))
+def _levels(expr: E.Expr) -> int:
+    """How deep an expression is nested; at least 1."""
     if isinstance(expr, E.Guard):
-        return 1 + _expression_cost(expr.inside) + _expression_cost(expr.outside)
-    return 0
+        return 1 + max(_levels(expr.inside), _levels(expr.outside))
+    return 1 + max(map(_levels, expr.args), default=0) if isinstance(expr, E.Op) else 1
 
 
 def _joint_stride(dims: Sequence[tuple[int, int]]) -> int | None:

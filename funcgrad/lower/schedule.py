@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from funcgrad.ir import expr as E
+from funcgrad.ir.cost import operation_cost
 from funcgrad.ir.graph import Atom, Var
 from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.fuse import CHUNKS, COLUMNS, ELEMENTWISE, ROWS, Group
@@ -103,9 +104,7 @@ class Scheduler:
         kernel = loopir.Kernel(
             tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), tuple(nest.blocks[0])
         )
-        operations = sum(
-            heuristics.operation_cost(n.code) for n in walk(list(self.values.values())) if n.kind == OP
-        )
+        operations = sum(operation_cost(n.code) for n in walk(list(self.values.values())) if n.kind == OP)
         work = (
             math.prod(self.group.domain) * (operations + len(nest.buffers)) * heuristics.NANOSECONDS_PER_COST
         )
@@ -278,7 +277,7 @@ class Scheduler:
         candidates = [
             n for n, found in passes.items() if len(found) > 1 and n.kind == OP and nest.varies_in_row(n)
         ]
-        candidates = [n for n in candidates if heuristics.operation_cost(n.code) >= heuristics.PARK_COST]
+        candidates = [n for n in candidates if operation_cost(n.code) >= heuristics.PARK_COST]
         taken: set[Root] = set()
         for node in reversed(candidates):
             if any(node in walk([other]) for other in self.parked):

@@ -34,16 +34,13 @@ from funcgrad.lower.target import Target
 from funcgrad.lower.unrolled import NotUnrolled
 from funcgrad.records import replaced
 
-ROUNDS = 3
-"""How often values that several kernels would recompute are looked for; each round can only store more."""
-
 
 def lower(graph: Graph, target: Target | None = None, copies: Collection[Var] = ()) -> Lowered:
     """The steps that compute `graph` on `target`. Outputs among `copies` get memory of their own even where they
     are mere rearrangements of other values."""
     graph = hoist(graph)
     roots = Roots(graph, copies)
-    for _ in range(ROUNDS):
+    for _ in range(heuristics.ROUNDS):
         fusion = Fusion(roots.build())
         shared = _recomputed(roots, fusion)
         if not shared:

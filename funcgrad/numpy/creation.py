@@ -14,7 +14,7 @@ from funcgrad.errors import ArgumentError, DTypeError, ShapeError, boundary
 from funcgrad.ir.types import array_type
 from funcgrad.numpy.promotion import cast, result_dtype
 from funcgrad.trace import ops
-from funcgrad.trace.core import Tracer, is_operand, numpy_of, scalar_kind, type_of
+from funcgrad.trace.core import WEAK_SCALARS, Tracer, is_operand, numpy_of, scalar_kind, type_of
 
 Shape = int | Sequence[int]
 
@@ -95,7 +95,8 @@ def _array(value: Any, dtype: np.dtype | None, copy: bool) -> Any:
             ) from None
     data = numpy_of(value)
     wanted = dtype if dtype is not None else dtypes.as_dtype(data.dtype)
-    return Array(data.astype(wanted, order="C", copy=True))
+    weak = dtype is None and type(value) in WEAK_SCALARS
+    return Array(data.astype(wanted, order="C", copy=True), array_type(data.shape, wanted, weak))
 
 
 def _number(value: Any, dtype: np.dtype) -> Any:

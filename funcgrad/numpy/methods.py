@@ -108,7 +108,16 @@ def _method(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = function.__doc__
+    method.__wrapped__ = function  # type: ignore[attr-defined]  # whose signature help() shows
     return method
+
+
+@boundary
+def _astype(self: Any, dtype: Any = None, copy: bool = False, device: Any = None) -> Any:
+    return creation.astype(self, dtype, copy=copy, device=device)
+
+
+_astype.__doc__ = creation.astype.__doc__
 
 
 def _shape_arguments(args: Any) -> Any:
@@ -140,7 +149,7 @@ install_methods(
             lambda self, *axes: manipulation.transpose(self, _shape_arguments(axes) if axes else None)
         ),
         "flatten": _method(manipulation.ravel, "flatten"),
-        "astype": _method(creation.astype, "astype"),
+        "astype": _astype,
         "clip": _method(elementwise.clip, "clip"),
         "round": _method(elementwise.round, "round"),
         "conj": _method(ufuncs.conj, "conj"),

@@ -132,6 +132,19 @@ def binary(
     return function
 
 
+def _in_order(operation: Callable[..., Any], strict: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """A comparison that takes complex numbers too, as NumPy's does: by their real parts, and where these are equal by
+    the imaginary ones. `strict` is the comparison without equality."""
+
+    def compare(x: Any, y: Any) -> Any:
+        if not dtypes.is_complex(type_of(x).dtype):
+            return operation(x, y)
+        (a, b), (c, d) = ((ops.real(z), ops.imag(z)) for z in (x, y))
+        return ops.or_(strict(a, c), ops.and_(ops.eq(a, c), operation(b, d)))
+
+    return compare
+
+
 def unary(
     name: str, operation: Callable[..., Any], doc: str, promotion: Callable[..., list[Any]] = promote
 ) -> Callable[[Any], Any]:
@@ -158,10 +171,12 @@ true_divide = divide = binary(
 )
 equal = binary("equal", ops.eq, np.equal, "x1 == x2, element by element.")
 not_equal = binary("not_equal", ops.ne, np.not_equal, "x1 != x2, element by element.")
-less = binary("less", ops.lt, np.less, "x1 < x2, element by element.")
-less_equal = binary("less_equal", ops.le, np.less_equal, "x1 <= x2, element by element.")
-greater = binary("greater", ops.gt, np.greater, "x1 > x2, element by element.")
-greater_equal = binary("greater_equal", ops.ge, np.greater_equal, "x1 >= x2, element by element.")
+less = binary("less", _in_order(ops.lt, ops.lt), np.less, "x1 < x2, element by element.")
+less_equal = binary("less_equal", _in_order(ops.le, ops.lt), np.less_equal, "x1 <= x2, element by element.")
+greater = binary("greater", _in_order(ops.gt, ops.gt), np.greater, "x1 > x2, element by element.")
+greater_equal = binary(
+    "greater_equal", _in_order(ops.ge, ops.gt), np.greater_equal, "x1 >= x2, element by element."
+)
 maximum = binary("maximum", ops.max_, np.maximum, "The larger of x1 and x2; NaN where either is NaN.")
 minimum = binary("minimum", ops.min_, np.minimum, "The smaller of x1 and x2; NaN where either is NaN.")
 

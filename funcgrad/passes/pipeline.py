@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from funcgrad.config import config
+from funcgrad.ir.cse import cse
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.verify import verify
-from funcgrad.passes.cse import cse
 from funcgrad.passes.dce import dce
 from funcgrad.passes.inline import inline
 from funcgrad.passes.simplify import simplify

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal
-from funcgrad.passes.rewrite import rewrite
+from funcgrad.ir.rewrite import rewrite
 
 
 def simplify(graph: Graph) -> Graph:

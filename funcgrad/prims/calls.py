@@ -14,12 +14,12 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.array import Array
 from funcgrad.errors import GraphError
-from funcgrad.ir.graph import Graph
+from funcgrad.ir.graph import Atom, Graph, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.trace import ops
-from funcgrad.trace.core import bind
-from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+from funcgrad.trace.core import bind, state
+from funcgrad.trace.graph_trace import evaluate_graph, literal_value, trace_to_graph
 from funcgrad.transforms.jvp import jvp_graph
 from funcgrad.transforms.partial import partial_graph
 from funcgrad.transforms.transpose import transpose_graph
@@ -67,6 +67,40 @@ def replay_call(run: Callable[..., list[Any]], *arrays: Any, graph: Graph, **par
 
 def expand_call(*operands: Any, graph: Graph, **params: Any) -> list[Any]:
     return evaluate_graph(graph, operands)
+
+
+def without_calls(graph: Graph) -> Graph:
+    """The graph in which calls of jitted functions are replaced by their equations."""
+    if all(e.primitive is not jit_p for e in graph.equations):
+        return graph
+    key = "without calls"
+    if key not in graph.memo:
+        graph.memo[key] = trace_to_graph(
+            lambda *xs: _evaluate_inside(graph, xs), graph.in_types, graph.name
+        ).graph
+    return graph.memo[key]
+
+
+def _evaluate_inside(graph: Graph, operands: Sequence[Any]) -> list[Any]:
+    env: dict[Atom, Any] = dict(zip(graph.inputs, operands))
+
+    def read(atom: Atom) -> Any:
+        return env[atom] if isinstance(atom, Var) else literal_value(atom)
+
+    outer_source = state.source
+    try:
+        for equation in graph.equations:
+            state.source = equation.source or outer_source
+            values = [read(a) for a in equation.inputs]
+            if equation.primitive is jit_p:
+                outs = _evaluate_inside(equation.params["graph"], values)
+            else:
+                outs = bind(equation.primitive, *values, **equation.params)
+            several = equation.primitive.multiple_results
+            env.update(zip(equation.outputs, outs if several else [outs]))
+    finally:
+        state.source = outer_source
+    return [read(a) for a in graph.outputs]
 
 
 def call_jvp(primitive: Callable[[], Primitive]):

@@ -26,18 +26,17 @@ from funcgrad.prims.calls import (
     interpret,
     jit_p,
     replay_call,
+    without_calls,
 )
 from funcgrad.prims.samples import draw
 from funcgrad.records import record
 from funcgrad.trace import ops
-from funcgrad.trace.core import bind, state
+from funcgrad.trace.core import bind
 from funcgrad.trace.graph_trace import (
     Derived,
     derive,
     evaluate_graph,
-    literal_value,
     remembered,
-    trace_to_graph,
 )
 from funcgrad.transforms.partial import partial_graph
 from funcgrad.transforms.transpose import transpose_graph
@@ -113,7 +112,7 @@ def _forward(known: Graph, count: int, policy: Policy) -> tuple[Graph, list[Var]
     """The graph with its first `count` outputs and what is saved for the residuals, which are the others."""
     key = ("checkpoint forward", count, policy)
     if key not in known.memo:
-        flat = _without_calls(known)
+        flat = without_calls(known)
         saved = _saved(flat, flat.outputs[count:], policy)
         known.memo[key] = _only(flat, (*flat.outputs[:count], *saved)), saved
     return known.memo[key]
@@ -121,7 +120,7 @@ def _forward(known: Graph, count: int, policy: Policy) -> tuple[Graph, list[Var]
 
 def _from_saved(known: Graph, count: int, saved: Sequence[Var]) -> Graph:
     """The graph from the inputs and what is saved to the residuals."""
-    flat = without_effects(_without_calls(known))
+    flat = without_effects(without_calls(known))
     fresh: dict[Atom, Atom] = {v: Var(v.type) for v in saved}
     equations = []
     needed = set(flat.outputs[count:]) - set(fresh)
@@ -207,40 +206,6 @@ def _operations(equation: Equation) -> float:
     return 100 * largest if isinstance(found, E.Extern) else largest
 
 
-def _without_calls(graph: Graph) -> Graph:
-    """The graph in which calls of jitted functions are replaced by their equations."""
-    if all(e.primitive is not jit_p for e in graph.equations):
-        return graph
-    key = "without calls"
-    if key not in graph.memo:
-        graph.memo[key] = trace_to_graph(
-            lambda *xs: _evaluate_inside(graph, xs), graph.in_types, graph.name
-        ).graph
-    return graph.memo[key]
-
-
-def _evaluate_inside(graph: Graph, operands: Sequence[Any]) -> list[Any]:
-    env: dict[Atom, Any] = dict(zip(graph.inputs, operands))
-
-    def read(atom: Atom) -> Any:
-        return env[atom] if isinstance(atom, Var) else literal_value(atom)
-
-    outer_source = state.source
-    try:
-        for equation in graph.equations:
-            state.source = equation.source or outer_source
-            values = [read(a) for a in equation.inputs]
-            if equation.primitive is jit_p:
-                outs = _evaluate_inside(equation.params["graph"], values)
-            else:
-                outs = bind(equation.primitive, *values, **equation.params)
-            several = equation.primitive.multiple_results
-            env.update(zip(equation.outputs, outs if several else [outs]))
-    finally:
-        state.source = outer_source
-    return [read(a) for a in graph.outputs]
-
-
 def _only(graph: Graph, outputs: tuple[Atom, ...]) -> Graph:
     """The graph with other outputs, and only the equations that they need or that have an effect."""
     needed, kept = set(outputs), []
@@ -278,7 +243,7 @@ def _backward(graph: Graph, linear: tuple[bool, ...], nonzero: tuple[bool, ...])
     split = partial_graph(graph, linear)
     count = len(split.linear.inputs) - sum(linear)
     pulled = transpose_graph(split.linear, (*[False] * count, *[True] * sum(linear)), nonzero)
-    again, back = _without_calls(split.known.graph), _without_calls(pulled.graph)
+    again, back = without_calls(split.known.graph), without_calls(pulled.graph)
     residuals = again.outputs[len(again.outputs) - count :]
     first = len(pulled.constants)
     known_as: dict[Atom, Atom] = dict(zip(back.inputs[first : first + count], residuals))

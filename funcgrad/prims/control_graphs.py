@@ -236,6 +236,8 @@ def borrowed(mask: Any, x: Any) -> Any:
     """`x`, in which rows where `mask` is false are those of the first row where it is true. No derivative goes to
     what is borrowed. (Of a mask without a true row, the first row of `x`.)"""
     shape = type_of(x).shape
+    if not shape[0]:
+        return x
     first = ops.argmax(mask, 0, np.dtype(np.int32))
     zero = np.int32(0)
     row = ops.dynamic_slice(x, [first, *[zero] * (len(shape) - 1)], (1, *shape[1:]))

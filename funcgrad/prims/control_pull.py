@@ -21,24 +21,27 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.ir import expr
-from funcgrad.ir.graph import Graph, Literal, Var
+from funcgrad.ir.cse import cse
+from funcgrad.ir.graph import Graph, Var
 from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero, primitive_named
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.calls import interpret
+from funcgrad.prims.calls import interpret, without_calls
 from funcgrad.prims.control_choice import choose, noted
 from funcgrad.prims.control_graphs import (
     Flags,
     check_operands,
     chosen,
-    computed_from,
     execute,
+    memoised,
     merged,
     parts,
     reordered,
     slice_of,
     with_inputs,
 )
+from funcgrad.prims.control_residuals import computed_again, kept_values
 from funcgrad.prims.control_scan import one_by_one
+from funcgrad.prims.control_slots import LoopBudget, Plan, backward_in_slots, planned
 from funcgrad.prims.control_steps import batched_loop, pushed_body, started
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of
@@ -46,7 +49,6 @@ from funcgrad.trace.graph_trace import (
     Derived,
     derive,
     evaluate_graph,
-    literal_value,
     remembered,
     trace_to_graph,
 )
@@ -56,6 +58,10 @@ from funcgrad.transforms.vmap import move_batch_axis
 
 RECORD_ALIGNMENT = 16
 """What the bytes of a value on a tape are a multiple of: the alignment of memory from the system."""
+
+THREADED_SLOTS = 64
+"""Where the backward pass finds what a loop carries, while a state goes through it: each iteration is computed again
+a few times."""
 
 
 def pull_loop(
@@ -73,8 +79,7 @@ def pull_loop(
     one that is linear.
     """
     count = len(body.inputs) - len(body.outputs)
-    known, pulled, stays = _halves(body, linear, count)
-    tape = reordered(known.graph, range(len(known.graph.inputs)), stays)
+    known, pulled = _halves(body, linear, count)
     return bind(
         while_transpose_p,
         *known.constants,
@@ -86,7 +91,7 @@ def pull_loop(
         *cotangents,
         cond=cond,
         body=body,
-        known=tape,
+        known=known.graph,
         pulled=pulled.graph,
         linear=linear,
         cond_consts=len(for_cond),
@@ -94,19 +99,75 @@ def pull_loop(
     )
 
 
-def _halves(body: Graph, linear: Flags, count: int) -> tuple[Any, Derived, tuple[int, ...]]:
-    """One step forward, one step backward, and which outputs of the former are carries or go on the tape."""
+def pull_within(
+    budget: LoopBudget,
+    cond: Graph,
+    body: Graph,
+    linear: Flags,
+    for_cond: Sequence[Any],
+    for_body: Sequence[Any],
+    init: Sequence[Any],
+    cotangents: Sequence[Any],
+) -> list[Any]:
+    """What `pull_loop` gives, from at most so many bytes (or the least that does)."""
+    count = len(body.inputs) - len(body.outputs)
+    sizes = sum(t.nbytes for t in map(type_of, init))
+    plan = planned(budget.bytes, budget.steps, taped_bytes(body, linear), sizes) or Plan(1, 1)
+    asked, step = _forward(cond, body, linear, for_cond, for_body)
+    counted, flags = _counting(body, count), (*linear[:count], False, *linear[count:])
+
+    def pull(now: Any, number: Any, carried: Sequence[Any], pulled: Sequence[Any]) -> list[Any]:
+        sums, cts = parts(pulled, sum(linear[:count]))
+        found = pull_loop(*counted, flags, [number], for_body, [np.int64(0), *carried], cts)
+        added, cts = parts(found, len(sums))
+        return [*map(ops.add, sums, added), *cts]
+
+    sums = [ops.zeros(t.strong()) for t in chosen(body.in_types[:count], linear[:count])]
+    return backward_in_slots(plan, budget.steps, asked, step, init, pull, [*sums, *cotangents])
+
+
+def _forward(cond: Graph, body: Graph, linear: Flags, for_cond: Sequence[Any], for_body: Sequence[Any]):
+    """The condition and a step forward as functions of the known carries."""
+    count = len(body.inputs) - len(body.outputs)
+    asked = asked_of_known(cond, len(for_cond), linear[count:])
+    inputs, outputs = chosen(body.inputs, linear, False), chosen(body.outputs, linear[count:], False)
+    known = memoised(body, ("known step", linear), lambda: slice_of(body, inputs, outputs))
+    return (
+        lambda carries: evaluate_graph(asked, [*for_cond, *carries])[0],
+        lambda carries: evaluate_graph(known, [*for_body, *carries]),
+    )
+
+
+def _counting(body: Graph, count: int) -> tuple[Graph, Graph]:
+    """A loop of so many iterations: (number; n, carries) -> whether n is less, and a step that counts."""
+    number = array_type((), dtypes.int64)
+    types = [number, *body.in_types[count:]]
+
+    def step(*values: Any) -> list[Any]:
+        consts, (n,), carries = parts(values, count, 1)
+        return [ops.add(n, 1), *evaluate_graph(body, [*consts, *carries])]
+
+    def make() -> tuple[Graph, Graph]:
+        asked = trace_to_graph(lambda number, n, *_: [ops.lt(n, number)], [number, *types], body.name)
+        return asked.graph, trace_to_graph(step, [*body.in_types[:count], *types], body.name).graph
+
+    return memoised(body, ("counting", count), make)
+
+
+def _halves(body: Graph, linear: Flags, count: int) -> tuple[Derived, Derived]:
+    """One step forward, which gives the carries and what goes on the tape, and one step backward."""
     moving = linear[count:]
     split = partial_graph(body, linear, moving)
-    graph, carries = split.known.graph, moving.count(False)
-    own = graph.inputs[: len(graph.inputs) - carries]
-    residuals = graph.outputs[carries:]
-    same = computed_from(graph, own)
-    fixed = tuple([k for k, a in enumerate(residuals) if isinstance(a, Literal) or a in same])
-    taped = [k for k in range(len(residuals)) if k not in fixed]
-    pulled = _pulled_step(split.linear, graph, fixed, len(own), sum(linear[:count]))
-    pulled = Derived(pulled.graph, (*pulled.constants, *split.constants))
-    return split.known, pulled, (*range(carries), *(carries + k for k in taped))
+    calls = split.known.graph
+    graph, carries = memoised(calls, ("no repeats",), lambda: cse(without_calls(calls))), moving.count(False)
+    constants = graph.inputs[: len(graph.inputs) - carries]
+    kept = kept_values(graph, constants, graph.outputs[carries:])
+    pulled = _pulled_step(split.linear, graph, kept, carries, sum(linear[:count]))
+    outputs = (*graph.outputs[:carries], *kept)
+    key = ("forward", kept)
+    known = memoised(graph, key, lambda: slice_of(graph, graph.inputs, outputs, effects=True))
+    own = split.known.constants
+    return Derived(known, own), Derived(pulled.graph, (*pulled.constants, *own))
 
 
 def record_bytes(body: Graph, consts: int) -> int:
@@ -114,46 +175,43 @@ def record_bytes(body: Graph, consts: int) -> int:
     moves = [dtypes.is_inexact(t.dtype) for t in body.in_types]
     given, moving = tuple(moves[:consts]), tuple(moves[consts:])
     pushed, own, moving = pushed_body(body, given, moving)
-    count = len(own) + consts + sum(given)
     linear = (
         *(False,) * (len(own) + consts),
         *(True,) * sum(given),
         *(False,) * len(moving),
         *(True,) * sum(moving),
     )
-    known, _, stays = _halves(pushed, linear, count)
-    sizes = [known.graph.outputs[k].type.nbytes for k in stays[len(moving) :]]
+    return taped_bytes(pushed, linear)
+
+
+def taped_bytes(body: Graph, linear: Flags) -> int:
+    """The bytes that an iteration leaves on the tape."""
+    count = len(body.inputs) - len(body.outputs)
+    known, _ = _halves(body, linear, count)
+    sizes = [t.nbytes for t in known.graph.out_types[linear[count:].count(False) :]]
     return sum(-(-size // RECORD_ALIGNMENT) * RECORD_ALIGNMENT for size in sizes)
 
 
 @remembered
-def _pulled_step(linear: Graph, known: Graph, fixed: tuple[int, ...], own: int, sums: int) -> Derived:
-    """One step backward. What depends on constants only (`fixed`) is computed again rather than kept."""
+def _pulled_step(linear: Graph, known: Graph, kept: tuple[Var, ...], carries: int, sums: int) -> Derived:
+    """One step backward. What is not `kept` on the tape is computed again."""
     carry = len(linear.outputs)
-    offset = len(known.outputs) - (len(linear.inputs) - sums - carry)
-    residuals = known.outputs[offset:]
-    constants = known.inputs[:own]
-    taped = [a.type.strong() for k, a in enumerate(residuals) if k not in fixed]
+    residuals = known.outputs[carries:]
+    constants = known.inputs[: len(known.inputs) - carries]
     moving = linear.inputs[len(residuals) :]
-    again = slice_of(known, constants, [residuals[k] for k in fixed if isinstance(residuals[k], Var)])
+    again = computed_again(known, constants, kept, residuals)
+    own = len(constants)
 
     def step(*values: Any) -> list[Any]:
         own_values, cts, tape = parts(values, own, sums + carry)
-        computed = iter(evaluate_graph(again, own_values))
-        stacked = iter(tape)
-        held: list[Any] = []
-        for k, a in enumerate(residuals):
-            if isinstance(a, Literal):
-                held.append(literal_value(a))
-            else:
-                held.append(next(computed) if k in fixed else next(stacked))
+        held = evaluate_graph(again, [*own_values, *tape])
         found = pull_back(linear, [*held, *(Linear(v.type) for v in moving)], cts[sums:])
         return [
             *map(ops.add_cotangents, found[:sums], cts[:sums]),
             *map(ops.materialize, found[sums:]),
         ]
 
-    types = [*(v.type for v in constants), *(v.type for v in moving), *taped]
+    types = [*(v.type for v in constants), *(v.type for v in moving), *(v.type.strong() for v in kept)]
     return derive(step, types, linear.name + ".transpose", [])
 
 
@@ -385,6 +443,49 @@ def _all_batched(outs: list[Any]) -> tuple[list[Any], list[int]]:
     return outs, [0] * len(outs)
 
 
+def _thread(
+    step: Callable[[Graph], Graph],
+    state: Sequence[Any],
+    *operands: Any,
+    cond: Graph,
+    body: Graph,
+    known: Graph,
+    pulled: Graph,
+    linear: Flags,
+    cond_consts: int,
+    extras: tuple[int, int],
+):
+    """The state goes through a loop from unit to unit, each of one iteration, without a tape."""
+    count = len(body.inputs) - len(body.outputs)
+    size = linear[count:].count(False)
+
+    def backward(*operands: Any) -> list[Any]:
+        for_cond, for_body, init, cts = _operands(operands, linear, body, cond_consts, extras)
+        own, own_pulled, _ = parts(operands, *extras)
+        asked, forward = _forward(cond, body, linear, for_cond, for_body)
+
+        def pull(now: Any, number: Any, carried: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+            values = [*own, *own_pulled, *for_body, *carried, *before]
+            return bind(primitive_named("cond"), ops.convert(now, dtypes.int32), *values, branches=branches)
+
+        def one(*values: Any) -> list[Any]:
+            own, own_pulled, for_body, carried, before = parts(values, *extras, len(for_body_types), size)
+            kept = evaluate_graph(known, [*own, *for_body, *carried])[size:]
+            return evaluate_graph(pulled, [*own_pulled, *for_body, *before, *kept])
+
+        for_body_types = [*map(type_of, for_body)]
+        zeros = [ops.zeros(t.strong()) for t in chosen(body.in_types[:count], linear[:count])]
+        first = [*zeros, *cts]
+        types = [t.strong() for t in map(type_of, [*own, *own_pulled, *for_body, *init, *first])]
+        idle = trace_to_graph(lambda *values: values[len(values) - len(first) :], types, "idle")
+        branches = (idle.graph, trace_to_graph(one, types, pulled.name).graph)
+        return backward_in_slots(Plan(1, THREADED_SLOTS), None, asked, forward, init, pull, first)
+
+    closed = trace_to_graph(backward, [type_of(x) for x in operands], body.name)
+    outs = evaluate_graph(step(closed.graph), [*state, *closed.constants, *operands])
+    return outs[: len(state)], outs[len(state) :]
+
+
 def _partial(unknown: Flags, operands: Sequence[Any], record: Callable[..., Any], **params: Any) -> list[Any]:
     return record(while_transpose_p, operands, params)
 
@@ -428,11 +529,11 @@ def _samples() -> Iterable[Sample]:
 
     body = trace_to_graph(step, [vector, vector, vector, scalar, vector], "sample").graph
     linear = (False, True, False, False, True)
-    known, pulled, stays = _halves(body, linear, 2)
+    known, pulled = _halves(body, linear, 2)
     params = {
         "cond": cond.graph,
         "body": body,
-        "known": reordered(known.graph, range(len(known.graph.inputs)), stays),
+        "known": known.graph,
         "pulled": pulled.graph,
         "linear": linear,
         "cond_consts": 1,
@@ -458,6 +559,7 @@ while_transpose_p = Primitive(
     partial=_partial,
     lower=_lower,
     replay=_replay,
+    thread=_thread,
     samples=_samples,
     multiple_results=True,
 )

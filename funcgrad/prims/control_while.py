@@ -1,7 +1,9 @@
 """The primitive `while`: a loop that runs as long as a condition on what it carries holds.
 
 Operands are (constants of the condition, constants of the body, carries). Forward mode carries tangents along;
-the transpose is a primitive of its own, `while_transpose` (control_pull.py), which keeps what the iterations compute.
+the transpose is a primitive of its own, `while_transpose` (control_pull.py), which keeps what the iterations compute,
+or, where there is a `budget` (a parameter that is not there otherwise), runs of it over a few iterations each
+(control_slots.py).
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ from funcgrad.prims.control_graphs import (
     reordered,
     with_inputs,
 )
-from funcgrad.prims.control_pull import pull_loop
+from funcgrad.prims.control_pull import pull_loop, pull_within
 from funcgrad.prims.control_scan import one_by_one
+from funcgrad.prims.control_slots import LoopBudget
 from funcgrad.prims.control_steps import batched_loop, pushed_body, settle, started
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind
@@ -47,7 +50,7 @@ from funcgrad.transforms.vmap import move_batch_axis
 
 
 def _type(
-    *types: ArrayType, cond: Graph, body: Graph, cond_consts: int, body_consts: int
+    *types: ArrayType, cond: Graph, body: Graph, cond_consts: int, body_consts: int, **budget: LoopBudget
 ) -> tuple[ArrayType, ...]:
     cells = body.in_types[body_consts:]
     check_operands("while", "it", types, [*cond.in_types[:cond_consts], *body.in_types[:body_consts], *cells])
@@ -68,6 +71,7 @@ def _replay(
     body: Graph,
     cond_consts: int,
     body_consts: int,
+    **budget: LoopBudget,
 ) -> list[Any]:
     for_cond, for_body, carried = parts([np.asarray(a) for a in arrays], cond_consts, body_consts)
     number = 0
@@ -89,6 +93,7 @@ def _jvp(
     body: Graph,
     cond_consts: int,
     body_consts: int,
+    **budget: LoopBudget,
 ):
     nonzero = [t.__class__ is not Zero for t in tangents]
     _, given, moving = map(tuple, parts(nonzero, cond_consts, body_consts))
@@ -106,6 +111,7 @@ def _jvp(
         body=pushed,
         cond_consts=cond_consts,
         body_consts=len(own),
+        **budget,
     )
     found = iter(outs[len(moving) :])
     return outs[: len(moving)], [
@@ -122,6 +128,7 @@ def _batch(
     body: Graph,
     cond_consts: int,
     body_consts: int,
+    **budget: LoopBudget,
 ):
     batched = [a is not None for a in axes]
     for_cond, for_body, moving = map(tuple, parts(batched, cond_consts, body_consts))
@@ -136,6 +143,7 @@ def _batch(
     with noted(choice.note) if choice else nullcontext():
         if choice and choice.each:
             params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
+            params.update(budget)
             return one_by_one(while_p, size, operands, axes, params)
         c_ops, b_ops, init = started(loop, c_ops, b_ops, init)
         outs = bind(
@@ -147,6 +155,7 @@ def _batch(
             body=loop.body,
             cond_consts=len(c_ops),
             body_consts=len(b_ops),
+            **budget,
         )
     return outs[len(outs) - len(moving) :], [0 if m else None for m in loop.moving]
 
@@ -160,8 +169,9 @@ def _partial(
     body: Graph,
     cond_consts: int,
     body_consts: int,
+    **budget: LoopBudget,
 ) -> list[Any]:
-    params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts}
+    params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts, **budget}
     asked, given, moving = map(tuple, parts(unknown, cond_consts, body_consts))
     moving = settle(moving, lambda m: partial_graph(body, (*given, *m), m).out_unknown)
     split = partial_graph(body, (*given, *moving), moving)
@@ -181,6 +191,7 @@ def _partial(
         body=reordered(known, range(len(known.inputs)), range(moving.count(False))),
         cond_consts=cond_consts,
         body_consts=len(own),
+        **budget,
     )
     return merged(moving, chosen(outs, moving), known_outs)
 
@@ -192,6 +203,7 @@ def _transpose(
     body: Graph,
     cond_consts: int,
     body_consts: int,
+    **budget: LoopBudget,
 ) -> list[Any]:
     linear = [x.__class__ is Linear for x in operands]
     asked, given, moving = map(tuple, parts(linear, cond_consts, body_consts))
@@ -202,15 +214,16 @@ def _transpose(
             "while_loop: the condition depends on what the loop is transposed for, so it is not linear in it"
         )
     for_cond, for_body, init = parts(operands, cond_consts, body_consts)
-    pulled = pull_loop(
+    loop = (
         cond,
         body,
         (*given, *moving),
         for_cond,
         chosen(for_body, given, False),
         chosen(init, moving, False),
-        [ops.materialize(c) for c in chosen(cotangents, moving)],
     )
+    cts = [ops.materialize(c) for c in chosen(cotangents, moving)]
+    pulled = pull_within(budget["budget"], *loop, cts) if budget else pull_loop(*loop, cts)
     found_consts, found_init = iter(pulled[: sum(given)]), iter(pulled[sum(given) :])
     of_init = [next(found_init) if m else None for m in moving]
     return [
@@ -250,6 +263,7 @@ def _thread(
     body: Graph,
     cond_consts: int,
     body_consts: int,
+    **budget: LoopBudget,
 ):
     """The condition's answer becomes a carry, so that the state goes through the condition too."""
     count = len(state)
@@ -275,6 +289,7 @@ def _thread(
         body=trace_to_graph(next_step, in_types, body.name).graph,
         cond_consts=0,
         body_consts=body_consts + cond_consts,
+        **budget,
     )
     return outs[:count], outs[count + 1 :]
 
@@ -287,6 +302,7 @@ def _lower(
     body: Graph,
     cond_consts: int,
     body_consts: int,
+    **budget: LoopBudget,
 ):
     attributes = (("body_consts", body_consts), ("cond_consts", cond_consts))
     return expr.Region("while", attributes, (cond, body), tuple(range(cond_consts + body_consts)))

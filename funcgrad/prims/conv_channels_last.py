@@ -26,7 +26,8 @@ from funcgrad.errors import GraphError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.conv_flat import VECTOR, batch_convolution
+from funcgrad.kernels.cpu.writing import VECTOR
+from funcgrad.prims.conv_flat import batch_convolution
 from funcgrad.prims.registry import library_call
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops

@@ -26,13 +26,11 @@ from funcgrad.errors import GraphError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample
 from funcgrad.ir.types import ArrayType, array_type
+from funcgrad.kernels.cpu.writing import VECTOR
 from funcgrad.prims.registry import library_call
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
-
-VECTOR = 16
-"""The elements of the longest vectors of machines."""
 
 
 def _type(

@@ -18,7 +18,8 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.conv_flat import VECTOR, batch_convolution, conv_flat, grouped, joined, swapped
+from funcgrad.kernels.cpu.writing import VECTOR
+from funcgrad.prims.conv_flat import batch_convolution, conv_flat, grouped, joined, swapped
 from funcgrad.prims.registry import is_linear
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops

@@ -22,10 +22,17 @@ from funcgrad.ir.primitive import AxisSize, Linear, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import call_type, interpret, jit_p, replay_call
 from funcgrad.prims.control_graphs import parts
-from funcgrad.prims.custom_captured import Underway, closed_over_moves, opened, opened_jvp, opened_vjp
+from funcgrad.prims.custom_captured import (
+    Underway,
+    closed_over_moves,
+    closed_vjp,
+    opened,
+    opened_jvp,
+    opened_vjp,
+)
 from funcgrad.records import entity
 from funcgrad.trace import ops
-from funcgrad.trace.core import bind, type_of
+from funcgrad.trace.core import Tracer, bind, type_of
 from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
 from funcgrad.transforms.jvp import push_forward
 from funcgrad.transforms.transpose import pull_back
@@ -152,11 +159,14 @@ class CustomVjp:
             outs, residuals = self.forward(primals, perturbed)
         out_types = tuple([type_of(o).tangent() for o in outs])
         given = [ops.materialize(t) for t, m in zip(tangents, moving) if m]
+        call: Any = self
+        if not self.symbolic and any(isinstance(x, Tracer) and not x.at_hand() for x in (*outs, *residuals)):
+            call, residuals = closed_vjp(self, residuals, out_types)
         out_tangents = bind(
             custom_linear_p,
             *residuals,
             *given,
-            call=self,
+            call=call,
             residuals=len(residuals),
             moving=moving,
             out_types=out_types,

@@ -16,10 +16,11 @@ from typing import Any
 from funcgrad import dtypes
 from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.primitive import Zero
+from funcgrad.ir.types import ArrayType
 from funcgrad.records import replaced
 from funcgrad.trace import ops
 from funcgrad.trace.core import Tracer, type_of
-from funcgrad.trace.graph_trace import evaluate_graph, trace_to_graph
+from funcgrad.trace.graph_trace import evaluate_graph, has_tracers, trace_to_graph
 
 MOST_LOOKED_AT = 1000
 """Objects among which traced values are looked for; beyond, a rule is taken to have some."""
@@ -153,16 +154,8 @@ def opened_vjp(call: Any, operands: Sequence[Any]) -> tuple[Any, list[Any]]:
 
     forwards = trace_to_graph(ahead, given, call.name + ".fwd")
     residual_types = forwards.out_types[count:]
-    zeros: list[Zero | None] = []
-
-    def back(*values: Any) -> list[Any]:
-        result = call.pulled(values[: len(residual_types)], values[len(residual_types) :])
-        zeros[:] = [c if c.__class__ is Zero else None for c in result]
-        return [c for c in result if c.__class__ is not Zero]
-
-    cotangents = [t.tangent() for t in forwards.out_types[:count]]
-    backwards = trace_to_graph(back, [*residual_types, *cotangents], call.name + ".bwd")
-    constants = (plain.constants, forwards.constants, backwards.constants)
+    held, pull = _backwards(call, residual_types, [t.tangent() for t in forwards.out_types[:count]])
+    constants = (plain.constants, forwards.constants, held)
     first, second, third = map(len, constants)
     before = first + second + third
     types_before = [type_of(c) for values in constants for c in values]
@@ -178,9 +171,39 @@ def opened_vjp(call: Any, operands: Sequence[Any]) -> tuple[Any, list[Any]]:
         return found[:count], [*values[first + second : before], *found[count:]]
 
     def backward(residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
-        found = iter(evaluate_graph(backwards.graph, [*residuals, *map(ops.materialize, cts)]))
-        pulled = [next(found) if z is None else z for z in zeros]
-        return [*(Zero(t.tangent()) for t in types_before), *pulled]
+        return [*(Zero(t.tangent()) for t in types_before), *pull(residuals, cts)]
 
     whole = replaced(call, function=function, forward=forward, backward=backward, symbolic=True)
     return whole, [*(c for values in constants for c in values), *operands]
+
+
+def closed_vjp(
+    call: Any, residuals: Sequence[Any], cotangents: Sequence[ArrayType]
+) -> tuple[Any, Sequence[Any]]:
+    """A `CustomVjp` whose backward function, for cotangents of these types, takes the arrays that it closes over as
+    residuals, and these residuals: in a graph it can be run forward, transposed, where there is no place for them."""
+    held, pull = _backwards(call, list(map(type_of, residuals)), cotangents)
+    if not held or has_tracers(held):
+        return call, residuals
+    return replaced(call, backward=pull, symbolic=True), [*held, *residuals]
+
+
+def _backwards(
+    call: Any, residuals: Sequence[ArrayType], cotangents: Sequence[ArrayType]
+) -> tuple[Sequence[Any], Callable[[Sequence[Any], Sequence[Any]], list[Any]]]:
+    """What the backward function of a `CustomVjp` closes over, and that function as one of such values, the residuals
+    and the cotangents."""
+    zeros: list[Zero | None] = []
+
+    def back(*values: Any) -> list[Any]:
+        result = call.pulled(values[: len(residuals)], values[len(residuals) :])
+        zeros[:] = [c if c.__class__ is Zero else None for c in result]
+        return [c for c in result if c.__class__ is not Zero]
+
+    closed = trace_to_graph(back, [*residuals, *cotangents], call.name + ".bwd")
+
+    def pull(values: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        found = iter(evaluate_graph(closed.graph, [*values, *map(ops.materialize, cts)]))
+        return [next(found) if z is None else z for z in zeros]
+
+    return closed.constants, pull

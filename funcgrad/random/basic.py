@@ -17,6 +17,7 @@ from funcgrad.jit import jit
 from funcgrad.lax.indexing import take_along
 from funcgrad.numpy.promotion import broadcast_shapes, cast, check_arrays
 from funcgrad.numpy.sorting import searchsorted
+from funcgrad.sharding import takes_out_sharding
 from funcgrad.trace import ops
 from funcgrad.trace.core import as_array, eager, type_of
 
@@ -249,7 +250,7 @@ def _bits(key: Any, function: str, width: int, shape: tuple[int, ...]) -> Any:
     return words if width >= 32 else ops.convert(words, _UNSIGNED[width])
 
 
-@boundary
+@takes_out_sharding
 def bits(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
     """Uniform random bits as unsigned integers, of 32 bits by default."""
     wanted = dtypes.uint32 if dtype is None else dtypes.as_dtype(dtype)
@@ -286,7 +287,7 @@ def _spread(high: Any, low: Any, shape: tuple[int, ...]) -> Any:
     return ops.sub(high, low)
 
 
-@boundary
+@takes_out_sharding
 def uniform(key: Any, shape: Shape = (), dtype: Any = None, minval: Any = 0.0, maxval: Any = 1.0) -> Any:
     """Uniform numbers from `minval` (included) to `maxval` (excluded), which broadcast to `shape`.
 
@@ -305,7 +306,7 @@ def _normal(key: Any, function: str, shape: tuple[int, ...], dtype: np.dtype) ->
     return ops.mul(ops.erf_inv(u), dtype.type(math.sqrt(2)))
 
 
-@boundary
+@takes_out_sharding
 def normal(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
     """Standard normal numbers; of a complex dtype, with E|z|^2 = 1.
 
@@ -322,7 +323,7 @@ def normal(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
     return _normal(key, "normal", sizes, _float_dtype(wanted, "normal"))
 
 
-@boundary
+@takes_out_sharding
 def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """Standard normal numbers on condition that they lie between `lower` and `upper`."""
     dtype, sizes = (
@@ -351,7 +352,7 @@ def _constant(x: Any) -> Any:
     return x if isinstance(x, np.generic) else ops.apply("stop_gradient", x)
 
 
-@boundary
+@takes_out_sharding
 def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = int) -> Any:
     """Integers from `minval` (included) to `maxval` (excluded), which broadcast to `shape`.
 
@@ -432,7 +433,7 @@ def _like(x: Any, value: Any) -> Any:
     return ops.broadcast_to(value, type_of(x).shape)
 
 
-@boundary
+@takes_out_sharding
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None, mode: str = "low") -> Any:
     """True with probability `p`. `mode="high"` also resolves probabilities below 2**-24.
 
@@ -465,7 +466,7 @@ def _simple(
 ) -> Callable[..., Any]:
     """A distribution without parameters: a transform of a uniform number above `low(finfo)`."""
 
-    @boundary
+    @takes_out_sharding
     def draw(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
         wanted, sizes = _float_dtype(dtype, name), _shape_of(shape, name)
         minval = low(dtypes.finfo(wanted))
@@ -505,7 +506,7 @@ logistic = _simple(
 )
 
 
-@boundary
+@takes_out_sharding
 def gumbel(key: Any, shape: Shape = (), dtype: Any = None, mode: str | None = None) -> Any:
     """Standard Gumbel numbers. `mode="high"` resolves the upper tail better, at twice the bits."""
     dtype, sizes = _float_dtype(dtype, "gumbel"), _shape_of(shape, "gumbel")
@@ -526,7 +527,7 @@ def _gumbel(key: Any, function: str, shape: tuple[int, ...], dtype: np.dtype, mo
     return ops.neg(ops.log(_minus_log1p_minus(x)))
 
 
-@boundary
+@takes_out_sharding
 def categorical(
     key: Any,
     logits: Any,
@@ -584,7 +585,7 @@ def _without_replacement(
     return ops.convert(ops.reshape(ops.moveaxis(index, t.ndim - 1, 0), sizes), dtypes.default_int())
 
 
-@boundary
+@takes_out_sharding
 def rademacher(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
     """-1 or 1, each with probability one half."""
     wanted = dtypes.default_int() if dtype is None else dtypes.as_dtype(dtype)
@@ -592,7 +593,7 @@ def rademacher(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
     return ops.sub(ops.mul(ops.convert(heads, wanted), 2), 1)
 
 
-@boundary
+@takes_out_sharding
 def pareto(key: Any, b: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """Pareto numbers of shape parameter `b`, 1 or more."""
     dtype, sizes = _float_dtype(dtype, "pareto"), _broadcast_shape(shape, "pareto", b)
@@ -600,7 +601,7 @@ def pareto(key: Any, b: Any, shape: Shape | None = None, dtype: Any = None) -> A
     return ops.exp(ops.div(e, _parameter(b, sizes, dtype)))
 
 
-@boundary
+@takes_out_sharding
 def rayleigh(key: Any, scale: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """Rayleigh numbers: the length of a vector of two normal numbers of deviation `scale`."""
     dtype, sizes = _float_dtype(dtype, "rayleigh"), _broadcast_shape(shape, "rayleigh", scale)
@@ -620,14 +621,14 @@ def weibull_min(key: Any, scale: Any, concentration: Any, shape: Shape = (), dty
     return ops.mul(ops.pow_(base, power), _parameter(scale, sizes, dtype))
 
 
-@boundary
+@takes_out_sharding
 def lognormal(key: Any, sigma: Any = 1.0, shape: Shape | None = None, dtype: Any = None) -> Any:
     """exp of normal numbers of deviation `sigma`."""
     dtype, sizes = _float_dtype(dtype, "lognormal"), _broadcast_shape(shape, "lognormal", sigma)
     return ops.exp(ops.mul(_normal(key, "lognormal", sizes, dtype), _parameter(sigma, sizes, dtype)))
 
 
-@boundary
+@takes_out_sharding
 def maxwell(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
     """Maxwell numbers: the length of a vector of three standard normal numbers."""
     dtype, sizes = _float_dtype(dtype, "maxwell"), _shape_of(shape, "maxwell")
@@ -635,7 +636,7 @@ def maxwell(key: Any, shape: Shape = (), dtype: Any = None) -> Any:
     return ops.sqrt(ops.reduce_sum(ops.square(vector), (len(sizes),)))
 
 
-@boundary
+@takes_out_sharding
 def geometric(key: Any, p: Any, shape: Shape | None = None, dtype: Any = int) -> Any:
     """The number of trials up to the first success of probability `p`: 1 or more."""
     sizes, wanted = _broadcast_shape(shape, "geometric", p), dtypes.as_dtype(dtype)
@@ -674,7 +675,7 @@ def _permutation(key: Any, function: str, x: Any, axis: int, independent: bool) 
     return take_along(x, order, axis)
 
 
-@boundary
+@takes_out_sharding
 def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> Any:
     """`x` in random order along `axis`; of an integer, the numbers below it in random order.
 

@@ -29,6 +29,7 @@ from funcgrad.random.basic import (
     _unit,
     split,
 )
+from funcgrad.sharding import takes_out_sharding
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -105,7 +106,7 @@ def _integer_dtype(dtype: Any, function: str) -> np.dtype:
     return wanted
 
 
-@boundary
+@takes_out_sharding
 def poisson(key: Any, lam: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """Poisson numbers of mean `lam`, as integers.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.errors import ArgumentError, ShapeError, boundary
+from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.promotion import broadcast_shapes
 from funcgrad.random.basic import (
@@ -20,6 +20,7 @@ from funcgrad.random.basic import (
     rademacher,
     split,
 )
+from funcgrad.sharding import takes_out_sharding
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -32,7 +33,7 @@ def _variates(key: Any, a: Any, shape: tuple[int, ...], dtype: Any, log_space: b
     return ops.apply("random_gamma", *words, a, log_space=log_space)
 
 
-@boundary
+@takes_out_sharding
 def gamma(key: Any, a: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """Gamma numbers of shape parameter `a` and scale 1. Differentiable by `a`.
 
@@ -44,14 +45,14 @@ def gamma(key: Any, a: Any, shape: Shape | None = None, dtype: Any = None) -> An
     return _variates(key, a, sizes, dtype, False)
 
 
-@boundary
+@takes_out_sharding
 def loggamma(key: Any, a: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """The logarithm of `gamma`'s numbers, which does not underflow for a small `a`."""
     dtype, sizes = _float_dtype(dtype, "loggamma"), _broadcast_shape(shape, "loggamma", a)
     return _variates(key, a, sizes, dtype, True)
 
 
-@boundary
+@takes_out_sharding
 def beta(key: Any, a: Any, b: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """Beta numbers of shapes `a` and `b`."""
     dtype, sizes = _float_dtype(dtype, "beta"), _broadcast_shape(shape, "beta", a, b)
@@ -61,7 +62,7 @@ def beta(key: Any, a: Any, b: Any, shape: Shape | None = None, dtype: Any = None
     return ops.div(x, ops.add(x, y))
 
 
-@boundary
+@takes_out_sharding
 def dirichlet(key: Any, alpha: Any, shape: Sequence[int] | None = None, dtype: Any = None) -> Any:
     """Numbers that sum to 1 along a last axis, of the concentrations along the last axis of `alpha`."""
     dtype = _float_dtype(dtype, "dirichlet")
@@ -80,7 +81,7 @@ def dirichlet(key: Any, alpha: Any, shape: Sequence[int] | None = None, dtype: A
     return ops.div(x, ops.broadcast_in_dim(ops.reduce_sum(x, last), whole, range(len(sizes))))
 
 
-@boundary
+@takes_out_sharding
 def chisquare(key: Any, df: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """Chi-square numbers of `df` degrees of freedom."""
     dtype, sizes = _float_dtype(dtype, "chisquare"), _broadcast_shape(shape, "chisquare", df)
@@ -92,7 +93,7 @@ def _chisquare(key: Any, df: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return ops.mul(ops.exp(_variates(key, half, shape, dtype, True)), dtype.type(2))
 
 
-@boundary
+@takes_out_sharding
 def t(key: Any, df: Any, shape: Shape = (), dtype: Any = None) -> Any:
     """Student's t numbers of `df` degrees of freedom."""
     dtype, sizes = _float_dtype(dtype, "t"), _broadcast_shape(shape, "t", df)
@@ -102,7 +103,7 @@ def t(key: Any, df: Any, shape: Shape = (), dtype: Any = None) -> Any:
     return ops.mul(_normal(normal_key, "t", sizes, dtype), spread)
 
 
-@boundary
+@takes_out_sharding
 def f(key: Any, dfnum: Any, dfden: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """F numbers of `dfnum` and `dfden` degrees of freedom."""
     dtype, sizes = _float_dtype(dtype, "f"), _broadcast_shape(shape, "f", dfnum, dfden)
@@ -112,7 +113,7 @@ def f(key: Any, dfnum: Any, dfden: Any, shape: Shape | None = None, dtype: Any =
     return ops.div(above, below)
 
 
-@boundary
+@takes_out_sharding
 def generalized_normal(key: Any, p: Any, shape: Shape = (), dtype: Any = None) -> Any:
     """Numbers of density proportional to exp(-|x|**p)."""
     dtype, sizes = _float_dtype(dtype, "generalized_normal"), _broadcast_shape(shape, "generalized_normal", p)
@@ -126,7 +127,7 @@ def _generalized_normal(key: Any, p: Any, shape: tuple[int, ...], dtype: Any) ->
     return ops.mul(rademacher(sign_key, shape, dtype), size)
 
 
-@boundary
+@takes_out_sharding
 def ball(key: Any, d: int, p: float = 2, shape: Shape = (), dtype: Any = None) -> Any:
     """Points even in the unit ball of the p-norm in d dimensions: of shape (*shape, d)."""
     dtype, sizes = _float_dtype(dtype, "ball"), _shape_of(shape, "ball")

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad import dtypes
-from funcgrad.errors import ArgumentError, ShapeError, boundary
+from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.linalg import cholesky, eigh, qr, svd
 from funcgrad.numpy.products import diagonal, einsum
 from funcgrad.numpy.promotion import broadcast_shapes, promote_inexact
 from funcgrad.random.basic import Shape, _shape_of, normal
+from funcgrad.sharding import takes_out_sharding
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
 
-@boundary
+@takes_out_sharding
 def multivariate_normal(
     key: Any,
     mean: Any,
@@ -58,7 +59,7 @@ def multivariate_normal(
     return mean + einsum("...ij,...j->...i", factor, drawn)
 
 
-@boundary
+@takes_out_sharding
 def orthogonal(key: Any, n: int, shape: Shape = (), dtype: Any = None, m: int | None = None) -> Any:
     """Matrices of n x n (or n x m) with orthonormal columns (or rows), even over all of them: (*shape, n, m)."""
     sizes = _shape_of(shape, "orthogonal")

@@ -16,10 +16,11 @@ from funcgrad.random.basic import (
     maxwell,
     rademacher,
 )
+from funcgrad.sharding import takes_out_sharding
 from funcgrad.trace import ops
 
 
-@boundary
+@takes_out_sharding
 def wald(key: Any, mean: Any, shape: Shape | None = None, dtype: Any = None) -> Any:
     """Wald (inverse Gaussian) numbers of this mean and scale 1 (Michael, Schucany and Haas 1976)."""
     dtype, sizes = _float_dtype(dtype, "wald"), _broadcast_shape(shape, "wald", mean)
@@ -34,7 +35,7 @@ def wald(key: Any, mean: Any, shape: Shape | None = None, dtype: Any = None) -> 
     return ops.select(ops.le(z, ops.div(mean, ops.add(mean, x))), x, ops.div(square, x))
 
 
-@boundary
+@takes_out_sharding
 def triangular(
     key: Any, left: Any, mode: Any, right: Any, shape: Shape | None = None, dtype: Any = None
 ) -> Any:

@@ -14,10 +14,11 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.ir.graph import Literal, Var
 from funcgrad.kernels.cpu import blas, program, routines
-from funcgrad.lower import heuristics
-from funcgrad.lower.cpu.emit import emit, functions_of, has_tape
+from funcgrad.lower import heuristics, loopir
+from funcgrad.lower.cpu.emit import emit, functions_of
 from funcgrad.lower.cpu.user_call import emit_user_call
 from funcgrad.lower.lowered import (
+    BranchStep,
     CopyStep,
     ExternStep,
     GemmStep,
@@ -29,7 +30,7 @@ from funcgrad.lower.lowered import (
 )
 from funcgrad.lower.placement import Operand, Place, Placement
 from funcgrad.runtime import regions
-from funcgrad.runtime.plan import LONG_PROGRAM_NS, Plan
+from funcgrad.runtime.plan import Plan
 
 _COPY = '''"""Copy bytes."""
 from funcgrad.kernels.cpu import abi
@@ -54,6 +55,7 @@ class Assembly:
         self._user_calls: list[str] = []
         self._missing: list[str] = []
         self._taped = False
+        self._loops = False
         self._exits: list[int] = []
         self._numbers: dict[str, int] = {}
         arena = placement.arena_slot
@@ -80,6 +82,7 @@ class Assembly:
             user_calls=tuple(self._user_calls),
             missing=tuple(self._missing),
             taped=self._taped,
+            loops=self._loops,
             frame_size=assembled.frame_size,
             arena_slot=placement.arena_slot,
             arena_size=placement.plan.size,
@@ -101,7 +104,7 @@ class Assembly:
                 return
             text = emit(step.kernel)
             self.sources.append(text)
-            taped = has_tape(step.kernel)
+            taped = step.kernel.taped
             memory = [assembled.symbol("realloc"), assembled.symbol("free")] if taped else []
             values = [*step.integers, *memory, *map(_bits, step.scalars)]
             grain = heuristics.parallel_grain(step.extent, step.work, self._cores, step.unit)
@@ -111,6 +114,7 @@ class Assembly:
                 pointers.append(self._flag)
             assembled.call(self._kernel(text), step.extent, grain, pointers, values)
             self._taped = self._taped or taped
+            self._loops = self._loops or loopir.repeats(step.kernel)
             if called or taped:
                 self._exits.append(assembled.jump_if_zero(*self._flag))
                 self._user_calls += called
@@ -156,6 +160,7 @@ class Assembly:
         elif isinstance(step, RoutineStep):
             self._append_routine(assembled, step, placement)
         elif isinstance(step, RegionStep):
+            self._loops = self._loops or not isinstance(step, BranchStep)
             self._append_region(assembled, step, placement)
         elif isinstance(step, UserStep):
             self._append_user_call(assembled, step, [address(View(v)) for v in (*step.reads, *step.writes)])
@@ -168,7 +173,7 @@ class Assembly:
             values = [a for a in (*step.inputs, *step.outputs) if isinstance(a, Var)]
             assembled.call(entry, 1, 1, [*(address(View(v)) for v in values), self._flag])
             self._exits.append(assembled.jump_if_zero(*self._flag))
-            self.work += LONG_PROGRAM_NS
+            self.work += heuristics.PYTHON_CALL_NS
 
     @property
     def _flag(self) -> tuple[int, int]:
@@ -184,7 +189,8 @@ class Assembly:
         text, integers, scalars = emit_user_call(step)
         self.sources.append(text)
         extent = math.prod(size for size, _ in step.definition.levels)
-        work = sum(v.type.nbytes for v in (*step.reads, *step.writes)) / max(extent, 1)
+        touched = sum(v.type.nbytes for v in (*step.reads, *step.writes))
+        work = touched * heuristics.OUTSIDE_NS / max(extent, 1)
         grain = heuristics.parallel_grain(extent, work, self._cores)
         values = [*integers, *map(_bits, scalars)]
         assembled.call(self._kernel(text), extent, grain, [*pointers, self._flag], values)
@@ -201,12 +207,14 @@ class Assembly:
         if by_blas and blas.thread_functions() is not None:
             threads = assembled.symbol("get threads"), assembled.symbol("set threads")
             assembled.alone(*threads)
-        for text, extent, work, integers in routines.calls(step.routine, buffers, step.settings):
-            self.sources.append(text)
-            grain = heuristics.parallel_grain(extent, work, self._cores)
+        for call in routines.calls(step.routine, buffers, step.settings):
+            self.sources.append(call.source)
+            grain = heuristics.parallel_grain(call.extent, call.work, self._cores)
             functions = [assembled.symbol(f"gemm {buffers[0]}")] if by_blas else []
-            assembled.call(self._kernel(text), extent, grain, pointers, [*functions, *integers])
-            self.work += extent * work
+            assembled.call(
+                self._kernel(call.source), call.extent, grain, pointers, [*functions, *call.integers]
+            )
+            self.work += call.extent * call.work
         if threads is not None:
             assembled.back(threads[1])
 
@@ -214,10 +222,9 @@ class Assembly:
         if source == target or size == 0:
             return
         pointers = [(source.slot, source.offset), (target.slot, target.offset)]
-        assembled.call(
-            self._kernel(_COPY), size, heuristics.parallel_grain(size, 0.05, self._cores), pointers
-        )
-        self.work += size * 0.05
+        grain = heuristics.parallel_grain(size, heuristics.COPY_NS, self._cores)
+        assembled.call(self._kernel(_COPY), size, grain, pointers)
+        self.work += size * heuristics.COPY_NS
 
     def _append_region(self, assembled: program.Program, step: RegionStep, placement: Placement) -> None:
         def append(body: Placement) -> None:

@@ -21,12 +21,12 @@ from funcgrad.array import Array, Donated
 from funcgrad.ir.graph import Graph
 from funcgrad.ir.primitive import primitive_named
 from funcgrad.kernels.cpu import program
-from funcgrad.lower import memory
+from funcgrad.lower import heuristics, memory
 from funcgrad.passes import pipeline
 from funcgrad.runtime import buffers, cache, donation, plan
 from funcgrad.runtime.device import driver
 from funcgrad.runtime.library import LibraryCall, only_on_gpu, user_call_failed
-from funcgrad.runtime.plan import LONG_PROGRAM_NS, Plan
+from funcgrad.runtime.plan import Plan
 
 if TYPE_CHECKING:
     from funcgrad.lower.lowered import Lowered
@@ -56,7 +56,8 @@ class Executable:
         self._shapes = [t.shape for t in self._plan.buffers]
         self._dtypes = [t.dtype for t in self._plan.buffers]
         large = any(t.nbytes >= buffers.LARGE for t in self._plan.buffers)
-        self._make = buffers.empty if large else np.empty
+        again = buffers.empty_aligned if self._plan.loops else None
+        self._make = again or (buffers.empty if large else np.empty)
         self._out_types = self.graph.out_types
         self._simple = bool(
             self._words
@@ -187,7 +188,7 @@ class Executable:
         good = ctypes.c_uint8.from_address(start + size) if can_fail else None
         if good is not None:
             good.value = 1
-        long = self._plan.work > LONG_PROGRAM_NS
+        long = self._plan.work > heuristics.PYTHON_CALL_NS
         slot = self._plan.arena_slot
         function = self._driver.function(self._words, self._plan.frame_size, slot, start, long)
         return function, arena, good

@@ -30,9 +30,6 @@ from funcgrad.records import record
 from funcgrad.runtime import cache
 from funcgrad.version import __version__
 
-LONG_PROGRAM_NS = 20_000
-"""Above this much predicted work a call lets other Python threads run."""
-
 
 @record
 class Plan:
@@ -46,6 +43,7 @@ class Plan:
             types of its results.
         user_calls: the names of the user's kernels among the kernels, which may fail.
         taped: whether a kernel keeps a tape, for which there may be no memory.
+        loops: whether loops go over the results again and again.
         missing: the names of the user's kernels that have no form for this device: the program lacks their calls.
         buffers: the types of the buffers that are made for results.
         results: for each result the number of its buffer, -1 - k for operand k, or its value.
@@ -60,6 +58,7 @@ class Plan:
     user_calls: tuple[str, ...]
     missing: tuple[str, ...]
     taped: bool
+    loops: bool
     frame_size: int
     arena_slot: int
     arena_size: int

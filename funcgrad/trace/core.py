@@ -76,6 +76,10 @@ class Tracer(ArrayMethods):
     made_by: Trace
     source: SourceLine | None
 
+    def at_hand(self) -> bool:
+        """Whether there is a value behind it, which `concrete` gives."""
+        return False
+
     def concrete(self, wanted: str, hint: str, loop: bool = False) -> Array:
         """The value at hand, as an Array. Abstract tracers raise ConcretizationError; with `loop` it says what to
         write in place of a loop over a range, where the user's line has one."""
@@ -287,6 +291,9 @@ PYTHON_SCALARS = (bool, int, float, complex)
 _SCALAR_KINDS = frozenset(PYTHON_SCALARS)
 _TYPED = (ArrayMethods, ShapeDtypeStruct)
 _NUMPY = (np.ndarray, np.generic)
+WEAK_SCALARS = (*PYTHON_SCALARS, np.float64, np.complex128)
+"""The classes of numbers that give way to the dtype of what they are combined with: Python's, and NumPy's that are
+Python floats and complex numbers too, such as `numpy.sqrt(2)`, which keep their dtype where they are alone."""
 
 
 def scalar_kind(value: Any) -> type | None:
@@ -314,7 +321,7 @@ def type_of(value: Any) -> ArrayType:
         dtype = value.dtype
         if dtype not in dtypes.KNOWN:
             dtype = dtypes.as_dtype(dtype)
-        return array_type(value.shape, dtype)
+        return array_type(value.shape, dtype, kind in WEAK_SCALARS)
     if hasattr(value, "__array__") and not isinstance(value, Held):
         return type_of(numpy_of(value))
     number = scalar_kind(value)

@@ -16,9 +16,9 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.ir.primitive import PRIMITIVES, Zero
 from funcgrad.ir.types import ArrayType
-from funcgrad.trace.core import PYTHON_SCALARS, state, type_of
+from funcgrad.trace.core import WEAK_SCALARS, state, type_of
 
-_NUMBERS = frozenset(PYTHON_SCALARS)
+_NUMBERS = frozenset(WEAK_SCALARS)
 
 
 def apply(name: str, *operands: Any, **params: Any) -> Any:
@@ -27,7 +27,7 @@ def apply(name: str, *operands: Any, **params: Any) -> Any:
 
 
 def same_dtype(*operands: Any) -> tuple[Any, ...]:
-    """The operands, with Python numbers in the dtype of the others: weak where those are."""
+    """The operands, with weak numbers in the dtype of the others: weak where those are."""
     for x in operands:
         if x.__class__ in _NUMBERS:
             break
@@ -39,8 +39,8 @@ def same_dtype(*operands: Any) -> tuple[Any, ...]:
             make = _weak_kind(t.dtype) if t.weak else t.dtype.type
             return tuple([make(x) if x.__class__ in _NUMBERS else x for x in operands])
     kinds = {x.__class__ for x in operands}
-    if len(kinds) > 1:  # Python numbers of several kinds take the widest
-        widest = max(kinds, key=PYTHON_SCALARS.index)
+    if len(kinds) > 1:  # numbers of several kinds take the widest
+        widest = max(kinds, key=WEAK_SCALARS.index)
         return tuple([widest(x) for x in operands])
     return operands
 

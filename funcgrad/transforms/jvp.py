@@ -44,6 +44,9 @@ class JvpTracer(Tracer):
     def type(self) -> ArrayType:
         return self.known_type
 
+    def at_hand(self) -> bool:
+        return not isinstance(self.primal, Tracer) or self.primal.at_hand()
+
     def concrete(self, wanted: str, hint: str, loop: bool = False) -> Array:
         check_alive(self)
         primal = self.primal

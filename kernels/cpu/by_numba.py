@@ -254,6 +254,15 @@ class _Target(CPUContext):
         self.install_registry(mathimpl.registry)
         self.install_registry(_implementations)
 
+    def get_function(self, fn: Any, sig: Any, _firstcall: bool = True) -> Any:
+        try:
+            return super().get_function(fn, sig, _firstcall)
+        except (
+            KeyError
+        ):  # declarations loaded while lowering made another object of `fn`, which knows nothing
+            fn.get_call_type(self.typing_context, sig.args, {})
+            return super().get_function(fn, sig, _firstcall)
+
     def get_abi_sizeof(self, ty: Any) -> int:
         """Asked for every variable; LLVM would have to stop what it does in another thread to answer."""
         size = self._sizes.get(ty)

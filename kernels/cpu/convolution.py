@@ -14,8 +14,7 @@ from __future__ import annotations
 import itertools
 
 from . import blocks
-
-Call = tuple[str, int, float, list[int]]
+from .writing import Call, module
 
 TILES, BLOCKS = 8, 8
 """Blocks, along the neighbours and along the outputs, that one step does at least; two or more, so that no other step
@@ -71,7 +70,7 @@ def calls(
             ]
             numbers += offsets[first : first + chunk]
             text = _along_output(buffers[0], chunk, rows, vectors, fresh=first == 0)
-            found.append((text, items, flops / items * chunk / taps / BLOCK_GIGAFLOPS, numbers))
+            found.append(Call(text, items, flops / items * chunk / taps / BLOCK_GIGAFLOPS, numbers))
         return found
     for first, chunk in _chunks(taps, SUMS // 2):
         together = _divisor(outputs, max(SUMS // chunk, 1))
@@ -79,7 +78,8 @@ def calls(
         numbers = [count, plane, channels, outputs // together, groups, outputs, long, taps, first]
         numbers += offsets[first : first + chunk]
         share = flops / items * chunk / taps
-        found.append((_along_kernel(buffers[0], chunk, together), items, share / GIGAFLOPS, numbers))
+        text = _along_kernel(buffers[0], chunk, together)
+        found.append(Call(text, items, share / GIGAFLOPS, numbers))
     return found
 
 
@@ -94,33 +94,15 @@ def _chunks(n: int, most: int) -> list[tuple[int, int]]:
     return [(a, b - a) for a, b in itertools.pairwise(ends)]
 
 
-def _head(short: str, what: str, arguments: str, taps: int, vectors: bool = False) -> list[str]:
-    names = ", ".join([arguments, *(f"o{t}" for t in range(taps))])
-    return [
-        f'"""Convolution: {what}."""',
-        "",
-        "import numpy as np",
-        "",
-        "from funcgrad.kernels.cpu import abi",
-        *["from funcgrad.kernels.cpu import vectors as vec"] * vectors,
-        "",
-        "",
-        f'@abi.kernel(buffers=("{short}", "{short}", "{short}"), integers={names.count(",") + 1}, reassociate=True)',
-        f"def kernel(lo, hi, x, w, y, {names}):",
-    ]
+def _module(short: str, what: str, numbers: str, taps: int, body: list[str]) -> str:
+    arguments = ", ".join(["x, w, y", numbers, *(f"o{t}" for t in range(taps))])
+    return module(f"Convolution: {what}.", [short] * 3, arguments, body, reassociate=True)
 
 
 def _along_output(short: str, chunk: int, rows: int, vectors: int, fresh: bool) -> str:
     lanes = blocks.lanes(short)
     block = [(j, v) for j in range(rows) for v in range(vectors)]
-    lines = _head(
-        short,
-        f"{chunk} taps of {rows} outputs and {vectors} vectors of {lanes} neighbours",
-        "count, plane, channels, groups, outputs, long, taps, first, across, down, parts, shares",
-        chunk,
-        vectors=True,
-    )
-    lines += [
+    lines = [
         "    row = channels * taps",
         "    for item in range(lo, hi):",
         "        part = item % parts",
@@ -151,20 +133,16 @@ def _along_output(short: str, chunk: int, rows: int, vectors: int, fresh: bool) 
             lines.append(f"{indent}    w{t}_{j} = vec.spread{lanes}(w[there + {j} * row + {t}])")
             lines += [f"{indent}    s{j}_{v} = vec.fma(w{t}_{j}, x{t}_{v}, s{j}_{v})" for v in range(vectors)]
     lines += [f"{indent}vec.store(y, at + {j} * long + {v * lanes}, s{j}_{v})" for j, v in block]
-    return "\n".join(lines) + "\n"
+    what = f"{chunk} taps of {rows} outputs and {vectors} vectors of {lanes} neighbours"
+    numbers = "count, plane, channels, groups, outputs, long, taps, first, across, down, parts, shares"
+    return _module(short, what, numbers, chunk, lines)
 
 
 def _along_kernel(short: str, taps: int, together: int) -> str:
     block, chunk = range(together), range(taps)
     zero = "np.float32(0.0)" if short == "f32" else "0.0"
     sums = [(j, t) for j in block for t in chunk]
-    lines = _head(
-        short,
-        f"{taps} taps of {together} outputs, along the kernel",
-        "count, plane, channels, blocks, groups, outputs, long, taps, first",
-        taps,
-    )
-    lines += [
+    lines = [
         "    for item in range(lo, hi):",
         "        block = item % blocks",
         "        image = item // blocks",
@@ -182,4 +160,6 @@ def _along_kernel(short: str, taps: int, together: int) -> str:
         lines.append(f"                v{j} = w[w{j} + p]")
         lines += [f"                s{j}_{t} = s{j}_{t} + v{j} * x{t}" for t in chunk]
     lines += [f"            y[result + {j} * taps + {t}] = s{j}_{t}" for j, t in sums]
-    return "\n".join(lines) + "\n"
+    what = f"{taps} taps of {together} outputs, along the kernel"
+    numbers = "count, plane, channels, blocks, groups, outputs, long, taps, first"
+    return _module(short, what, numbers, taps, lines)

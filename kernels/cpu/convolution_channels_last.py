@@ -15,8 +15,7 @@ from __future__ import annotations
 import math
 
 from . import blocks
-
-Call = tuple[str, int, float, list[int]]
+from .writing import Call, module
 
 SPAN = 16
 """Blocks of places in a row that one step does at least; two or more, so that no other step writes the places that the
@@ -57,7 +56,7 @@ def calls(
     if along == "kernel":
         numbers = [images, every * math.prod(spatial), channels, outputs, groups * outputs, width, inner]
         numbers += [math.prod(found[:-1]), strides[-1] * every]
-        return [_along_kernel(short, numbers, outer, taps, groups)]
+        return [_call_along_kernel(short, numbers, outer, taps, groups)]
     places, vectors = blocks.shape(short, width, outputs, whole_rows=False, whole_vectors=True)
     panel = vectors * blocks.lanes(short)
     tiles = -(-width // places)
@@ -68,28 +67,20 @@ def calls(
     numbers = [images, every * math.prod(spatial), channels, outputs, groups * outputs, width, tiles, parts]
     numbers += [rows, inner, strides[-1] * every]
     numbers += [number for pair in (*outer, *taps) for number in pair]
-    text = _text(short, places, vectors, len(outer), len(taps), groups > 1)
-    return [(text, items, flops / items / GIGAFLOPS, numbers)]
+    text = _along_output(short, places, vectors, len(outer), len(taps), groups > 1)
+    return [Call(text, items, flops / items / GIGAFLOPS, numbers)]
 
 
-def _text(short: str, places: int, vectors: int, outer: int, taps: int, grouped: bool) -> str:
+def _module(short: str, what: str, numbers: str, outer: int, taps: int, body: list[str]) -> str:
+    axes = [f"n{d}, n{d}_step" for d in range(outer)] + [f"t{d}, t{d}_step" for d in range(taps)]
+    arguments = ", ".join(["x, w, y", numbers, *axes])
+    return module(f"Convolution, channels last: {what}.", [short] * 3, arguments, body)
+
+
+def _along_output(short: str, places: int, vectors: int, outer: int, taps: int, grouped: bool) -> str:
     lanes = blocks.lanes(short)
     panel = vectors * lanes
-    names = "images, image_step, channels, outputs, every, width, tiles, parts, rows, inner, step"
-    names += "".join(f", n{d}, n{d}_step" for d in range(outer)) + "".join(
-        f", t{d}, t{d}_step" for d in range(taps)
-    )
     lines = [
-        f'"""Convolution, channels last: {places} places of {vectors} vectors of {lanes} outputs."""',
-        "",
-        "import numpy as np",
-        "",
-        "from funcgrad.kernels.cpu import abi",
-        "from funcgrad.kernels.cpu import vectors as vec",
-        "",
-        "",
-        f'@abi.kernel(buffers=("{short}", "{short}", "{short}"), integers={names.count(",") + 1})',
-        f"def kernel(lo, hi, x, w, y, {names}):",
         "    for item in range(lo, hi):",
         "        part = item % parts",
         "        row = item // parts % rows",
@@ -127,10 +118,12 @@ def _text(short: str, places: int, vectors: int, outer: int, taps: int, grouped:
         for p in range(places)
         for v in range(vectors)
     ]
-    return "\n".join(lines) + "\n"
+    what = f"{places} places of {vectors} vectors of {lanes} outputs"
+    numbers = "images, image_step, channels, outputs, every, width, tiles, parts, rows, inner, step"
+    return _module(short, what, numbers, outer, taps, lines)
 
 
-def _along_kernel(
+def _call_along_kernel(
     short: str, numbers: list[int], outer: list[tuple[int, int]], taps: list[tuple[int, int]], groups: int
 ) -> Call:
     images, _, _, outputs, every, width, inner, rows, _ = numbers
@@ -141,27 +134,14 @@ def _along_kernel(
     given = [*numbers, across, span, -(-rows // span)]
     given += [number for pair in (*outer, *taps) for number in pair]
     flops = 2.0 * images * rows * width * inner * math.prod(t for t, _ in taps) * every
-    text = _kernel_text(short, count, vectors, len(outer), len(taps), groups > 1)
-    return text, items, flops / items / GIGAFLOPS, given
+    text = _along_kernel(short, count, vectors, len(outer), len(taps), groups > 1)
+    return Call(text, items, flops / items / GIGAFLOPS, given)
 
 
-def _kernel_text(short: str, count: int, vectors: int, outer: int, taps: int, grouped: bool) -> str:
+def _along_kernel(short: str, count: int, vectors: int, outer: int, taps: int, grouped: bool) -> str:
     lanes = blocks.lanes(short)
-    names = "images, image_step, channels, outputs, every, width, inner, rows, step, across, span, parts"
-    names += "".join(f", n{d}, n{d}_step" for d in range(outer))
-    names += "".join(f", t{d}, t{d}_step" for d in range(taps))
     block = [(k, v) for k in range(count) for v in range(vectors)]
     lines = [
-        f'"""Convolution, channels last, along the kernel: {count} channels, {vectors} vectors of {lanes} outputs."""',
-        "",
-        "import numpy as np",
-        "",
-        "from funcgrad.kernels.cpu import abi",
-        "from funcgrad.kernels.cpu import vectors as vec",
-        "",
-        "",
-        f'@abi.kernel(buffers=("{short}", "{short}", "{short}"), integers={names.count(",") + 1})',
-        f"def kernel(lo, hi, x, w, y, {names}):",
         "    for item in range(lo, hi):",
         f"        first = item // across * {vectors * lanes}",
         f"        channel = item % across * {count}",
@@ -202,4 +182,6 @@ def _kernel_text(short: str, count: int, vectors: int, outer: int, taps: int, gr
         f"{indent}        there = there + every",
         *[f"{indent}vec.store(y, at + {k} * every + {v * lanes}, s{k}_{v})" for k, v in block],
     ]
-    return "\n".join(lines) + "\n"
+    what = f"along the kernel, {count} channels, {vectors} vectors of {lanes} outputs"
+    numbers = "images, image_step, channels, outputs, every, width, inner, rows, step, across, span, parts"
+    return _module(short, what, numbers, outer, taps, lines)

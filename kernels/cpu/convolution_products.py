@@ -8,7 +8,7 @@ tap is a matrix.
 
 from __future__ import annotations
 
-Call = tuple[str, int, float, list[int]]
+from .writing import Call, module
 
 PART = 1024
 """Neighbouring outputs that are done together."""
@@ -51,26 +51,21 @@ def calls(
         parts = -(-images // part)
         items, text = taps * groups * parts, _along_kernel(short, taps)
     numbers = [images, groups, channels, outputs, plane, count, long, part, parts]
-    return [(text, items, flops / items / GIGAFLOPS, [*numbers, *offsets])]
+    return [Call(text, items, flops / items / GIGAFLOPS, [*numbers, *offsets])]
 
 
-def _head(short: str, taps: int) -> list[str]:
-    names = ["function, images, groups, channels, outputs, plane, count, long, part, parts"]
-    names += [f"o{t}" for t in range(taps)]
-    return [
-        '"""Convolution by matrix products."""',
-        "from funcgrad.kernels.cpu import abi, native",
-        "",
-        f'gemm = native.gemm_caller("{short}", True)',
-        "",
-        "",
-        f'@abi.kernel(buffers=("{short}", "{short}", "{short}"), integers={10 + taps})',
-        f"def kernel(lo, hi, x, w, y, {', '.join(names)}):",
+def _module(short: str, taps: int, body: list[str]) -> str:
+    arguments = "x, w, y, function, images, groups, channels, outputs, plane, count, long, part, parts"
+    lines = [
         "    ax, aw, ay = native.address(x), native.address(w), native.address(y)",
         "    for item in range(lo, hi):",
         "        first = item % parts * part",
         "        rest = item // parts",
+        *body,
     ]
+    arguments = ", ".join([arguments, *(f"o{t}" for t in range(taps))])
+    gemm = f'gemm = native.gemm_caller("{short}", True)'
+    return module("Convolution by matrix products.", [short] * 3, arguments, lines, before=gemm)
 
 
 def _offset(indent: str, taps: int) -> list[str]:
@@ -82,8 +77,7 @@ def _offset(indent: str, taps: int) -> list[str]:
 
 def _along_output(short: str, taps: int) -> str:
     size = _ITEMSIZE[short]
-    lines = _head(short, taps)
-    lines += [
+    lines = [
         "        size = min(part, count - first)",
         f"        px = ax + {size} * (rest * channels * plane + first)",
         f"        py = ay + {size} * (rest * outputs * long + first)",
@@ -93,13 +87,12 @@ def _along_output(short: str, taps: int) -> str:
         f"            gemm(function, {ord('N')}, {ord('N')}, size, outputs, channels, px + {size} * offset, plane,",
         "                 pw, channels, py, long, min(tap, 1))",
     ]
-    return "\n".join(lines) + "\n"
+    return _module(short, taps, lines)
 
 
 def _along_kernel(short: str, taps: int) -> str:
     size = _ITEMSIZE[short]
-    lines = _head(short, taps)
-    lines += [
+    lines = [
         "        size = min(part, images - first)",
         "        group = rest % groups",
         "        tap = rest // groups",
@@ -112,4 +105,4 @@ def _along_kernel(short: str, taps: int) -> str:
         f"                 px + {size} * c * plane, groups * channels * plane, pw + {size} * c * long,",
         "                 channels * long, py, images, min(c, 1))",
     ]
-    return "\n".join(lines) + "\n"
+    return _module(short, taps, lines)

@@ -7,7 +7,7 @@ gives NaN, as where LAPACK refuses a matrix.
 
 from __future__ import annotations
 
-Call = tuple[str, int, float, list[int]]
+from .writing import Call, module
 
 _NUMBERS = {"f32": "np.float32", "f64": "np.float64"}
 
@@ -243,16 +243,7 @@ def _calls(
 ) -> list[Call]:
     if lines == 0 or integers[0] == 0:
         return []
-    text = f'''\
-"""{what[0].upper()}{what[1:]} of small matrices."""
-
-import numpy as np
-
-from funcgrad.kernels.cpu import abi
-from funcgrad.kernels.cpu import vmath as vm
-
-
-@abi.kernel(buffers={buffers!r}, integers={len(integers)}, reassociate=True)
-def kernel(lo, hi, {names}):
-{body}'''
-    return [(text, lines, 10.0 + _NANOSECONDS * steps, integers)]
+    text = module(
+        f"{what[0].upper()}{what[1:]} of small matrices.", buffers, names, body.splitlines(), reassociate=True
+    )
+    return [Call(text, lines, 10.0 + _NANOSECONDS * steps, integers)]

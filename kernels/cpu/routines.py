@@ -16,9 +16,7 @@ from funcgrad.kernels.cpu import (
     scan,
     selection,
 )
-
-Call = tuple[str, int, float, list[int]]
-"""The source of a kernel, its extent, nanoseconds of each step of that, its integers."""
+from funcgrad.kernels.cpu.writing import Call
 
 ROUTINES: dict[str, Callable[..., list[Call]]] = {
     "accumulate": scan.calls,

@@ -10,6 +10,8 @@ depend on the threads. Products are not cut: a total may overflow where the runn
 
 from __future__ import annotations
 
+from .writing import Call, module
+
 COMBINED = {
     "add": "{a} + {b}",
     "mul": "{a} * {b}",
@@ -25,9 +27,6 @@ COLUMNS = 1024
 SIDE_BY_SIDE = 4
 """Stretches that are done together."""
 
-Call = tuple[str, int, float, list[int]]
-"""The source of a kernel over (operand, result), its extent, nanoseconds of each step of that, its integers."""
-
 
 def calls(
     buffers: tuple[str, ...], kind: str, outer: int, length: int, inner: int, reverse: int
@@ -39,35 +38,21 @@ def calls(
     if inner > 1:
         blocks = -(-inner // COLUMNS)
         work = 0.3 * length * min(inner, COLUMNS)
-        return [(_wide(kind, short, reverse), outer * blocks, work, [length, inner, blocks])]
+        return [Call(_wide(kind, short, reverse), outer * blocks, work, [length, inner, blocks])]
     piece = PIECE if kind != "mul" and length > 2 * PIECE else length
     pieces = -(-length // piece)
     groups = -(-outer * pieces // SIDE_BY_SIDE)
     numbers = [length, piece, pieces, outer * pieces]
-    last = (_stretches(kind, short, reverse), groups, 0.5 * piece * SIDE_BY_SIDE, numbers)
+    last = Call(_stretches(kind, short, reverse), groups, 0.5 * piece * SIDE_BY_SIDE, numbers)
     if pieces == 1:
         return [last]
-    totals = (_totals(kind, short, reverse), outer * pieces, 0.2 * piece, numbers)
-    return [totals, (_along_totals(kind, short, reverse), outer, 2.0 * pieces, numbers), last]
+    totals = Call(_totals(kind, short, reverse), outer * pieces, 0.2 * piece, numbers)
+    return [totals, Call(_along_totals(kind, short, reverse), outer, 2.0 * pieces, numbers), last]
 
 
-def _source(kind: str, short: str, what: str, arguments: str, body: str, reassociate: bool = False) -> str:
-    names = ["import numpy as np", ""] if "np." in body else []
-    names.append("from funcgrad.kernels.cpu import abi")
-    if "vm." in COMBINED[kind]:
-        names.append("from funcgrad.kernels.cpu import vmath as vm")
-    count = arguments.count(",") + 1
-    return "\n".join(
-        [
-            f'"""Accumulation by {kind}: {what}."""',
-            *names,
-            "",
-            "",
-            f'@abi.kernel(buffers=("{short}", "{short}"), integers={count}, reassociate={reassociate})',
-            f"def kernel(lo, hi, x, y, {arguments}):",
-            body,
-        ]
-    )
+def _source(kind: str, short: str, what: str, integers: str, body: str, reassociate: bool = False) -> str:
+    what, arguments = f"Accumulation by {kind}: {what}.", f"x, y, {integers}"
+    return module(what, [short] * 2, arguments, body.splitlines(), reassociate=reassociate)
 
 
 def _combined(kind: str, short: str, a: str, b: str) -> str:

@@ -7,30 +7,22 @@ elements those that come first are above the others.
 
 from __future__ import annotations
 
+from .writing import Call, module
+
 BLOCK = 64
 """Elements that are compared together."""
-
-Call = tuple[str, int, float, list[int]]
 
 
 def calls(buffers: tuple[str, ...], lines: int, length: int, k: int) -> list[Call]:
     """The largest `k` of each of `lines` lines: operand, values, positions (i32)."""
     if lines == 0 or k == 0:
         return []
-    return [(_source(buffers), lines, 0.1 * length + 2.0 * k * k, [length, k])]
+    return [Call(_source(buffers), lines, 0.1 * length + 2.0 * k * k, [length, k])]
 
 
 def _source(buffers: tuple[str, ...]) -> str:
     above = "v > {0} or (v != v and {0} == {0})" if buffers[0].startswith("f") else "v > {0}"
-    return f'''\
-"""The largest elements of each line."""
-
-import numpy as np
-from funcgrad.kernels.cpu import abi
-
-
-@abi.kernel(buffers={buffers!r}, integers=2, reassociate=False)
-def kernel(lo, hi, x, y, where, length, k):
+    body = f"""\
     for line in range(lo, hi):
         first = line * length
         best = line * k
@@ -56,4 +48,5 @@ def kernel(lo, hi, x, y, where, length, k):
                         if j >= k - 1:
                             least = y[best + k - 1]
             begin = end
-'''
+"""
+    return module("The largest elements of each line.", buffers, "x, y, where, length, k", body.splitlines())

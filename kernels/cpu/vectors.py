@@ -20,8 +20,9 @@ from llvmlite import ir
 
 from .lanes import VECTOR_BYTES
 from .scalars import F32, F64, I64, PART, Function, Pointer, Scalar, declared
+from .writing import EDGE, VECTOR
 
-COUNTS = (2, 4, 8, 16)
+COUNTS = (2, 4, 8, VECTOR)
 """How many elements a vector may have."""
 
 
@@ -99,10 +100,6 @@ fma = Function("fma", lambda given: (given[0], given), _fma)
 
 
 # ------------------------------------------------------------------------------------------------- transposition
-EDGE = 16
-"""Rows and columns of what `transpose` exchanges."""
-
-
 def _scratch(builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
     kind = ir.ArrayType(kinds[0].to.llvm, EDGE * EDGE)
     with builder.goto_entry_block():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -101,3 +104,15 @@ def test_what_is_left_to_numba(line):
     function = defined(f"def kernel(lo, hi, px, out):\n    for i in range(lo, hi):\n        {line}\n")
     with pytest.raises(frontend.Unknown):
         compiling.lower_directly(abi.kernel(buffers=("c64", "c64"))(function))
+
+
+def test_operators_after_a_function_that_loads_more_of_numba(tmp_path):
+    # `sign` of complex numbers is Python that Numba compiles, and loads declarations for; `~` comes after it
+    program = """
+import funcgrad as fg, funcgrad.numpy as jnp
+f = fg.jit(lambda z, b: jnp.sign(z) * jnp.where(~b, 1, 2))
+print(f(jnp.asarray([2j, -1j]), jnp.asarray([True, False])).imag.tolist())
+"""
+    environment = {**os.environ, "FUNCGRAD_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert run.stdout == "[2.0, -1.0]\n", run.stderr

@@ -9,6 +9,8 @@ import programs as P
 import pytest
 import stand_in
 
+import funcgrad as fg
+import funcgrad.numpy as jnp
 from funcgrad import api, dtypes, lax, nn
 from funcgrad.lower import heuristics
 from funcgrad.lower.cpu.emit import emit
@@ -311,3 +313,26 @@ def test_products_of_narrow_integers_are_blas_calls_in_a_float_that_holds_their_
     lowered = check(lambda a, b: ops.dot_general(a, b, numbers, out and np.dtype(out)), a, b, tolerance=0)
     (step,) = [s for s in lowered.steps if isinstance(s, GemmStep)]
     assert step.dtype == np.dtype(wide)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_reshape_that_a_branch_and_a_product_read_is_one_value(taken):
+    def f(x, taken):
+        matrix = x.reshape(32, 32)
+        columns = fg.lax.cond(taken, lambda m: m[:, :8], lambda m: jnp.linalg.qr(m)[0][:, :8], matrix)
+        return columns.T @ matrix
+
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((32, 4, 8)), jnp.float32)
+    np.testing.assert_allclose(fg.jit(f)(x, taken), f(x, taken), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("step", [lambda x: x * 0.99 + 0.01, nn.softplus, lambda x: jnp.roll(x, 1, 0) * 0.9])
+@pytest.mark.parametrize("last", [lambda x: x.sum(0), lambda x: x.max(), lambda x: x @ x.T])
+def test_long_chains_before_what_reads_all_of_them(step, last):
+    def f(x):
+        for _ in range(250):
+            x = step(x)
+        return last(x)
+
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((12, 10)), jnp.float32)
+    np.testing.assert_allclose(fg.jit(f)(x), f(x), rtol=1e-4)

@@ -7,10 +7,10 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
+from funcgrad.ir.cse import cse
 from funcgrad.ir.text import parse_graph
 from funcgrad.ir.verify import verify
 from funcgrad.passes import pipeline
-from funcgrad.passes.cse import cse
 from funcgrad.passes.dce import dce
 from funcgrad.passes.inline import inline
 from funcgrad.passes.simplify import simplify

@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.ir.expr import ScalarFunction
 from funcgrad.kernels.cpu.program import FIRST_TAPE
+from funcgrad.lower import loopir
 from funcgrad.lower.cpu import turned
 from funcgrad.lower.cpu.side_by_side import side_by_side
 from funcgrad.lower.loopir import (
@@ -64,11 +65,12 @@ _FLOAT32 = np.dtype(np.float32)
 
 def emit(kernel: Kernel) -> str:
     """The source of a module that defines `kernel(lo, hi, buffers..., integers..., scalars...)`. One that calls users'
-    functions has a byte as its last buffer, which its entry point clears where such a function raises."""
+    functions has a byte as its last buffer, which its entry point clears where such a function raises; one that keeps a
+    tape has it too, for where there is no memory, and the addresses of `realloc` and `free` behind its integers."""
     body = list(_body(kernel, "    ")) or ["    pass"]
     text = "\n".join(body)
     lines = ['"""' + "\n".join(_outline(kernel.body, "")) + '"""', ""]
-    functions = {f.name: f.text for f in _functions(kernel.body)}
+    functions = {f.name: f.text for f in _functions(kernel)}
     called = bool(functions)
     if called or "np." in text:
         lines += ["import numpy as np", ""]
@@ -83,7 +85,7 @@ def emit(kernel: Kernel) -> str:
             "",
             *(functions[name] for name in sorted(functions)),
         ]
-    taped = has_tape(kernel)
+    taped = kernel.taped
     if taped:
         lines.append("from funcgrad.kernels.cpu import native, tape")
     can_fail = called or taped
@@ -112,27 +114,14 @@ def emit(kernel: Kernel) -> str:
 
 def functions_of(kernel: Kernel) -> list[str]:
     """The names of the users' functions that a kernel calls, as the users know them."""
-    names = [f.name.removeprefix("user_").rpartition("_")[0] for f in _functions(kernel.body)]
+    names = [f.name.removeprefix("user_").rpartition("_")[0] for f in _functions(kernel)]
     return list(dict.fromkeys(names))
 
 
-def has_tape(kernel: Kernel) -> bool:
-    """Whether a kernel keeps a tape: it then takes a byte behind its buffers, which it clears where there is no memory,
-    and the addresses of `realloc` and `free` behind its integers."""
-    return any(isinstance(s, Tape) for s in kernel.body)
-
-
-def _functions(part: Any) -> Iterator[ScalarFunction]:
-    """The users' functions that are called somewhere in statements or expressions."""
-    if isinstance(part, tuple):
-        for inner in part:
-            yield from _functions(inner)
-    elif isinstance(part, Apply) and isinstance(part.code, ScalarFunction):
-        yield part.code
-        yield from _functions(part.args)
-    elif hasattr(part, "__dict__"):
-        for inner in part.__dict__.values():
-            yield from _functions(inner)
+def _functions(kernel: Kernel) -> list[ScalarFunction]:
+    """The users' functions that a kernel calls."""
+    applied = [part.code for part in loopir.within(kernel.body) if isinstance(part, Apply)]
+    return [code for code in applied if isinstance(code, ScalarFunction)]
 
 
 def _tuple(names: Any) -> str:
@@ -166,12 +155,8 @@ def _outline(body: Sequence[Statement], indent: str) -> Iterator[str]:
 
 def _reassociates(body: Sequence[Statement]) -> bool:
     """Whether a sum or product is accumulated whose order is free."""
-    for s in body:
-        if isinstance(s, Combine) and s.kind in ("add", "mul") and s.expr.dtype.kind not in "iub":
-            return True
-        if isinstance(s, (Loop, When)) and _reassociates(s.body):
-            return True
-    return False
+    combined = [part for part in loopir.within(*body) if isinstance(part, Combine)]
+    return any(s.kind in ("add", "mul") and s.expr.dtype.kind not in "iub" for s in combined)
 
 
 # ---------------------------------------------------------------------------------------------- statements
@@ -188,40 +173,32 @@ def _body(kernel: Kernel, indent: str) -> Iterator[str]:
 def _called_again(body: Sequence[Statement]) -> dict[str, tuple[Statement, str]]:
     """The calls of users' functions with several results of which these statements take more than one: the text of
     each, with the first statement that has it and a name for all its results."""
-    changing = {name for s in body for name in _assigned(s)}
+    calls = [
+        (s, call)
+        for s in body
+        for call in (loopir.within(s.expr) if isinstance(s, Let | Store | Update) else ())
+        if isinstance(call, Apply) and isinstance(call.code, ScalarFunction) and call.code.part is not None
+    ]
+    changing = {name for s in body for name in _assigned(s)} if calls else set()
     found: dict[str, tuple[Statement, str]] = {}
     again: set[str] = set()
-    for s in body:
-        for call in _calls(s.expr) if isinstance(s, Let | Store | Update) else ():
-            fixed = all(
-                isinstance(a, Lit) or (isinstance(a, Ref) and a.name not in changing) for a in call.args
-            )
-            if fixed:
-                text = _call(call.code, [scalar(a) for a in call.args])  # type: ignore[arg-type]
-                again.update([text] if text in found else [])
-                found.setdefault(text, (s, f"all{len(found)}"))
+    for s, call in calls:
+        if all(isinstance(a, Lit) or (isinstance(a, Ref) and a.name not in changing) for a in call.args):
+            text = _call(call.code, [scalar(a) for a in call.args])  # type: ignore[arg-type]
+            again.update([text] if text in found else [])
+            found.setdefault(text, (s, f"all{len(found)}"))
     return {text: where for text, where in found.items() if text in again}
-
-
-def _calls(expr: Any) -> Iterator[Apply]:
-    if isinstance(expr, Apply):
-        if isinstance(expr.code, ScalarFunction) and expr.code.part is not None:
-            yield expr
-        for a in expr.args:
-            yield from _calls(a)
 
 
 def _assigned(s: Any) -> Iterator[str]:
     """The names that a statement gives other values than those that they had."""
-    if isinstance(s, Assign | Variable | Accumulator):
-        yield s.name
-    elif isinstance(s, Combine):
-        yield s.accumulator
-    elif isinstance(s, CombineArg):
-        yield from (s.best, s.place)
-    for inner in (getattr(s, "body", ()), *getattr(s, "bodies", ())):
-        for t in inner:
-            yield from _assigned(t)
+    for part in loopir.within(s):
+        if isinstance(part, Assign | Variable | Accumulator):
+            yield part.name
+        elif isinstance(part, Combine):
+            yield part.accumulator
+        elif isinstance(part, CombineArg):
+            yield from (part.best, part.place)
 
 
 def _statements(body: Sequence[Statement], indent: str, acc: dict[str, np.dtype]) -> Iterator[str]:

@@ -64,36 +64,20 @@ def _waits(loop: Loop) -> bool:
     if any(not isinstance(s, Let | LetInt | Store | Variable | Assign | Loop) for s in statements):
         return False
     own = {loop.var, *_named(loop.body)}
-    bounds = {name for bound in (inner[0].start, inner[0].stop) for name in _names(bound)}
+    bounds = {
+        part.name for part in loopir.within(inner[0].start, inner[0].stop) if isinstance(part, Name | Ref)
+    }
     carries = any(isinstance(s, Assign) for s in inner[0].body)
     return carries and len(statements) <= heuristics.FEW_STATEMENTS and bounds.isdisjoint(own)
 
 
 def _named(body: Sequence[Statement]) -> Iterator[str]:
     """The names that statements define, but for variables of loops."""
-    for s in body:
-        if isinstance(s, Let | LetInt | Variable):
-            yield s.name
-        elif isinstance(s, Loop):
-            yield from _named(s.body)
-
-
-def _names(part: Any) -> Iterator[str]:
-    if isinstance(part, Name | Ref):
-        yield part.name
-    elif isinstance(part, tuple):
-        for inner in part:
-            yield from _names(inner)
-    elif hasattr(part, "__dict__"):
-        yield from _names(tuple(vars(part).values()))
+    return (part.name for part in loopir.within(*body) if isinstance(part, Let | LetInt | Variable))
 
 
 def _renamed(part: Any, own: Collection[str], k: int) -> Any:
     """A statement or expression in the k-th of the iterations."""
-    if isinstance(part, tuple):
-        return tuple([_renamed(inner, own, k) for inner in part])
     if isinstance(part, Name | Ref | Let | LetInt | Variable | Assign) and part.name in own:
         part = replaced(part, name=f"{part.name}_{k}")
-    if not hasattr(part, "__dict__"):
-        return part
-    return replaced(part, **{key: _renamed(value, own, k) for key, value in vars(part).items()})
+    return loopir.map_parts(lambda inner: _renamed(inner, own, k), part)

@@ -12,12 +12,23 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.kernels.cpu.writing import EDGE
 from funcgrad.lower import heuristics, loopir
-from funcgrad.lower.loopir import Choose, Int, IntOf, IntOp, LetInt, Load, Loop, Name, Statement, Store, When
+from funcgrad.lower.loopir import (
+    TILES,
+    Choose,
+    Int,
+    IntOf,
+    IntOp,
+    LetInt,
+    Load,
+    Loop,
+    Name,
+    Statement,
+    Store,
+    When,
+)
 from funcgrad.records import replaced
-
-EDGE = 16
-"""Rows and columns of a square, as in `funcgrad.kernels.cpu.vectors`."""
 
 Print = Callable[[Sequence[Statement], str], Iterator[str]]
 
@@ -28,15 +39,15 @@ _ROW, _COLUMN = Name("row"), Name("column")
 def text(loop: Loop, indent: str, inputs: Mapping[str, np.dtype], write: Print) -> Iterator[str] | None:
     """The text of a loop, where it walks in tiles and some of the `inputs` are to be turned; `write` prints
     statements."""
-    if loop.var != "left" or len(loop.body) != 2:
+    if loop.kind != TILES:
         return None
-    outer = loop.body[1]
-    inner = outer.body[-1] if isinstance(outer, Loop) else None
-    if not isinstance(outer, Loop) or not isinstance(inner, Loop):
-        return None
-    inside = {outer.var, inner.var, *_named((*outer.body, *inner.body))}
+    outer = loop.body[-1]
+    assert isinstance(outer, Loop)
+    inner = outer.body[-1]
+    assert isinstance(inner, Loop)
+    inside = {outer.var, inner.var, *(s.name for s in (*outer.body, *inner.body) if isinstance(s, LetInt))}
     turned: dict[Load, tuple[Int, Int]] = {}
-    for load in dict.fromkeys(n for s in inner.body for n in _loads(s)):
+    for load in dict.fromkeys(_loads(inner.body)):
         if inputs.get(load.buffer) == load.dtype and load.dtype.itemsize in (4, 8):
             walk = _walk(load.address, outer.var, inner.var, inside)
             if walk is not None and walk[1] != 1:
@@ -47,19 +58,20 @@ def text(loop: Loop, indent: str, inputs: Mapping[str, np.dtype], write: Print) 
 def _squares(
     loop: Loop, outer: Loop, inner: Loop, turned: dict[Load, tuple[Int, Int]], indent: str, write: Print
 ) -> Iterator[str]:
-    stop = loopir.print_int(loop.stop)
+    left, stop, last = loop.var, loopir.print_int(loop.stop), loopir.print_int(inner.stop)
+    top, bottom = map(loopir.print_int, (outer.start, outer.stop))
     target = _copied(outer, inner, turned)
     squares = {load: Load(f"square{k}", _place(outer, inner), load.dtype) for k, load in enumerate(turned)}
     if target is None:
         for load, square in squares.items():
             yield f"{indent}{square.buffer} = vec.scratch({load.buffer})"
-    yield f"{indent}for left in range(0, {stop}, {heuristics.TURNED}):"
-    yield f"{indent}    right = min(left + {heuristics.TURNED}, {stop})"
-    yield f"{indent}    for row in range(top, bottom, {EDGE}):"
-    yield f"{indent}        for column in range(left, right, {EDGE}):"
+    yield f"{indent}for {left} in range(0, {stop}, {heuristics.TURNED}):"
+    yield f"{indent}    {last} = min({left} + {heuristics.TURNED}, {stop})"
+    yield f"{indent}    for row in range({top}, {bottom}, {EDGE}):"
+    yield f"{indent}        for column in range({left}, {last}, {EDGE}):"
     indent += " " * 12
     whole = loopir.add(_ROW, EDGE), loopir.add(_COLUMN, EDGE)
-    yield f"{indent}if row + {EDGE} <= bottom and column + {EDGE} <= right:"
+    yield f"{indent}if row + {EDGE} <= {bottom} and column + {EDGE} <= {last}:"
     for load, (start, stride) in turned.items():
         to = target or f"{squares[load].buffer}, 0, {EDGE}"
         where = f"{loopir.print_int(start)}, {loopir.print_int(stride)}"
@@ -67,7 +79,7 @@ def _squares(
     if target is None:
         yield from write([_part(outer, inner, squares, *whole)], indent + "    ")
     yield f"{indent}else:"
-    ends = (IntOp("min", (end, Name(last))) for end, last in zip(whole, ("bottom", "right")))
+    ends = (IntOp("min", pair) for pair in zip(whole, (outer.stop, inner.stop)))
     yield from write([_part(outer, inner, {}, *ends)], indent + "    ")
 
 
@@ -119,45 +131,31 @@ def _place(outer: Loop, inner: Loop) -> Int:
 
 def _part(outer: Loop, inner: Loop, squares: Mapping[Load, Load], bottom: Int, right: Int) -> Loop:
     """The loops over one square, or what there is of it."""
-    body = tuple([_replaced(s, squares) for s in inner.body])
+    body = _replaced(inner.body, squares)
     columns = replaced(inner, start=_COLUMN, stop=right, body=body)
     return replaced(outer, start=_ROW, stop=bottom, body=(*outer.body[:-1], columns))
 
 
-def _loads(part: Any) -> Iterator[Load]:
-    """The loads in a statement or expression that are done for every element."""
-    if isinstance(part, Load):
-        yield part
-    elif isinstance(part, tuple):
-        for inner in part:
-            yield from _loads(inner)
-    elif hasattr(part, "__dict__") and not isinstance(part, Choose | When):
-        yield from _loads(tuple(vars(part).values()))
+def _loads(body: Any) -> Iterator[Load]:
+    """The loads in statements and expressions that are done for every element."""
+    for part in loopir.parts(body):
+        if isinstance(part, Load):
+            yield part
+        elif not isinstance(part, Choose | When):
+            yield from _loads(part)
 
 
 def _replaced(part: Any, squares: Mapping[Load, Load]) -> Any:
-    if isinstance(part, Load) and part in squares:
-        return squares[part]
-    if isinstance(part, tuple):
-        return tuple([_replaced(inner, squares) for inner in part])
-    if hasattr(part, "__dict__") and not isinstance(part, Choose | When):
-        return replaced(part, **{k: _replaced(v, squares) for k, v in vars(part).items()})
-    return part
+    if isinstance(part, Load):
+        return squares.get(part, part)
+    if isinstance(part, Choose | When):
+        return part
+    return loopir.map_parts(lambda inner: _replaced(inner, squares), part)
 
 
 def _reads(value: Int) -> bool:
-    return isinstance(value, IntOf) or (isinstance(value, IntOp) and any(map(_reads, value.args)))
+    return any(isinstance(part, IntOf) for part in loopir.within(value))
 
 
 def _names(value: Int) -> set[str]:
-    """The names in an integer expression that reads no memory."""
-    if isinstance(value, Name):
-        return {value.name}
-    return set().union(*map(_names, value.args)) if isinstance(value, IntOp) else set()
-
-
-def _named(body: Sequence[Statement]) -> Iterator[str]:
-    """The integers that statements name."""
-    for s in body:
-        if isinstance(s, LetInt):
-            yield s.name
+    return {part.name for part in loopir.within(value) if isinstance(part, Name)}

@@ -18,10 +18,12 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
 from funcgrad.ir.expr import ScalarFunction
+from funcgrad.lower import loopir
 from funcgrad.lower.loopir import (
     PARALLEL,
     REDUCE,
     SEQUENTIAL,
+    TILES,
     VECTOR,
     Accumulator,
     Apply,
@@ -46,7 +48,6 @@ from funcgrad.lower.loopir import (
     Statement,
     Store,
     Switch,
-    Tape,
     Update,
     Variable,
     When,
@@ -132,7 +133,7 @@ class NotPrintable(FuncgradError):
 def emit(kernel: Kernel, name: str = "kernel") -> str:
     """The CUDA C of `kernel`: `name(lo, hi, buffers..., integers..., scalars...)`; NotPrintable where a dtype
     or an operation has none."""
-    if any(isinstance(s, Tape) for s in kernel.body):
+    if kernel.taped:
         raise NotPrintable("a tape that grows, which reverse mode through a while loop keeps, has no CUDA C")
     by_block = mapping(kernel) == BY_BLOCK
     arguments = ["int64 lo", "int64 hi"]
@@ -141,7 +142,7 @@ def emit(kernel: Kernel, name: str = "kernel") -> str:
     arguments += [f"{c_type(s.dtype)} {s.name}" for s in kernel.scalars]
     printer = _Block(kernel) if by_block else _Thread()
     body = list(printer.statements(kernel.body, "    ", {}))
-    if not _has_parallel(kernel.body):
+    if _parallel_body(kernel.body) is None:
         others = "blockIdx.x != 0" if by_block else "blockIdx.x != 0 || threadIdx.x != 0"
         body.insert(0, f"    if ({others}) return;")
     where = "block" if by_block else "thread"
@@ -160,25 +161,16 @@ def emit(kernel: Kernel, name: str = "kernel") -> str:
 
 def mapping(kernel: Kernel) -> str:
     """BY_BLOCK where the threads of a block share the loops inside a parallel iteration, else BY_THREAD."""
-    body = _parallel_body(kernel.body)
+    body = _parallel_body(kernel.body) or kernel.body
     return BY_BLOCK if _shareable(body, False) and _has_long_loop(body) else BY_THREAD
 
 
 # ------------------------------------------------------------------------------------------ what is shared
 
 
-def _has_parallel(body: Sequence[Statement]) -> bool:
-    return any(isinstance(s, Loop) and (s.kind == PARALLEL or _has_parallel(s.body)) for s in body)
-
-
-def _parallel_body(body: Sequence[Statement]) -> Sequence[Statement]:
-    """What one parallel iteration does; all of `body` where nothing is parallel."""
-    for s in body:
-        if isinstance(s, Loop) and s.kind == PARALLEL:
-            return s.body
-        if isinstance(s, Loop) and _has_parallel(s.body):
-            return _parallel_body(s.body)
-    return body
+def _parallel_body(body: Sequence[Statement]) -> Sequence[Statement] | None:
+    """What one parallel iteration does; None where nothing is parallel."""
+    return next((s.body for s in _loops(body) if s.kind == PARALLEL), None)
 
 
 def _has_long_loop(body: Sequence[Statement]) -> bool:
@@ -186,18 +178,13 @@ def _has_long_loop(body: Sequence[Statement]) -> bool:
     for s in body:
         if isinstance(s, Loop):
             if s.kind in (VECTOR, REDUCE):
-                if not (isinstance(s.start, int) and isinstance(s.stop, int)) and not _is_tile(s):
+                if not (isinstance(s.start, int) and isinstance(s.stop, int)):
                     return True
-            elif _has_long_loop(s.body):
+            elif s.kind != TILES and _has_long_loop(s.body):
                 return True
         elif isinstance(s, When) and _has_long_loop(s.body):
             return True
     return False
-
-
-def _is_tile(loop: Loop) -> bool:
-    """The innermost loop of a tiled walk: a few elements from `left` on."""
-    return loop.start == Name("left")
 
 
 def _shareable(body: Sequence[Statement], inside: bool) -> bool:
@@ -220,84 +207,28 @@ def _shareable(body: Sequence[Statement], inside: bool) -> bool:
                 if any(len(k) != 1 or next(iter(k)) not in _SHARED for k in kinds.values()):
                     return False
             elif (
-                s.kind != SEQUENTIAL or not any(True for _ in _loops(s.body)) or not _shareable(s.body, True)
+                s.kind not in (SEQUENTIAL, TILES)
+                or not any(True for _ in _loops(s.body))
+                or not _shareable(s.body, True)
             ):
                 return False
     return True
 
 
-def _inner(s: Statement) -> tuple[Statement, ...]:
-    if isinstance(s, Choose):
-        return (*s.inside_body, *s.outside_body)
-    if isinstance(s, Switch):
-        return tuple(inner for body in s.bodies for inner in body)
-    return s.body if isinstance(s, (Loop, When, While)) else ()
-
-
-def _walk(body: Sequence[Statement]) -> Iterator[Statement]:
-    for s in body:
-        yield s
-        yield from _walk(_inner(s))
-
-
 def _loops(body: Sequence[Statement]) -> Iterator[Loop]:
-    return (s for s in _walk(body) if isinstance(s, Loop))
+    return (s for s in loopir.within(*body) if isinstance(s, Loop))
 
 
 def _combined(body: Sequence[Statement]) -> dict[str, set[str]]:
     """The accumulators from outside that `body` combines into, and by which kinds."""
-    own = {s.name for s in _walk(body) if isinstance(s, Accumulator)}
+    own = {s.name for s in loopir.within(*body) if isinstance(s, Accumulator)}
     found: dict[str, set[str]] = {}
-    for s in _walk(body):
+    for s in loopir.within(*body):
         if isinstance(s, Combine) and s.accumulator not in own:
             found.setdefault(s.accumulator, set()).add(s.kind)
         elif isinstance(s, CombineArg) and s.best not in own:
             found.setdefault(s.best, set()).add(s.kind)
     return found
-
-
-def _terms(s: Statement) -> tuple[Any, ...]:
-    """The expressions of a statement itself, without those of its inner statements."""
-    if isinstance(s, (Let, Combine, Assign)):
-        return (s.expr,)
-    if isinstance(s, Variable):
-        return (s.start,)
-    if isinstance(s, LeaveUnless):
-        return (s.condition,)
-    if isinstance(s, Switch):
-        return (s.index,)
-    if isinstance(s, CombineArg):
-        return (s.expr, s.position)
-    if isinstance(s, LetInt):
-        return (s.value,)
-    if isinstance(s, (Store, Update)):
-        return (s.address, s.expr)
-    if isinstance(s, Loop):
-        return (s.start, s.stop)
-    if isinstance(s, Choose):
-        return (*(t for bound in s.bounds for t in bound), s.inside, s.outside)
-    return tuple(t for bound in s.bounds for t in bound) if isinstance(s, When) else ()
-
-
-def _loads(*terms: Any) -> Iterator[Load]:
-    for t in terms:
-        if isinstance(t, Load):
-            yield t
-            yield from _loads(t.address)
-        elif isinstance(t, (Apply, IntOp)):
-            yield from _loads(*t.args)
-        elif isinstance(t, OfInt):
-            yield from _loads(t.index)
-        elif isinstance(t, IntOf):
-            yield from _loads(t.expr)
-
-
-def _accesses(body: Sequence[Statement]) -> Iterator[tuple[str, Int]]:
-    """Buffer and address of every load and store in `body`."""
-    for s in _walk(body):
-        yield from ((load.buffer, load.address) for load in _loads(*_terms(s)))
-        if isinstance(s, (Store, Update)):
-            yield s.buffer, s.address
 
 
 def _split(body: Sequence[Statement]) -> tuple[list[Loop], list[Statement]]:
@@ -422,23 +353,24 @@ class _Block(_Thread):
     """
 
     def __init__(self, kernel: Kernel):
-        body = _parallel_body(kernel.body)
+        body = _parallel_body(kernel.body) or kernel.body
         loops, common = _split(body)
-        written = {s.buffer for s in _walk(body) if isinstance(s, (Store, Update))}
+        written = {s.buffer for s in loopir.within(*body) if isinstance(s, Store | Update)}
         stored = {s.buffer for s in common if isinstance(s, Store)}
         addresses: dict[str, set[Int]] = {}
         for loop in loops:
-            for buffer, address in _accesses((loop,)):
-                addresses.setdefault(buffer, set()).add(address)
-        loaded = [load for s in common for load in _loads(*_terms(s))]
+            for access in loopir.within(loop):
+                if isinstance(access, Load | Store | Update):
+                    addresses.setdefault(access.buffer, set()).add(access.address)
+        terms = [term for s in common for term in loopir.expressions(s)]
         alike = len({(s.var, s.start, s.stop, s.step) for s in loops}) <= 1
-        named = any(isinstance(s, LetInt) for loop in loops for s in _walk(loop.body))
+        named = any(isinstance(s, LetInt) for s in loopir.within(*loops))
         self.tidy = (
             alike
             and not named
             and all(len(addresses.get(b, ())) <= 1 for b in written)
             and not any(b in addresses for b in stored)
-            and not loaded
+            and not any(isinstance(part, Load) for part in loopir.within(*terms))
             and not any(_reads_address(a) for b in written for a in addresses.get(b, ()))
         )
         self.own = _Thread()
@@ -461,7 +393,7 @@ class _Block(_Thread):
         if s.kind not in (VECTOR, REDUCE):
             yield from super().loop(s, indent, acc)
             return
-        writes = any(isinstance(t, (Store, Update)) for t in _walk(s.body))
+        writes = any(isinstance(part, Store | Update) for part in loopir.within(s))
         if writes:
             yield from self._barrier(indent)
         parts = {name: next(iter(kinds)) for name, kinds in _combined(s.body).items()}
@@ -481,27 +413,18 @@ class _Block(_Thread):
 
 
 def _reads_address(address: Int) -> bool:
-    return any(True for _ in _loads(address)) or (
-        isinstance(address, IntOp) and any(_reads_address(a) for a in address.args)
-    ) or isinstance(address, IntOf)  # fmt: skip
+    return any(isinstance(part, Load | IntOf) for part in loopir.within(address))
 
 
 def _into_parts(body: Sequence[Statement], parts: dict[str, str]) -> tuple[Statement, ...]:
     """`body` with the combinations into `parts` going into a thread's own part."""
 
-    def changed(s: Statement) -> Statement:
+    def changed(s: loopir.Part) -> Any:
         if isinstance(s, Combine) and s.accumulator in parts:
             return Combine(s.kind, f"{s.accumulator}_part", s.expr)
-        if isinstance(s, Loop):
-            return Loop(s.var, s.start, s.stop, s.kind, _into_parts(s.body, parts), s.step)
-        if isinstance(s, When):
-            return When(s.bounds, _into_parts(s.body, parts))
-        if isinstance(s, Choose):
-            bodies = _into_parts(s.inside_body, parts), _into_parts(s.outside_body, parts)
-            return Choose(s.name, s.dtype, s.bounds, bodies[0], s.inside, bodies[1], s.outside)
-        return s
+        return loopir.map_parts(changed, s) if isinstance(s, Statement) else s
 
-    return tuple(changed(s) for s in body)
+    return tuple([changed(s) for s in body])
 
 
 def _bounds(bounds: Sequence[tuple[Int, Int, Int]]) -> str:

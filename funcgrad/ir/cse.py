@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.ir.effects import has_effect
 from funcgrad.ir.graph import Atom, Equation, Graph, Literal
-from funcgrad.passes.rewrite import rewrite
+from funcgrad.ir.rewrite import rewrite
 
 
 def cse(graph: Graph) -> Graph:
