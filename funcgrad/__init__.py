@@ -40,10 +40,6 @@ from funcgrad.api import (
     block_until_ready,
     eval_shape,
     grad,
-    hessian,
-    jacfwd,
-    jacobian,
-    jacrev,
     jvp,
     linear_transpose,
     linearize,
@@ -51,9 +47,9 @@ from funcgrad.api import (
     make_jaxpr,
     value_and_grad,
     vjp,
-    vmap,
 )
 from funcgrad.array import Array, Device, ShapeDtypeStruct
+from funcgrad.batching import vmap
 from funcgrad.callbacks import effects_barrier, io_callback, pure_callback
 from funcgrad.config import config
 from funcgrad.contexts import (
@@ -91,10 +87,11 @@ from funcgrad.devices import (
     process_indices,
 )
 from funcgrad.dtypes import float0
+from funcgrad.jacobians import hessian, jacfwd, jacobian, jacrev
 from funcgrad.jit import clear_caches, jit
 from funcgrad.names import unknown_names as _unknown_names
 from funcgrad.numpy import methods as _methods
-from funcgrad.numpy.indexing import ds
+from funcgrad.numpy.indices import ds
 from funcgrad.pmap import pmap
 from funcgrad.refs import Ref, freeze, new_ref
 from funcgrad.runtime.device import get_num_threads, set_num_threads

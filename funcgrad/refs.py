@@ -16,7 +16,7 @@ from funcgrad.array import Array, ArrayMethods
 from funcgrad.errors import Held, ImmutableError, LeakedTracerError, UnhashableError, boundary
 from funcgrad.ir.types import ArrayType
 from funcgrad.lending import Lendable, borrow
-from funcgrad.numpy import creation, indexing
+from funcgrad.numpy import creation, indexing, updates
 from funcgrad.source import SourceLine, user_line
 from funcgrad.trace.core import EAGER, Tracer, state
 
@@ -94,7 +94,7 @@ class Ref(Held, Lendable):
             value = value.read()
         if self._value.__class__ is Array and state.trace is EAGER and self._write(index, value):
             return
-        self._value = indexing.At(self._value)[index].set(value)
+        self._value = updates.At(self._value)[index].set(value)
         self._own = False
 
     def _write(self, index: Any, value: Any) -> bool:

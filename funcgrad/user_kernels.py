@@ -16,8 +16,8 @@ from funcgrad.callbacks import result_types
 from funcgrad.custom_rules import custom_jvp, custom_vjp
 from funcgrad.errors import ArgumentError, boundary
 from funcgrad.flat import name_of
-from funcgrad.ir.cuda_functions import cuda_function
 from funcgrad.ir.user_functions import python_function
+from funcgrad.lower.gpu.user_functions import cuda_function
 from funcgrad.numpy.promotion import broadcast, check_arrays, promote, promote_inexact
 from funcgrad.prims.user_arrays import BATCH_METHODS, UserArrayFunction, array_kernel_p
 from funcgrad.prims.user_functions import UserFunction, elementwise_function_p
@@ -38,6 +38,7 @@ def elementwise(
     comparisons, `if`, loops, `math.*`, NumPy's functions of numbers, and calls of such functions. It may refer to
     numbers, tuples of numbers and small NumPy arrays outside of it, whose values are taken at the first use. Numbers
     follow IEEE 754 (1/0 is infinite, the square root of -1 NaN), and what it raises is not seen in compiled code.
+    `lower(...)` prints it for the GPU, too: as CUDA C, from its source.
 
     Args:
         fun: the function of numbers. Operands are promoted to one dtype, integers alone to the default float; 16-bit

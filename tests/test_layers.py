@@ -41,6 +41,7 @@ LAYERS: list[tuple[str, ...]] = [
         "batching",
         "custom_rules",
         "flat",
+        "jacobians",
         "jit",
         "sparse_derivatives",
     ),  # the public transforms, on trees

@@ -261,12 +261,17 @@ class FromIndex:
 @record
 class ScalarFunction:
     """A function of numbers that a user has written: `text` defines `name` (ir/user_functions.py). `cost` is a guess of
-    what a call costs, in additions. Where it gives a tuple, `part` is the position of the number that is meant."""
+    what a call costs, in additions; `python` is what it was made of. Where it gives a tuple, `part` is the position of
+    the number that is meant. The name tells functions apart."""
 
     name: str
     text: str
     cost: int
+    python: Any
     part: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ScalarFunction) and (self.name, self.part) == (other.name, other.part)
 
     def __hash__(self) -> int:
         return hash((self.name, self.part))

@@ -50,7 +50,7 @@ def python_function(function: Any) -> types.FunctionType:
     return own
 
 
-def _references(function: types.FunctionType) -> tuple[dict[str, Any], tuple[Any, ...]]:
+def references(function: types.FunctionType) -> tuple[dict[str, Any], tuple[Any, ...]]:
     """What a function's globals and closure hold of what it uses; builtins are left out."""
     names: dict[str, Any] = {}
     for name in sorted(_global_names(function.__code__)):
@@ -106,7 +106,7 @@ class _Text:
                 hint="write a loop",
             )
         self._underway.append(function)
-        names, cells = _references(function)
+        names, cells = references(function)
         shown = "".join(f"{k!r}: {self.value(v, function, k)}, " for k, v in names.items())
         held = "".join(
             f"{self.value(v, function, k)}, " for k, v in zip(function.__code__.co_freevars, cells)
@@ -171,7 +171,7 @@ def scalar_function(function: Any, single: bool) -> ScalarFunction:
     """A function of numbers as an opcode; where `single`, its constants are float32."""
     text = _Text("user.scalar", ", single=True" if single else "")
     name = text.define(python_function(function))
-    return ScalarFunction(name, "".join(text.definitions.values()), text.weight)
+    return ScalarFunction(name, "".join(text.definitions.values()), text.weight, function)
 
 
 def array_function(function: Any) -> ArrayFunction:
@@ -250,7 +250,7 @@ def python_form(function: Any) -> Callable[..., Any]:
         return value
 
     own = python_function(function)
-    names, cells = _references(own)
+    names, cells = references(own)
     space = {"__name__": own.__module__, "__builtins__": builtins, **{k: form(v) for k, v in names.items()}}
     closure = tuple([types.CellType(form(c)) for c in cells])
     return types.FunctionType(own.__code__, space, own.__name__, own.__defaults__, closure)

@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, ShapeError, boundary
 from funcgrad.numpy.promotion import check_arrays
-from funcgrad.prims.decompositions import _adjoint, _column, _lower, _row, matmul, transposed
+from funcgrad.prims.matrices import adjoint, as_column, as_row, lower_triangle, matmul, transposed
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
 
@@ -19,13 +19,15 @@ from funcgrad.trace.core import type_of
 def _reflected(a: Any, taus: Any, c: Any, order: Any, conjugate: bool) -> Any:
     """`c` behind reflections 1 - tau v v^H, in `order`; v are the columns of `a` below its diagonal, and 1 on it."""
     rank, (m, n) = type_of(a).ndim, type_of(a).shape[-2:]
-    below = ops.add(_lower(a, -1), ops.broadcast_to(np.eye(m, n, dtype=type_of(a).dtype), type_of(a).shape))
+    below = ops.add(
+        lower_triangle(a, -1), ops.broadcast_to(np.eye(m, n, dtype=type_of(a).dtype), type_of(a).shape)
+    )
     for i in order:
         v = ops.slice_in_dim(below, i, i + 1, axis=rank - 1)
         tau = ops.slice_in_dim(taus, i, i + 1, axis=rank - 2)
         tau = ops.conj(tau) if conjugate and dtypes.is_complex(type_of(taus).dtype) else tau
-        step = matmul(v, matmul(_adjoint(v), c))
-        c = ops.sub(c, ops.mul(ops.broadcast_to(_column(tau), type_of(step).shape), step))
+        step = matmul(v, matmul(adjoint(v), c))
+        c = ops.sub(c, ops.mul(ops.broadcast_to(as_column(tau), type_of(step).shape), step))
     return c
 
 
@@ -83,7 +85,7 @@ def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = Fal
     order = range(k) if flip else reversed(range(k))
     if left:
         return _reflected(a, taus, c, order, flip)
-    return _adjoint(_reflected(a, taus, _adjoint(c), order, flip))
+    return adjoint(_reflected(a, taus, adjoint(c), order, flip))
 
 
 @boundary
@@ -163,10 +165,10 @@ def cholesky_update(r_matrix: Any, w_vector: Any) -> Any:
     if r.ndim != 2 or w.ndim != 1 or r.shape != (w.shape[0], w.shape[0]) or r.dtype != w.dtype:
         raise ShapeError(f"lax.linalg.cholesky_update takes (n, n) and (n,) of one dtype, got {r} and {w}")
     # R of the QR of r with w as a further row: no product of r with itself, which would square its condition
-    _, upper = ops.apply("qr", ops.concatenate([r_matrix, _row(w_vector)], 0), full_matrices=False)
+    _, upper = ops.apply("qr", ops.concatenate([r_matrix, as_row(w_vector)], 0), full_matrices=False)
     signs = ops.reduce_sum(ops.mul(upper, np.eye(w.shape[0], dtype=w.dtype)), (1,))
     signs = ops.select(ops.lt(signs, 0), ops.full_like(signs, -1), ops.full_like(signs, 1))
-    return ops.mul(upper, ops.broadcast_to(_column(signs), r.shape))
+    return ops.mul(upper, ops.broadcast_to(as_column(signs), r.shape))
 
 
 @boundary
@@ -185,7 +187,7 @@ def symmetric_product(
         raise ShapeError(f"lax.linalg.symmetric_product takes (..., n, k) and (..., n, n), got {a} and {c}")
     product = matmul(a_matrix, transposed(a_matrix))
     out = ops.add(ops.mul(product, a.dtype.type(alpha)), ops.mul(c_matrix, a.dtype.type(beta)))
-    return ops.add(_lower(out), transposed(_lower(out, -1))) if symmetrize_output else out
+    return ops.add(lower_triangle(out), transposed(lower_triangle(out, -1))) if symmetrize_output else out
 
 
 @boundary
@@ -203,5 +205,5 @@ def qdwh(
     if t.ndim != 2 or t.shape[0] < t.shape[1] or dynamic_shape is not None:
         raise ShapeError(f"lax.linalg.qdwh takes one matrix of at least as many rows as columns, got {t}")
     s, w, vh = ops.apply("svd", x, full_matrices=False, compute_uv=True)
-    scaled = ops.mul(_adjoint(vh), ops.broadcast_to(ops.convert(_row(s), t.dtype), (t.shape[1],) * 2))
+    scaled = ops.mul(adjoint(vh), ops.broadcast_to(ops.convert(as_row(s), t.dtype), (t.shape[1],) * 2))
     return matmul(w, vh), matmul(scaled, vh), dtypes.default_int().type(1), np.bool_(True)

@@ -70,9 +70,9 @@ operation on all 128 takes as long as six to fourteen on numbers."""
 LEAST_VECTOR = 16
 """Bytes of a vector from which on lanes go together."""
 
-SIDE_BY_SIDE, FEW_STATEMENTS = 4, 40
-"""Loops that carry scalars which go side by side on the CPU, an addition or product of each waiting for the one
-before; and statements up to which they do: more of them keep the processor busy anyway, and need its registers."""
+FEW_STATEMENTS = 40
+"""Statements up to which loops that carry scalars go side by side: more of them keep a core busy anyway, and need its
+registers."""
 
 LANE_BLOCK_OF_TAPES = 128
 """Lanes that one part of a kernel carries through all iterations of a loop and back, with a tape in cache."""

@@ -22,6 +22,8 @@ from funcgrad.lower.loopir import HI, LO, PARALLEL, REDUCE, SEQUENTIAL, VECTOR, 
 from funcgrad.lower.lowered import KernelStep, View
 from funcgrad.lower.nest import Nest
 from funcgrad.lower.nodes import CONST, GUARD, LOAD, OP, Node, flat_address, index_axes, walk
+from funcgrad.lower.side_by_side import side_by_side
+from funcgrad.lower.target import Target
 from funcgrad.lower.unrolled import (
     Block,
     Choice,
@@ -42,19 +44,18 @@ def loop_kernel(
     inputs: Sequence[Atom],
     outputs: Sequence[Var],
     storage: Callable[[Var], Var],
-    vector_bytes: int,
+    target: Target,
     label: str,
     sources: tuple[str, ...],
 ) -> KernelStep:
-    """The kernel of a region, for vectors of so many bytes; NotUnrolled where it has to be several."""
+    """The kernel of a region; NotUnrolled where it has to be several."""
     unrolled = unroll(region, inputs, outputs, storage)
-    writer = _Writer(unrolled, vector_bytes)
+    writer = _Writer(unrolled, target.vector_bytes)
     extent = writer.write()
     nest = writer.nest
     width = min(extent, heuristics.LANE_BLOCK_OF_TAPES)
-    kernel = loopir.Kernel(
-        tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), tuple(nest.blocks[0])
-    )
+    body = side_by_side(nest.blocks[0], target.chains)
+    kernel = loopir.Kernel(tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), body)
     loopir.verify(kernel)
     return KernelStep(
         kernel,

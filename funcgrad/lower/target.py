@@ -1,4 +1,4 @@
-"""What the passes may know of the machine: a plain record, never the name of a backend."""
+"""What lowering may know of the machine: a plain record, never the name of a backend."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from funcgrad.records import record
 
 @record
 class Target:
-    """`cores` that kernels may be split over; cache sizes and the vector width in bytes."""
+    """`vector_bytes` that one instruction computes with; `chains` of additions or products, each of which waits for the
+    one before, that one thread can have under way."""
 
-    cores: int = 2
-    l1_bytes: int = 32 * 1024
-    l2_bytes: int = 1024 * 1024
     vector_bytes: int = 64
+    chains: int = 4
+
+
+CPU = Target()
+"""What kernels for the CPU are made for."""

@@ -30,12 +30,12 @@ from funcgrad.lower.lowered import (
 from funcgrad.lower.regions import region_step
 from funcgrad.lower.roots import Root, Roots
 from funcgrad.lower.schedule import Scheduler, scatter_step
-from funcgrad.lower.target import Target
+from funcgrad.lower.target import CPU, Target
 from funcgrad.lower.unrolled import NotUnrolled
 from funcgrad.records import replaced
 
 
-def lower(graph: Graph, target: Target | None = None, copies: Collection[Var] = ()) -> Lowered:
+def lower(graph: Graph, target: Target = CPU, copies: Collection[Var] = ()) -> Lowered:
     """The steps that compute `graph` on `target`. Outputs among `copies` get memory of their own even where they
     are mere rearrangements of other values."""
     graph = hoist(graph)
@@ -92,7 +92,7 @@ def _gathered(roots: Roots, shared: Collection[Var], stored: Collection[Var]) ->
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, roots: Roots, fusion: Fusion, target: Target | None):
+    def __init__(self, graph: Graph, roots: Roots, fusion: Fusion, target: Target):
         self.graph, self.roots, self.fusion, self.target = graph, roots, fusion, target
         self.reasons: list[str] = []
         self._position = {id(e): k for k, e in enumerate(graph.equations)}
@@ -153,12 +153,8 @@ class _Lowering:
         inputs = tuple(self._storage(a) if isinstance(a, Var) else a for a in root.inputs)
         if isinstance(root.definition, E.Region):
             try:
-                vector = (self.target or Target()).vector_bytes
-                return [
-                    loop_kernel(
-                        root.definition, root.inputs, root.outputs, self._storage, vector, label, sources
-                    )
-                ]
+                region = root.definition, root.inputs, root.outputs
+                return [loop_kernel(*region, self._storage, self.target, label, sources)]
             except NotUnrolled as why:
                 self.reasons.append(f"{label} is not one kernel: {why}")
             body = lambda graph, copies: lower(graph, self.target, copies)  # noqa: E731
@@ -184,4 +180,4 @@ class _Lowering:
         return View(self._storage(view.value), view.offset)
 
 
-__all__ = ["GemmStep", "Target", "lower"]
+__all__ = ["GemmStep", "lower"]

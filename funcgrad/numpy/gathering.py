@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad import dtypes
 from funcgrad.errors import ArgumentError, IndexingError, ShapeError, boundary
-from funcgrad.numpy import indexing
+from funcgrad.numpy import indexing, updates
 from funcgrad.numpy.creation import asarray
 from funcgrad.numpy.manipulation import concatenate, ravel
 from funcgrad.numpy.promotion import broadcast_shapes, check_arrays
@@ -132,7 +132,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
         return take(x, ops.select(ops.lt(kept, at), kept, kept + 1), number)
     if isinstance(obj, Tracer) and assume_unique_indices and dtypes.is_integer(type_of(obj).dtype):
         gone = ops.full((length,), False, dtypes.bool_)
-        gone = indexing.At(gone)[ravel(obj)].set(True)
+        gone = updates.At(gone)[ravel(obj)].set(True)
         count = max(length - type_of(obj).size, 0)
         kept = nonzero(ops.not_(gone), size=count, fill_value=0)[0]
         return take(x, kept, number)

@@ -24,6 +24,7 @@ from funcgrad.numpy import (
     searching,
     sorting,
     ufuncs,
+    updates,
 )
 from funcgrad.numpy.ufuncs import straight_to_numpy
 from funcgrad.trace.core import is_operand
@@ -167,7 +168,7 @@ install_methods(
         "cumprod": _method(cumulative.cumprod, "cumprod"),
         "__getitem__": indexing.getitem,
         "__contains__": _contains,
-        "at": property(indexing.At),
+        "at": property(updates.At),
         "view": bits.view,
         "T": property(lambda self: manipulation.transpose(self)),
         "mT": property(lambda self: manipulation.matrix_transpose(self)),

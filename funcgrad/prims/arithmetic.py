@@ -15,6 +15,7 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Zero
 from funcgrad.ir.types import ArrayType
 from funcgrad.prims.registry import (
+    FIXED,
     defined_by,
     elementwise,
     elementwise_type,
@@ -231,10 +232,10 @@ abs_p = elementwise(
 )
 
 floor_p = elementwise(
-    "floor", numpy_ufunc("floor"), None, accepts=dtypes.FLOATS, samples=unary_samples(dtypes.FLOATS)
+    "floor", numpy_ufunc("floor"), FIXED, accepts=dtypes.FLOATS, samples=unary_samples(dtypes.FLOATS)
 )
 ceil_p = elementwise(
-    "ceil", numpy_ufunc("ceil"), None, accepts=dtypes.FLOATS, samples=unary_samples(dtypes.FLOATS)
+    "ceil", numpy_ufunc("ceil"), FIXED, accepts=dtypes.FLOATS, samples=unary_samples(dtypes.FLOATS)
 )
 
 
@@ -252,7 +253,7 @@ _rint = numpy_ufunc("rint")
 round_p = elementwise(
     "round",
     _evaluate_round,
-    None,
+    FIXED,
     accepts=dtypes.FLOATS,
     samples=unary_samples(dtypes.FLOATS, params=[{"rounding_method": 0}, {"rounding_method": 1}]),
     lower=lambda in_types, out, *, rounding_method: E.Map(
@@ -419,7 +420,7 @@ def _lower_nextafter(in_types: Any, out_types: Any) -> E.Map:
 nextafter_p = elementwise(
     "nextafter",
     lambda xp, x, y: xp.nextafter(x, y),
-    None,
+    FIXED,
     accepts=dtypes.FLOATS,
     samples=binary_samples(dtypes.FLOATS),
     lower=_lower_nextafter,
@@ -430,7 +431,7 @@ nextafter_p = elementwise(
 stop_gradient_p = elementwise(
     "stop_gradient",
     lambda xp, x: x,
-    None,
+    FIXED,
     transpose=lambda ct, x: [Zero(x.type)],  # where a loop that is linear borrows values (control_graphs.py)
     accepts=dtypes.ALL,
     samples=unary_samples(dtypes.ALL),

@@ -12,7 +12,7 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.registry import elementwise, is_linear, keeps_type, numpy_ufunc
+from funcgrad.prims.registry import FIXED, elementwise, is_linear, keeps_type, numpy_ufunc
 from funcgrad.prims.samples import binary_samples, draw, draw_integers, unary_samples
 from funcgrad.trace import ops
 from funcgrad.trace.core import type_of
@@ -25,7 +25,7 @@ def _comparison(name: str, ufunc: str, accepts: Sequence[np.dtype] = _ORDERED) -
     return elementwise(
         name,
         lambda xp, x, y: getattr(xp, ufunc)(x, y),
-        None,
+        FIXED,
         accepts=accepts,
         result=lambda dtype: dtypes.bool_,
         samples=binary_samples(accepts),
@@ -38,7 +38,7 @@ gt_p, ge_p = _comparison("gt", "greater"), _comparison("ge", "greater_equal")
 
 
 def _bitwise(name: str, ufunc: str) -> Primitive:
-    return elementwise(name, numpy_ufunc(ufunc), None, accepts=_BITS, samples=binary_samples(_BITS))
+    return elementwise(name, numpy_ufunc(ufunc), accepts=_BITS, samples=binary_samples(_BITS))
 
 
 and_p, or_p, xor_p = (
@@ -46,7 +46,7 @@ and_p, or_p, xor_p = (
     _bitwise("or", "bitwise_or"),
     _bitwise("xor", "bitwise_xor"),
 )
-not_p = elementwise("not", numpy_ufunc("invert"), None, accepts=_BITS, samples=unary_samples(_BITS))
+not_p = elementwise("not", numpy_ufunc("invert"), accepts=_BITS, samples=unary_samples(_BITS))
 
 
 # Shifts by the number of bits or more give zero (or copies of the top bit), as in XLA; negative shifts count
@@ -70,7 +70,6 @@ def _define_shift(name: str, signed: bool, left: bool) -> Primitive:
     return elementwise(
         name,
         lambda xp, x, y: _shift(xp, x, y, signed, left),
-        None,
         accepts=dtypes.INTEGERS,
         samples=_shift_samples,
     )
@@ -100,13 +99,10 @@ def _evaluate_population_count(xp: Any, x: Any) -> Any:
 population_count_p = elementwise(
     "population_count",
     _evaluate_population_count,
-    None,
     accepts=dtypes.INTEGERS,
     samples=unary_samples(dtypes.INTEGERS),
 )
-clz_p = elementwise(
-    "clz", _evaluate_clz, None, accepts=dtypes.INTEGERS, samples=unary_samples(dtypes.INTEGERS)
-)
+clz_p = elementwise("clz", _evaluate_clz, accepts=dtypes.INTEGERS, samples=unary_samples(dtypes.INTEGERS))
 
 
 def _evaluate_is_finite(xp: Any, x: Any) -> Any:
@@ -116,7 +112,7 @@ def _evaluate_is_finite(xp: Any, x: Any) -> Any:
 is_finite_p = elementwise(
     "is_finite",
     _evaluate_is_finite,
-    None,
+    FIXED,
     accepts=dtypes.FLOATS,
     result=lambda dtype: dtypes.bool_,
     samples=unary_samples(dtypes.FLOATS),
@@ -235,7 +231,6 @@ def _select_samples() -> Iterable[Sample]:
 select_n_p = elementwise(
     "select_n",
     _evaluate_select,
-    None,
     accepts=dtypes.ALL,
     type_rule=_select_type,
     jvp=_select_jvp,

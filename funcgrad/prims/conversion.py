@@ -14,6 +14,7 @@ from funcgrad.ir import expr as E
 from funcgrad.ir.primitive import Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.registry import (
+    FIXED,
     batch_elementwise,
     elementwise,
     is_linear,
@@ -76,7 +77,6 @@ def _convert_samples() -> Iterable[Sample]:
 convert_element_type_p = elementwise(
     "convert_element_type",
     _evaluate_convert,
-    None,
     accepts=dtypes.ALL,
     type_rule=_convert_type,
     jvp=_convert_jvp,
@@ -112,7 +112,7 @@ def _lower_bitcast(in_types: Sequence[ArrayType], out_types: Any, *, new_dtype: 
 bitcast_convert_type_p = elementwise(
     "bitcast_convert_type",
     lambda xp, x, *, new_dtype: xp.asarray(x).view(new_dtype),
-    None,
+    FIXED,
     accepts=dtypes.ALL,
     type_rule=_bitcast_type,
     lower=_lower_bitcast,
@@ -219,7 +219,6 @@ def _complex_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, 
 complex_p = elementwise(
     "complex",
     _evaluate_complex,
-    None,
     accepts=(dtypes.float32, dtypes.float64),
     result=dtypes.complex_of,
     jvp=_complex_jvp,

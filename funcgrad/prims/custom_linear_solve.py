@@ -17,7 +17,7 @@ from funcgrad.ir.primitive import AxisSize, Primitive, Sample, Zero
 from funcgrad.ir.types import ArrayType, array_type
 from funcgrad.prims.calls import call_type, interpret
 from funcgrad.prims.control_graphs import reordered, with_inputs
-from funcgrad.prims.decompositions import draw_well, matmul, transposed
+from funcgrad.prims.matrices import draw_well, matmul, transposed
 from funcgrad.prims.samples import draw
 from funcgrad.trace import ops
 from funcgrad.trace.core import bind, type_of

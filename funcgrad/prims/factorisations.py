@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.ir.primitive import Sample
 from funcgrad.ir.types import ArrayType, array_type
-from funcgrad.prims.decompositions import _DTYPES, _checked, _define, _symmetric, draw_well, each, refused
+from funcgrad.prims.matrices import DTYPES, checked, define, draw_symmetric, draw_well, each, refused
 
 _HOW = "these factors have no derivative here; use qr, svd or eigh, or stop_gradient"
 
@@ -33,12 +33,12 @@ def _factors(
         outs = [o.astype(k.dtype) for o, k in zip(each(lambda a: evaluate(a, **given), x), kinds)]
         return outs if several else outs[0]
 
-    return _define(
+    return define(
         name,
-        _checked(name, square, result),
+        checked(name, square, result),
         whole,
         refused(name, _HOW),
-        lambda: [Sample((draw(4, dtype=d),), params, (), dtypes.name(d)) for d in _DTYPES],
+        lambda: [Sample((draw(4, dtype=d),), params, (), dtypes.name(d)) for d in DTYPES],
         several,
     )
 
@@ -97,7 +97,7 @@ tridiagonal_p = _factors(
         _vector(x, 1, dtypes.real_of(x.dtype)),
         _vector(x, 1, x.dtype),
     ],
-    draw=_symmetric,
+    draw=draw_symmetric,
     lower=True,
 )
 qr_order_p = _factors(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import dtypes
-from funcgrad.errors import DTypeError, ShapeError
+from funcgrad.errors import DTypeError, PrimitiveError, ShapeError
 from funcgrad.ir import expr
 from funcgrad.ir.graph import Equation, Literal
 from funcgrad.ir.primitive import Linear, Primitive, Sample, Zero
@@ -33,17 +33,32 @@ def library_call(name: str) -> Rule:
     return lower
 
 
-def from_partials(name: str, *rules: Rule | None) -> Rule:
-    """A jvp rule from one partial derivative per operand: `rule(g, out, *operands, **params)`.
+class Fixed:
+    """In the place of a derivative: the output does not move with the operand, which is known and not forgotten."""
 
-    `g` is the operand's tangent. No rule, or a rule that gives None: the output does not move with the operand.
+    def __repr__(self) -> str:
+        return "FIXED"
+
+
+FIXED = Fixed()
+
+
+def from_partials(name: str, *rules: Rule | Fixed) -> Rule:
+    """A jvp rule from one partial derivative per operand: `rule(g, out, *operands, **params)`, or FIXED.
+
+    `g` is the operand's tangent. A rule gives None where the output does not move with the operand after all.
     """
+    if not all(callable(rule) or rule is FIXED for rule in rules):
+        raise PrimitiveError(
+            f"primitive {name!r} lacks the derivative by an operand",
+            hint="give a rule for each, or FIXED where the output does not move with it",
+        )
 
     def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         out = ops.apply(name, *primals, **params)
         total: Any = None
         for rule, tangent in zip(rules, tangents):
-            if rule is None or tangent.__class__ is Zero:
+            if isinstance(rule, Fixed) or tangent.__class__ is Zero:
                 continue
             term = rule(tangent, out, *primals, **params)
             if term is not None:
@@ -144,7 +159,7 @@ def batch_elementwise(name: str) -> Rule:
 def elementwise(
     name: str,
     evaluate: Rule,
-    partials: Sequence[Rule | None] | None,
+    partials: Sequence[Rule | Fixed] | Fixed | None = None,
     *,
     accepts: Iterable[np.dtype],
     samples: Callable[[], Iterable[Sample]],
@@ -160,13 +175,24 @@ def elementwise(
 ) -> Primitive:
     """The record of an elementwise operation.
 
-    `partials` gives a derivative per operand, as `from_partials` takes them; None where the output does not
-    move; `jvp` replaces them altogether. `result` maps the operands' dtype to the output's (itself by default).
-    `code` names the scalar opcode where it is not the primitive's name; `lower` replaces the lowering.
+    `partials` gives a derivative per operand, as `from_partials` takes them, or is FIXED where the output moves with
+    none; `jvp` replaces them altogether. Only operations on integers need neither. `result` maps the operands' dtype
+    to the output's (itself by default). `code` names the scalar opcode where it is not the primitive's name; `lower`
+    replaces the lowering.
     """
-    moves = jvp is not None or partials is not None
+    accepts = tuple(accepts)
+    if jvp is None and partials is None and any(map(dtypes.is_inexact, accepts)):
+        raise PrimitiveError(
+            f"primitive {name!r} takes floating-point numbers and has no derivative",
+            hint="give partials or a jvp rule, or FIXED where the output does not move",
+        )
+    fixed = jvp is None and (partials is None or isinstance(partials, Fixed))
     if jvp is None:
-        jvp = zero_jvp(name) if partials is None else from_partials(name, *partials)
+        jvp = (
+            zero_jvp(name)
+            if partials is None or isinstance(partials, Fixed)
+            else from_partials(name, *partials)
+        )
     return Primitive(
         name=name,
         type_rule=type_rule or elementwise_type(name, accepts, result),
@@ -178,7 +204,7 @@ def elementwise(
         simplify=simplify,
         hazards=hazards,
         opaque=opaque,
-        samples=samples if moves else lambda: [replace(s, differentiable=()) for s in samples()],
+        samples=(lambda: [replace(s, differentiable=()) for s in samples()]) if fixed else samples,
     )
 
 
@@ -243,6 +269,7 @@ def batch_by_moving_first(name: str, rule: Rule) -> Rule:
 
 
 __all__ = [
+    "FIXED",
     "batch_by_moving_first",
     "batch_elementwise",
     "bind",

@@ -16,7 +16,14 @@ from funcgrad.errors import NotDifferentiableError
 from funcgrad.ir.primitive import Primitive, Sample
 from funcgrad.prims import parameter_slopes
 from funcgrad.prims.parameter_slopes import slope
-from funcgrad.prims.registry import Rule, batch_elementwise, elementwise, elementwise_type, library_call
+from funcgrad.prims.registry import (
+    Fixed,
+    Rule,
+    batch_elementwise,
+    elementwise,
+    elementwise_type,
+    library_call,
+)
 from funcgrad.prims.samples import draw_in
 from funcgrad.trace import ops
 
@@ -51,7 +58,7 @@ def _samples(ranges: Sequence[tuple[float, float]], moving: tuple[int, ...]) -> 
 def define(
     name: str,
     evaluate: Callable[..., Any],
-    partials: Sequence[Rule | None],
+    partials: Sequence[Rule | Fixed],
     *ranges: tuple[float, float],
     unchecked: Sequence[int] = (),
 ) -> Primitive:

@@ -744,8 +744,11 @@ def _weighted(key: Any, p: Any, sizes: tuple[int, ...], count: int, replace: boo
             f"choice from {count} elements takes p of shape ({count},), got {t}",
             hint="give one probability for each element",
         )
-    if not dtypes.is_float(t.dtype):
+    if dtypes.is_complex(t.dtype):
         raise DTypeError(f"probabilities are floats, got {t}")
+    if not dtypes.is_float(t.dtype):
+        p = cast(p, dtypes.default_float())
+        t = type_of(p)
     if replace:
         total = ops.apply("cumsum", as_array(p), axis=0, reverse=False)
         whole = ops.reshape(ops.slice_in_dim(total, count - 1, count), ())

@@ -87,10 +87,9 @@ class Executable:
     @functools.cached_property
     def lowered(self) -> Lowered:
         """The steps, before they have addresses."""
-        from funcgrad.lower.target import Target
         from funcgrad.lower.to_loops import lower
 
-        return lower(self.optimised, Target(cores=self._cores))
+        return lower(self.optimised)
 
     @functools.cached_property
     def placement(self) -> Placement:
@@ -233,12 +232,10 @@ def executable_for(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
 def arena_bytes(graph: Graph) -> int:
     """How much memory, besides its operands and results, the executable of a graph works in; compiles nothing."""
     from funcgrad.lower.placement import place
-    from funcgrad.lower.target import Target
     from funcgrad.lower.to_loops import lower
 
     with _uncollected():
-        lowered = lower(pipeline.run(graph), Target(cores=driver().pool.threads))
-        return place(lowered).plan.size
+        return place(lower(pipeline.run(graph))).plan.size
 
 
 @contextlib.contextmanager

@@ -139,6 +139,31 @@ template <class T, class F> __device__ inline T to_integer(F x) {
     if (is_signed<T>()) return x <= -end ? (T)(-(int64)largest - 1) : (T)x;
     return x <= 0 ? (T)0 : (T)x;
 }
+
+// ------------------------------------------------------------------- Python's arithmetic, for users' functions
+__device__ inline int64 floor_divide(int64 a, int64 b) { return b == 0 ? 0 : b == -1 ? neg(a) : floor_div(a, b); }
+__device__ inline int64 floor_remainder(int64 a, int64 b) { return b == 0 || b == -1 ? 0 : floor_mod(a, b); }
+template <class T> __device__ inline T floor_remainder(T a, T b) {
+    const T rest = fmod(a, b);
+    if (rest == 0) return b < 0 ? -(T)0 : (T)0;
+    return (rest < 0) != (b < 0) ? rest + b : rest;
+}
+template <class T> __device__ inline T floor_divide(T a, T b) {
+    const T quotient = (a - floor_remainder(a, b)) / b, down = floor(quotient);
+    return quotient - down > (T)0.5 ? down + 1 : down;
+}
+template <class T> __device__ inline T to_power(T x, int64 n) {
+    T result = 1;
+    for (uint64 k = n < 0 ? 0 - (uint64)n : (uint64)n; k; k >>= 1, x *= x) result *= k & 1 ? x : (T)1;
+    return n < 0 ? (T)1 / result : result;
+}
+__device__ inline int64 to_power(int64 x, int64 n) {
+    if (n < 0) return x == 1 || (x == -1 && n % 2 == 0) ? 1 : x == -1 ? -1 : 0;
+    int64 result = 1;
+    for (; n; n >>= 1, x = mul(x, x)) result = n & 1 ? mul(result, x) : result;
+    return result;
+}
+
 __device__ inline float bf16_to_f32(uint16 b) { return bits<float>((uint32)b << 16); }
 __device__ inline uint16 f32_to_bf16(float x) {
     const uint32 b = bits<uint32>(x);

@@ -126,12 +126,13 @@ def halving(limit, x):
 @pytest.mark.parametrize("lanes", [1, 15, 16, 127, 128, 129, 400])
 @pytest.mark.parametrize("limits", ["even", "some long", "mixed", "none"])
 def test_while_loops_of_many_lanes_go_together(lanes, limits):
+    rng = np.random.default_rng(lanes)
     limit = np.full(lanes, {"even": 20, "none": 0}.get(limits, 3))
     if limits == "some long":
         limit[::50] = 300
     if limits == "mixed":
-        limit = RNG.integers(0, 40, lanes)
-    x = RNG.uniform(-1, 1e6, lanes)
+        limit = rng.integers(0, 40, lanes)
+    x = rng.uniform(-1, 1e6, lanes)
     f = fg.vmap(halving)
     found = fg.jit(f)(limit, x)
     assert ("sequential round" in str(fg.jit(f).lower(limit, x))) == (lanes >= 16)

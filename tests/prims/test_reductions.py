@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from compiled import both
@@ -9,6 +11,8 @@ from compiled import both
 import funcgrad as fg
 from funcgrad import dtypes
 from funcgrad.errors import AxisError, DTypeError, ShapeError
+from funcgrad.ir.primitive import PRIMITIVES
+from funcgrad.ir.types import array_type
 from funcgrad.trace import ops
 
 NAN, INF = np.nan, np.inf
@@ -37,6 +41,31 @@ def test_extremes_of_negative_and_positive_integers(dtype):
     x = np.array([[3, -5, 7], [-2, -9, -4]]).astype(dtype)
     np.testing.assert_array_equal(both(over_last(ops.reduce_max), x), x.max(1))
     np.testing.assert_array_equal(both(over_last(ops.reduce_min), x), x.min(1))
+
+
+def reductions():
+    """The name of every reduction, with every dtype that it takes."""
+    for name, primitive in PRIMITIVES.items():
+        if name.startswith(("reduce_", "arg")) and name != "reduce_precision":
+            for dtype in dtypes.ALL:
+                with contextlib.suppress(DTypeError):
+                    primitive.type_rule(array_type((2,), dtype), axes=(0,), **params_of(name))
+                    yield pytest.param(name, dtype, id=f"{name} of {dtypes.name(dtype)}")
+
+
+def params_of(name):
+    return {"index_dtype": dtypes.int32} if name.startswith("arg") else {}
+
+
+@pytest.mark.parametrize(("name", "dtype"), list(reductions()))
+def test_over_every_axis_compiled_as_evaluated(name, dtype):
+    """Of numbers with both signs, some of them equal, in lines that are no multiple of a vector."""
+    several = [] if name.startswith("arg") else [(0, 1), (1, 2), (0, 2), (0, 1, 2), ()]
+    x = np.random.default_rng(0).integers(-9, 10, (3, 5, 37))
+    if name == "reduce_prod":
+        x = np.where(x < 0, -1, 1)
+    for axes in [(0,), (1,), (2,), *several]:
+        both(lambda x, axes=axes: ops.apply(name, x, axes=axes, **params_of(name)), x.astype(dtype))
 
 
 def test_nan_is_the_extreme_and_its_place_is_the_position():

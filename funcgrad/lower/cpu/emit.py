@@ -17,7 +17,6 @@ from funcgrad.ir.expr import ScalarFunction
 from funcgrad.kernels.cpu.program import FIRST_TAPE
 from funcgrad.lower import loopir
 from funcgrad.lower.cpu import turned
-from funcgrad.lower.cpu.side_by_side import side_by_side
 from funcgrad.lower.loopir import (
     PARALLEL,
     Accumulator,
@@ -167,7 +166,7 @@ def _body(kernel: Kernel, indent: str) -> Iterator[str]:
     read."""
     dtype_of = {b.name: b.dtype for b in kernel.buffers if b.role == "in"}
     dtype_of |= {s.name: s.start.dtype for s in kernel.body if isinstance(s, Accumulator)}
-    yield from _statements(side_by_side(kernel.body), indent, dtype_of)
+    yield from _statements(kernel.body, indent, dtype_of)
 
 
 def _called_again(body: Sequence[Statement]) -> dict[str, tuple[Statement, str]]:

@@ -19,6 +19,7 @@ from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
 from funcgrad.ir.expr import ScalarFunction
 from funcgrad.lower import heuristics, loopir
+from funcgrad.lower.gpu.user_scalar import NotTranslatable, Translated, kind_of, translated
 from funcgrad.lower.loopir import (
     PARALLEL,
     REDUCE,
@@ -146,10 +147,12 @@ def emit(kernel: Kernel, name: str = "kernel") -> str:
         others = "blockIdx.x != 0" if by_block else "blockIdx.x != 0 || threadIdx.x != 0"
         body.insert(0, f"    if ({others}) return;")
     where = "block" if by_block else "thread"
+    functions = dict.fromkeys(_translated(call).text for call in _calls_of_users(kernel.body))
     return "\n".join(
         [
             '#include "funcgrad.cuh"',
             "",
+            *(f"{text}\n" for text in functions),
             f"// one {where} per parallel iteration",
             f'extern "C" __global__ void {name}({", ".join(arguments)}) {{',
             *body,
@@ -492,10 +495,10 @@ def literal(value: Any, dtype: np.dtype) -> str:
 
 def _apply(expr: Apply, args: list[str]) -> str:
     code, dtype, source = expr.code, expr.dtype, expr.args[0].dtype
-    if isinstance(code, ScalarFunction):
-        raise NotPrintable(f"a function of the user's, {code}, has no CUDA C yet")
     name = c_type(dtype)
     c_type(source)
+    if isinstance(code, ScalarFunction):
+        return _call_of_user(code, args, expr)
     if code == "convert":
         return _cast(args[0], source, dtype)
     if code in _COMPARE:
@@ -509,6 +512,40 @@ def _apply(expr: Apply, args: list[str]) -> str:
     if len(args) == 2:
         return _binary(code, args[0], args[1], dtype)
     return _call(code, args, dtype, source)
+
+
+def _call_of_user(code: ScalarFunction, args: list[str], expr: Apply) -> str:
+    made = _translated(expr)
+    number = {"bool": np.dtype(np.bool_), "int64": _INT64, "real": np.dtype(f"f{4 if made.single else 8}")}
+    given = [_cast(a, e.dtype, number[kind_of(e.dtype)]) for a, e in zip(args, expr.args)]
+    text = f"{made.name}({', '.join(given)})"
+    text += "" if code.part is None else f".r{code.part}"
+    return _cast(text, number[made.results[code.part or 0]], expr.dtype)
+
+
+def _translated(expr: Apply) -> Translated:
+    """The CUDA C of the user's function that is called."""
+    assert isinstance(expr.code, ScalarFunction)
+    first = expr.args[0].dtype
+    single = dtypes.is_inexact(first) and first.itemsize <= 4
+    try:
+        return translated(
+            expr.code.name, expr.code.python, tuple([kind_of(a.dtype) for a in expr.args]), single
+        )
+    except NotTranslatable as error:
+        raise NotPrintable(str(error)) from None
+
+
+def _calls_of_users(part: Any) -> Iterator[Apply]:
+    """The calls of users' functions somewhere in statements or expressions."""
+    if isinstance(part, tuple):
+        for inner in part:
+            yield from _calls_of_users(inner)
+    elif hasattr(part, "__dict__"):
+        if isinstance(part, Apply) and isinstance(part.code, ScalarFunction):
+            yield part
+        for inner in part.__dict__.values():
+            yield from _calls_of_users(inner)
 
 
 def _binary(code: str, a: str, b: str, dtype: np.dtype) -> str:

@@ -1,4 +1,4 @@
-"""Loops whose iterations wait for each other, several at a time on the CPU.
+"""Loops whose iterations wait for each other, several at a time.
 
 Where each iteration of a parallel loop is a loop of its own that carries scalars, a few of them go side by side: one
 computes while the others wait.
@@ -28,29 +28,27 @@ from funcgrad.lower.loopir import (
 )
 from funcgrad.records import replaced
 
-COUNT = heuristics.SIDE_BY_SIDE
 
-
-def side_by_side(body: Sequence[Statement]) -> tuple[Statement, ...]:
-    """The statements of a kernel, with its parallel loop in two where that is worth it: `COUNT` iterations at a time,
+def side_by_side(body: Sequence[Statement], count: int) -> tuple[Statement, ...]:
+    """The statements of a kernel, with its parallel loop in two where that is worth it: `count` iterations at a time,
     and what is left one by one."""
     *before, loop = body or (None,)
-    if not isinstance(loop, Loop) or not _waits(loop):
+    if count < 2 or not isinstance(loop, Loop) or not _waits(loop):
         return tuple(body)
     own = {loop.var, *_named(loop.body)}
     together: list[Statement] = []
-    for k in range(COUNT):
+    for k in range(count):
         together.append(LetInt(f"{loop.var}_{k}", loopir.add(Name("first"), k)))
     for s in loop.body:
-        copies = [_renamed(s, own, k) for k in range(COUNT)]
+        copies = [_renamed(s, own, k) for k in range(count)]
         if isinstance(s, Loop):
             each = zip(*(copy.body for copy in copies))
             together.append(replaced(s, body=tuple([s for several in each for s in several])))
         else:
             together += copies
     span = loopir.add(HI, loopir.mul(LO, -1))
-    rest = loopir.add(LO, loopir.mul(IntOp("floordiv", (span, COUNT)), COUNT))
-    several = Loop("first", LO, rest, PARALLEL, tuple(together), COUNT)
+    rest = loopir.add(LO, loopir.mul(IntOp("floordiv", (span, count)), count))
+    several = Loop("first", LO, rest, PARALLEL, tuple(together), count)
     return *before, several, replaced(loop, start=rest)
 
 

@@ -1,7 +1,7 @@
 """Functions of arrays that users write in CUDA C: the checks of their text that need no compiler.
 
 The text defines a `__device__` function of the name asked for, which every thread of a grid calls with the operands and
-then the results; lower/gpu/user_call.py prints the kernel around it.
+then the results; user_call.py prints the kernel around it.
 """
 
 from __future__ import annotations
