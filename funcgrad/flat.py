@@ -107,11 +107,17 @@ def _instead(leaf: Any, transform: str) -> str:
     if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
         name = type(leaf).__name__
         return f"make its class a node of trees, whose fields are traced: funcgrad.tree_util.register_dataclass({name})"
-    if transform == "jit":
-        return "close over it, or mark it static: jit(..., static_argnums=..., static_argnames=...)"
-    if transform == "vmap":
-        return "close over it, or give None for it in in_axes: each example gets it as it is"
-    return "close over it: functools.partial or a lambda"
+    known = {
+        "jit": "close over it, or mark it static: jit(..., static_argnums=..., static_argnames=...)",
+        "vmap": "close over it, or give None for it in in_axes: each example gets it as it is",
+    }
+    hint = known.get(transform, "close over it: functools.partial or a lambda")
+    if any(map(is_operand, tree.leaves(getattr(leaf, "__dict__", None)))):
+        hint += (
+            "; to have the arrays in it traced, make its class a node of trees: "
+            f"funcgrad.tree_util.register_pytree_node_class({type(leaf).__name__})"
+        )
+    return hint
 
 
 def check_operands(

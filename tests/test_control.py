@@ -210,6 +210,18 @@ def test_weak_types_widen_and_carries_keep_their_types():
     assert fg.eval_shape(lambda: lax.fori_loop(0, 3, lambda i, x: x + i, np.int32(0))).dtype == np.int32
 
 
+def test_what_a_scan_stacks_is_as_weak_as_its_slices():
+    def weak_and_strong(c, x):
+        return c, (fg.numpy.where(x > 0, 1.0, -1.0), x)
+
+    for run in (lax.scan, fg.jit(lax.scan, static_argnums=0)):
+        weak, strong = run(weak_and_strong, 0, np.arange(3, dtype=np.float32))[1]
+        assert weak.weak_type and not strong.weak_type
+    assert lax.map(lambda x: 2, np.ones(3)).weak_type
+    g = fg.grad(lambda s: lax.scan(lambda c, _: (c, c * 2.0), s, None, length=3)[1].sum())
+    assert g(1.0) == 6.0 and fg.jit(g)(np.float64(1.0)) == 6.0
+
+
 # --------------------------------------------------------------------------------------- while and fori
 def power(x, n):
     return lax.while_loop(lambda v: v[0] < n, lambda v: (v[0] + 1, v[1] * x), (0, 1.0))[1]

@@ -172,6 +172,16 @@ def jit_string_argument():
     fg.jit(lambda x, mode: x if mode == "a" else -x)(V3, "a")  # here
 
 
+class Layer:
+    def __init__(self):
+        self.weights = [jnp.ones(2)]
+
+
+@wrong(DTypeError, "'layer'", "type Layer", fix="funcgrad.tree_util.register_pytree_node_class(Layer)")
+def an_object_with_arrays_as_argument():
+    fg.grad(lambda layer: layer.weights[0].sum())(Layer())  # here
+
+
 @wrong(DTypeError, "'s'", "State", fix="register_dataclass(State)")
 def jit_dataclass_argument():
     @dataclasses.dataclass

@@ -65,6 +65,8 @@ class Nest:
 
     Where `whole`, there is one buffer for each value, and where in it an element lies is part of its address; else
     one for each distinct address, which begins there.
+
+    `narrow`: the elements of the innermost axis up to which their number is a constant in the text.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Nest:
         self._outputs: dict[Var, int] = {}
         self._held: dict[Node, int] = {}
         self._variables: set[str] = set()
+        self.narrow = 0
 
     # --------------------------------------------------------------------------------------- arguments
 
@@ -106,11 +109,16 @@ class Nest:
         return Name(name)
 
     def is_static(self, axis: int) -> bool:
-        """Whether the extent of this axis is a constant in the kernel's text."""
+        """Whether the extent of this axis is so small that loops over it are unrolled."""
         return axis > 0 and self.extents[axis] <= heuristics.SMALL_EXTENT
 
+    def is_narrow(self, axis: int) -> bool:
+        """Whether this is the innermost axis, and one that is known to be a few vectors."""
+        return 0 < axis == len(self.extents) - 1 and self.extents[axis] <= self.narrow
+
     def extent(self, axis: int) -> Int:
-        return self.extents[axis] if self.is_static(axis) else self.integer(f"n{axis}", self.extents[axis])
+        known = self.is_static(axis) or self.is_narrow(axis)
+        return self.extents[axis] if known else self.integer(f"n{axis}", self.extents[axis])
 
     def _fresh(self, letter: str) -> str:
         self._count += 1

@@ -98,6 +98,8 @@ class Scheduler:
             COLUMNS: self._columns,
             CHUNKS: self._chunks,
         }
+        narrow = {COLUMNS: heuristics.NARROW_COLUMNS, ELEMENTWISE: heuristics.NARROW_ROWS}
+        nest.narrow = narrow.get(self.group.shape, 0)
         extent = build[self.group.shape]()
         kernel = loopir.Kernel(
             tuple(nest.buffers), tuple(nest.integers), tuple(nest.scalar_args), tuple(nest.blocks[0])
@@ -301,6 +303,9 @@ class Scheduler:
             nest.open_flat(kept[:-1])
             extent, opened = math.prod(nest.extents[k] for k in kept[:-1]), 1
             start, stop = 0, nest.extent(columns)
+        elif nest.is_narrow(columns):
+            nest.open_range("block", LO, HI, PARALLEL, 1)
+            extent, opened, start, stop = 1, 1, 0, nest.extent(columns)
         else:
             block, end = Name("block"), Name("end")
             nest.open_range("block", LO, HI, PARALLEL, heuristics.COLUMN_BLOCK)

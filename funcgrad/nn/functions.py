@@ -63,8 +63,7 @@ def relu(x: Any) -> Any:
     Array(0., dtype=float32)
     """
     (x,) = promote("nn.relu", x)
-    zero = type_of(x).dtype.type(0) if not isinstance(x, int | float) else type(x)(0)
-    return ops.select(ops.le(x, zero), zero, x)
+    return ops.select(ops.le(x, 0), 0, x)
 
 
 @boundary

@@ -110,7 +110,8 @@ def _number(value: Any, dtype: np.dtype) -> Any:
 def _from_sequence(value: Any, dtype: np.dtype | None) -> Any:
     leaves = tree.leaves(value)
     if any(isinstance(x, range) for x in leaves):
-        return _from_sequence(tree.map(lambda x: list(x) if isinstance(x, range) else x, value), dtype)
+        numbers = lambda r: np.arange(r.start, r.stop, r.step, dtypes.default_int())  # noqa: E731
+        return _from_sequence(tree.map(lambda x: numbers(x) if isinstance(x, range) else x, value), dtype)
     if any(isinstance(x, ArrayMethods) for x in leaves):
         if any(isinstance(x, Tracer) for x in leaves):
             parts = [_array(v, dtype, False) for v in value]

@@ -28,8 +28,9 @@ def _cumulative(name: str, primitive: str, skip_nan: float | None, doc: str) -> 
             x = where(isnan(x), skip_nan, x)
         if dtype is not None:
             x = ops.convert(x, dtypes.as_dtype(dtype))
-        elif dtypes.is_bool(type_of(x).dtype):
-            x = ops.convert(x, dtypes.default_int())
+        else:  # a sum is strong, of weak elements too
+            have = type_of(x).dtype
+            x = ops.convert(x, dtypes.default_int() if dtypes.is_bool(have) else have)
         if dtypes.is_bool(type_of(x).dtype):  # asked for: whether the sum or product is not 0
             wide = ops.convert(x, dtypes.default_int())
             return ops.ne(ops.apply(primitive, wide, axis=number, reverse=False), 0)

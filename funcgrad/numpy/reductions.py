@@ -114,7 +114,7 @@ def _reduction(
             wanted = dtypes.as_dtype(dtype)
         else:
             wanted = result_dtype(have) if promote_integers or dtypes.is_bool(have) else have
-        x = ops.convert(x, wanted, type_of(x).weak and dtype is None)
+        x = ops.convert(x, wanted)
         if where is not None:
             if neutral is None and initial is None:
                 raise ArgumentError(
@@ -140,7 +140,7 @@ def _reduction(
 
     def fast(x: Array, axis: Any, keepdims: bool) -> Any:
         data = x._data
-        if data.dtype.itemsize < 4 or data.dtype.kind not in "fc" or (x._type is not None and x._type.weak):
+        if data.dtype.itemsize < 4 or data.dtype.kind not in "fc":
             return None
         out = state.quiet(numpy_function, data, axis=axis, keepdims=keepdims)
         return Array(out if out.__class__ is np.ndarray else np.asarray(out))

@@ -60,7 +60,7 @@ def _type(
     xs = [array_type((length, *t.shape), t.dtype, t.weak) for t in inner[consts + carry :]]
     check_operands("scan", "its body", types, [*inner[: consts + carry], *xs])
     check_operands("scan", "the carry", graph.out_types[:carry], inner[consts : consts + carry])
-    ys = [array_type((length, *t.shape), t.dtype) for t in graph.out_types[carry:]]
+    ys = [array_type((length, *t.shape), t.dtype, t.weak) for t in graph.out_types[carry:]]
     return (*graph.out_types[:carry], *ys)
 
 

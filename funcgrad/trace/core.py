@@ -100,7 +100,8 @@ class Tracer(ArrayMethods):
         return state.trace.decide(self)
 
     def __float__(self) -> float:
-        return float(self.concrete("float()", "keep the array, or use x.astype(float)"))
+        hint = "keep the array, or use x.astype(float); the functions of math are in funcgrad.numpy too"
+        return float(self.concrete("float()", hint))
 
     def __int__(self) -> int:
         return int(

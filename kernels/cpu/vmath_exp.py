@@ -52,6 +52,8 @@ _TANH = {
 _CBRT = [0.5557909602691388, 0.5808263911380952, -0.1586624600531909, 0.022148699208245196]  # fmt: skip
 _OVERFLOW = {F32: 89.0, F64: 710.0}
 _UNDERFLOW = {F32: -104.0, F64: -746.0}
+_MINUS_ONE = -50.0
+"""Up to here expm1 is -1."""
 
 
 # Exponentials.
@@ -66,16 +68,21 @@ def _reduced_exp(x: Lane, low: Lane | None = None) -> tuple[Lane, Lane, Lane]:
     return whole, r, r * r * r.polynomial(_EXP[kind])
 
 
-def _limited(x: Lane) -> Lane:
-    """x within the range where exp is neither 0 nor infinite; NaN stays."""
-    low, high = _UNDERFLOW[x.type], _OVERFLOW[x.type]
-    return (x < low).where(low, (x > high).where(high, x))
+def _limited(x: Lane, low: float, instead: float) -> Lane:
+    """x where exp is finite and x at least `low`, `instead` below that; NaN stays."""
+    high = _OVERFLOW[x.type]
+    return (x < low).where(instead, (x > high).where(high, x))
 
 
 def exp(x: Lane, low: Lane | None = None) -> Lane:
-    """e**(x + low), for a small correction low."""
-    n, r, rest = _reduced_exp(_limited(x), low)
-    return (r + rest + 1.0).times_power_of_two(n)
+    """e**(x + low), for a small correction low.
+
+    What is certain to underflow, as masked scores of attention are, is left out of the arithmetic: a product that
+    underflows takes a processor many times as long as any other.
+    """
+    least = _UNDERFLOW[x.type]
+    n, r, rest = _reduced_exp(_limited(x, least, 0.0), low)
+    return (x < least).where(0.0, (r + rest + 1.0).times_power_of_two(n))
 
 
 def exp_short(kind: object, x: Lane) -> Lane:
@@ -90,15 +97,16 @@ def exp_short(kind: object, x: Lane) -> Lane:
 
 def exp2(x: Lane) -> Lane:
     kind = x.type
-    bound = 2.0 * BIAS[kind]
-    x = (x < -bound).where(-bound, (x > bound).where(bound, x))
-    n, whole = x.rounded()
-    r = (x - n) * math.log(2)
-    return (r + r * r * r.polynomial(_EXP[kind]) + 1.0).times_power_of_two(whole)
+    least, bound = -float(BIAS[kind] + MANTISSA[kind]), 2.0 * BIAS[kind]
+    inside = (x < least).where(0.0, (x > bound).where(bound, x))
+    n, whole = inside.rounded()
+    r = (inside - n) * math.log(2)
+    value = (r + r * r * r.polynomial(_EXP[kind]) + 1.0).times_power_of_two(whole)
+    return (x < least).where(0.0, value)
 
 
 def expm1(x: Lane) -> Lane:
-    n, r, rest = _reduced_exp(_limited(x))
+    n, r, rest = _reduced_exp(_limited(x, _MINUS_ONE, _MINUS_ONE))
     scale = power_of_two(n - 1, x.type)
     big = ((r + rest) * scale + (scale - 0.5)) * 2.0
     large = n > MANTISSA[x.type] + 10

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import cmath
+import ctypes
 import math
+import platform
 import sys
 from pathlib import Path
 
@@ -109,6 +111,29 @@ def within_bound(name, dtype, got, want):
 def skip_where_reference_is_coarse(dtype):
     if dtype is np.float64 and not EXTENDED:
         pytest.skip("no float wider than float64 here")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="the flag's number")
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ["exp", "exp2", "expm1"])
+def test_what_underflows_for_certain_is_not_computed(name, dtype):
+    """A processor takes many times as long for a product that underflows, and masked scores are all such."""
+    libm, underflow = ctypes.CDLL(None), 0x10
+    subnormal = {"exp": 0.7, "exp2": 1, "expm1": 1}[name] * {4: -140.3, 8: -1060.3}[np.dtype(dtype).itemsize]
+
+    def flagged(value):
+        x = np.full(64, value, dtype)
+        libm.feclearexcept(underflow)
+        got = run(f"vm.{name}(x)", x)
+        return bool(libm.fetestexcept(underflow)), got[0]
+
+    nothing = -1 if name == "expm1" else 0
+    for value in (-2000, -1e30, -math.inf):
+        flagged(value)  # compiles
+        assert flagged(value) == (False, nothing)
+    if name != "expm1":
+        raised, value = flagged(subnormal)
+        assert raised and 0 < value < np.finfo(dtype).tiny
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -36,3 +36,21 @@ def test_ranges_are_sequences_of_numbers():
         np.testing.assert_array_equal(out, np.array(nested))
         assert out.dtype == np.int64
     assert jnp.asarray(range(3), "float32").dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "reduce",
+    [jnp.sum, jnp.prod, jnp.max, jnp.min, jnp.cumsum, jnp.cumprod, lambda x: jnp.sum(x, where=x > 0)],
+)
+@pytest.mark.parametrize("values", [2.0, 2])
+def test_what_weak_arrays_add_up_to_is_strong(reduce, values):
+    weak = jnp.full(3, values)
+    assert weak.weak_type
+    for found in (reduce(weak), fg.jit(reduce)(weak)):
+        assert not found.weak_type and found.dtype == weak.dtype
+    assert (reduce(jnp.full(3, 2.0)) * jnp.ones(3, "bfloat16")).dtype == np.float32
+
+
+def test_relu_keeps_weakness():
+    assert fg.nn.relu(jnp.full(3, 2.0)).weak_type and fg.nn.relu(2.0).weak_type
+    assert fg.nn.relu(jnp.ones(3, "bfloat16")).dtype == jnp.bfloat16

@@ -18,7 +18,7 @@ import numpy as np
 from funcgrad import dtypes
 from funcgrad.errors import FuncgradError
 from funcgrad.ir.expr import ScalarFunction
-from funcgrad.lower import loopir
+from funcgrad.lower import heuristics, loopir
 from funcgrad.lower.gpu.user_scalar import NotTranslatable, Translated, kind_of, translated
 from funcgrad.lower.loopir import (
     PARALLEL,
@@ -177,11 +177,12 @@ def _parallel_body(body: Sequence[Statement]) -> Sequence[Statement] | None:
 
 
 def _has_long_loop(body: Sequence[Statement]) -> bool:
-    """Whether a vector or reduce loop has an extent that is not a constant in the text."""
+    """Whether a vector or reduce loop is not known to be so short that a thread unrolls it."""
     for s in body:
         if isinstance(s, Loop):
             if s.kind in (VECTOR, REDUCE):
-                if not (isinstance(s.start, int) and isinstance(s.stop, int)):
+                known = isinstance(s.start, int) and isinstance(s.stop, int)
+                if not known or s.stop - s.start > heuristics.SMALL_EXTENT:
                     return True
             elif s.kind != TILES and _has_long_loop(s.body):
                 return True
