@@ -180,4 +180,4 @@ def test_a_derivative_rule_around_a_batching_rule():
     np.testing.assert_array_equal(fg.vmap(f)(jnp.zeros(3), jnp.ones(3)), np.ones(3))
     assert fg.grad(f)(0.0, 1.0) == 5
     with pytest.raises(AttributeError, match="def_batch"):
-        f.def_batch
+        f.def_batch()
