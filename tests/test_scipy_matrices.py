@@ -37,16 +37,6 @@ def test_matrices_of_known_form(name, args):
 
 
 @pytest.mark.parametrize("output", ["real", "complex"])
-def test_matrices_of_known_form_for_each_vector_of_a_batch():
-    for make in (fg.scipy.linalg.toeplitz, fg.scipy.linalg.hankel, fg.scipy.linalg.circulant):
-        columns = np.arange(6.0).reshape(2, 3)
-        np.testing.assert_array_equal(make(columns), np.stack([make(c) for c in columns]))
-    rows = np.arange(8.0).reshape(2, 1, 4)
-    out = fg.scipy.linalg.toeplitz(columns, rows)
-    assert out.shape == (2, 2, 3, 4)
-    np.testing.assert_array_equal(out[1, 0], fg.scipy.linalg.toeplitz(columns[0], rows[1, 0]))
-
-
 def test_schur_and_hessenberg_forms(output):
     t, z = fg.jit(lambda a: linalg.schur(a, output))(A)
     close(z @ t @ jnp.conj(z).T, A)
@@ -58,6 +48,16 @@ def test_schur_and_hessenberg_forms(output):
     close(np.tril(t, -1), 0)
     with pytest.raises(NotDifferentiableError):
         fg.jvp(lambda a: linalg.schur(a)[0], (A,), (A,))
+
+
+def test_matrices_of_known_form_for_each_vector_of_a_batch():
+    for make in (fg.scipy.linalg.toeplitz, fg.scipy.linalg.hankel, fg.scipy.linalg.circulant):
+        columns = np.arange(6.0).reshape(2, 3)
+        np.testing.assert_array_equal(make(columns), np.stack([make(c) for c in columns]))
+    rows = np.arange(8.0).reshape(2, 1, 4)
+    out = fg.scipy.linalg.toeplitz(columns, rows)
+    assert out.shape == (2, 2, 3, 4)
+    np.testing.assert_array_equal(out[1, 0], fg.scipy.linalg.toeplitz(columns[0], rows[1, 0]))
 
 
 def test_square_roots_and_sylvester_equations_and_their_derivatives():
