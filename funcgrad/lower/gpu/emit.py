@@ -181,8 +181,9 @@ def _has_long_loop(body: Sequence[Statement]) -> bool:
     for s in body:
         if isinstance(s, Loop):
             if s.kind in (VECTOR, REDUCE):
-                known = isinstance(s.start, int) and isinstance(s.stop, int)
-                if not known or s.stop - s.start > heuristics.SMALL_EXTENT:
+                if not (isinstance(s.start, int) and isinstance(s.stop, int)):
+                    return True
+                if s.stop - s.start > heuristics.SMALL_EXTENT:
                     return True
             elif s.kind != TILES and _has_long_loop(s.body):
                 return True
