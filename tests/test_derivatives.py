@@ -315,7 +315,7 @@ def test_pullbacks_refuse_cotangents_that_do_not_fit():
     with pytest.raises(ShapeError, match=r"f32\[3\]"):
         pullback((X, X[:2]))
     with pytest.raises(DTypeError, match="astype"):
-        pullback((X, X.astype(np.float64)))
+        pullback((X, X.astype(np.float16)))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -359,7 +359,7 @@ def test_jvp_is_the_directional_derivative_on_trees():
         ((1.0,), (1.0, 2.0), "structure"),
         ((1.0,), ({"a": 1.0},), "structure"),
         ((X,), (X[:2],), "shapes differ"),
-        ((X,), (X.astype(np.float64),), "astype"),
+        ((X,), (X.astype(np.float16),), "astype"),
         (("text",), (1.0,), "text"),
     ],
 )

@@ -244,7 +244,7 @@ def test_ravel_pytree():
     with pytest.raises(ShapeError, match="7 elements"):
         unravel(vector[:3])
     with pytest.raises(DTypeError, match="float32"):
-        unravel(np.zeros(7, np.float64))
+        unravel(np.zeros(7, np.float16))
 
 
 def test_ravel_pytree_of_several_dtypes():

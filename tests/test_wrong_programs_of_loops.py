@@ -166,7 +166,7 @@ def register_dataclass_wrong_field():
     fg.tree_util.register_dataclass(C, data_fields=["a"], meta_fields=["c"])  # here
 
 
-@wrong(UnhashableError, "f32[3]", fix="make arrays and lists children (data fields)")
+@wrong(UnhashableError, "f32[3]", fix="make arrays children (data fields)")
 def meta_field_array():
     @partial(fg.tree_util.register_dataclass, data_fields=["a"], meta_fields=["b"])
     @dataclasses.dataclass
