@@ -34,7 +34,7 @@ def test_ranges_are_sequences_of_numbers():
     for nested in (range(4), [range(2), range(2, 4)], (range(0), range(0))):
         out = jnp.array(nested)
         np.testing.assert_array_equal(out, np.array(nested))
-        assert out.dtype == (np.int64 if out.size else np.float32)
+        assert out.dtype == np.int64
     assert jnp.asarray(range(3), "float32").dtype == np.float32
 
 
